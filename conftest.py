@@ -1,0 +1,3 @@
+"""Loads the harness for every pytest run of this checkout."""
+
+pytest_plugins = ["harness.plugin"]

@@ -1,0 +1,56 @@
+"""From pytest's report of a case to what we record: outcome, whose fault, and the sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import requests
+
+from harness.errors import BaseNotDeployable, CcCiError
+
+Kind = Literal["pass", "fail", "error", "skip", "unverified"]
+NOT_RUN = "not run: "  # should have run and did not
+NOT_APPLICABLE = "not applicable: "  # declared by the suite, or a structural fact
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A case's outcome; `fault` is None where nothing went wrong."""
+
+    kind: Kind
+    fault: str | None = None
+    message: str | None = None
+    details: str | None = None
+    structural: bool = False
+
+
+def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcome:
+    """Judge one phase of one case.
+
+    A failed assertion is the recipe's fault; any other surprise in a suite's code is the suite's;
+    what our own code raises says itself whose fault it is.
+    """
+    if report.passed:
+        return Outcome("pass")
+    if report.skipped:
+        reason = str(getattr(error, "msg", error) or "skipped")
+        if reason.startswith(NOT_RUN):
+            return Outcome("unverified", None, reason.removeprefix(NOT_RUN))
+        structural = reason.startswith(NOT_APPLICABLE)
+        return Outcome("skip", None, reason.removeprefix(NOT_APPLICABLE), structural=structural)
+    kind: Kind = "fail" if report.when == "call" else "error"
+    first, _, rest = str(error).partition("\n")
+    if isinstance(error, BaseNotDeployable):
+        return Outcome("unverified", "infra", first, rest or None)
+    if isinstance(error, CcCiError):
+        return Outcome(kind, error.fault, first, rest or None)
+    if isinstance(error, KeyboardInterrupt):
+        return Outcome("unverified", "interrupted", "interrupted")
+    if isinstance(error, AssertionError | pytest.fail.Exception):
+        return Outcome(kind, "recipe", first or "assertion failed", str(report.longrepr))
+    if isinstance(error, requests.RequestException):
+        return Outcome(kind, "recipe", f"the app did not answer: {first}", str(report.longrepr))
+    fault = "suite" if report.when == "call" else "infra"
+    return Outcome(kind, fault, f"{type(error).__name__}: {first}", str(report.longrepr))

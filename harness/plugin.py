@@ -1,0 +1,348 @@
+"""The pytest plugin: options, markers, fixtures, and one run per recipe.
+
+Deploying happens in tests, so a broken recipe is a failure; fetching, naming and waiting for a slot
+happen in fixtures, so our own trouble is an error. A run is opened by the first of a recipe's tests
+and closed after its last one, whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import collect, lifetime, plan, preflight, settings
+from harness.abra import Abra
+from harness.app import App
+from harness.collect import PLACE, Place, Suite
+from harness.errors import CcCiError, UsageError
+from harness.outcome import outcome_of
+from harness.run import Request, Run
+from harness.runs import Runs
+from harness.settings import Settings
+
+RUNS: pytest.StashKey[Runs] = pytest.StashKey()
+INFRA_STATUS = 16
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; each has the name of a build parameter as its default's source."""
+    group = parser.getgroup("cc-ci", "testing Co-op Cloud recipes")
+    env = os.environ.get
+    group.addoption("--recipe", default=env("RECIPE", ""), help="test exactly this recipe")
+    group.addoption("--ref", default=env("REF", ""), help="full commit sha to test")
+    group.addoption("--pr", default=env("PR", "0"), help="number of the pull request, 0 without")
+    group.addoption("--src", default=env("SRC", ""), help="owner/name of the repository to fetch from")
+    group.addoption("--stages", default=env("STAGES", ""), help="comma list of stages to run")
+    group.addoption(
+        "--quick",
+        action="store_true",
+        default=env("CCCI_QUICK", "") == "1",
+        help="the quick lane: upgrade only, lower confidence, no level",
+    )
+    group.addoption("--keep", action="store_true", help="leave the app of a failed run up for 2 h")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the markers; arm the guard where recipes are tested."""
+    for stage, meaning in plan.STAGE_MEANING.items():
+        config.addinivalue_line("markers", f"{stage}: stage of a recipe's run: {meaning}")
+    config.addinivalue_line("markers", "cold: runs in the full lane (the default)")
+    config.addinivalue_line("markers", "quick: runs in the quick lane (lower confidence)")
+    with _as_usage():
+        found = settings.load(os.environ)
+    suites = found.suites_dir
+    if not _widen(config, suites):
+        return
+    option = config.option
+    lane = collect.lane_of(option.markexpr, option.quick)
+    if option.quick and not option.markexpr:
+        option.markexpr = "quick"
+    elif lane == "cold" and not option.markexpr:
+        option.markexpr = "cold"
+    request = Request(
+        ref=option.ref, pr=str(option.pr), src=option.src, lane=lane, keep=bool(option.keep)
+    )
+    runs = Runs(found, request, console=_console(config), only=_split(option.stages))
+    config.stash[RUNS] = runs
+    workerinput = getattr(config, "workerinput", None)
+    runs.session_id = workerinput["ccci_session"] if workerinput else runs.session_id
+    if not config.option.collectonly:
+        lifetime.arm(deadline=found.deadline)
+
+
+def _widen(config: pytest.Config, suites: Path) -> bool:
+    """Say whether suites are to be run; a suite's folder or file brings the lifecycle along."""
+    base = config.invocation_params.dir
+    paths = [(base / arg.partition("::")[0]).resolve() for arg in config.args]
+    inside = [path for path in paths if path == suites or suites in path.parents]
+    lifecycle = str(suites / collect.LIFECYCLE)
+    if inside and not any(path in (suites, suites / collect.LIFECYCLE) for path in paths):
+        names = {path.relative_to(suites).parts[0] for path in inside}
+        if not config.option.keyword and not config.option.recipe:
+            config.option.keyword = " or ".join(sorted(names))
+        config.args.insert(0, lifecycle)
+    return bool(inside)
+
+
+def _console(config: pytest.Config) -> Any:
+    """Return a function that prints one line at once, past pytest's capturing."""
+    capture = config.pluginmanager.getplugin("capturemanager")
+
+    def show(line: str) -> None:
+        stream = sys.stderr if hasattr(config, "workerinput") else sys.stdout
+        if capture is None:
+            print(line, file=stream, flush=True)
+            return
+        with capture.global_and_fixture_disabled():
+            stream = sys.stderr if hasattr(config, "workerinput") else sys.stdout
+            print(line, file=stream, flush=True)
+
+    return show
+
+
+def _split(text: str) -> frozenset[str]:
+    return frozenset(part.strip() for part in text.split(",") if part.strip())
+
+
+class _as_usage:
+    """Turns our usage errors into pytest's: one sentence, exit 4, nothing deployed."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, UsageError):
+            raise pytest.UsageError(str(error)) from None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker which session its runs belong to."""
+    runs = node.config.stash.get(RUNS, None)
+    node.workerinput["ccci_session"] = runs.session_id if runs else ""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep each recipe on one worker, in stage order (loadgroup does not, with newer pytest)."""
+    runs = config.stash.get(RUNS, None)
+    if runs is None:
+        return None
+    from harness.scheduling import make
+
+    return make(config, log)
+
+
+# %% Collection
+
+
+def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
+    """Make the items of checks; seeds and wrecks are remembered, not run as tests."""
+    from harness import suite
+
+    runs: Runs | None = collector.config.stash.get(RUNS, None)
+    role = suite.role_of(obj)
+    if runs is None or role is None or not callable(obj):
+        return None
+    suites = runs.settings.suites_dir
+    if collect.is_lifecycle(collector.path, suites):
+        with _as_usage():
+            names = collect.enrolled(suites)
+        return list(collect.check_items(collector, name, obj, names, named=True))
+    recipe = collect.recipe_of(collector.path, suites)
+    if recipe is None or getattr(obj, "__module__", "") != collector.module.__name__:
+        return None
+    runs.suites.setdefault(recipe, Suite()).add(role, obj)
+    if role != "check":
+        return []
+    return list(collect.check_items(collector, name, obj, [recipe], named=False))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make the lifecycle's tests once for each enrolled recipe."""
+    runs = metafunc.config.stash.get(RUNS, None)
+    path = Path(str(metafunc.module.__file__))
+    if runs is None or not collect.is_lifecycle(path, runs.settings.suites_dir):
+        return
+    with _as_usage():
+        names = collect.enrolled(runs.settings.suites_dir)
+    metafunc.fixturenames.append("recipe_name")
+    metafunc.parametrize("recipe_name", names, ids=names, scope="function")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Give every item its place and its markers, before pytest selects by them."""
+    runs = config.stash.get(RUNS, None)
+    if runs is None:
+        return
+    with _as_usage():
+        runs.place(items)
+        preflight.asked(runs.settings, config.option.recipe, runs.request.ref, runs.only)
+        recipe = config.option.recipe
+        if recipe:
+            gone = [item for item in items if item.stash[PLACE].recipe != recipe]
+            items[:] = [item for item in items if item.stash[PLACE].recipe == recipe]
+            config.hook.pytest_deselected(items=gone)
+    runs.remember(items)
+
+
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
+def _order_items(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """After pytest's own selection: add what is needed, order by recipe and step."""
+    runs = config.stash.get(RUNS, None)
+    if runs is not None:
+        with _as_usage():
+            runs.select(items)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Refuse to start where Docker, the swarm or the proxy network is missing."""
+    config = session.config
+    runs = config.stash.get(RUNS, None)
+    if runs is None or config.option.collectonly or not session.items:
+        return
+    if hasattr(config, "workerinput"):
+        return
+    try:
+        preflight.host(runs.settings)
+    except CcCiError as error:
+        pytest.exit(f"cannot start: {error}", returncode=INFRA_STATUS)
+
+
+# %% Fixtures
+
+
+@pytest.fixture
+def recipe_name(request: pytest.FixtureRequest) -> str:
+    """The name of the recipe under test."""
+    place: Place = request.node.stash[PLACE]
+    return place.recipe
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, recipe_name: str) -> Run:
+    """The run of this recipe: holds its slot, its lock and its checkout."""
+    return request.config.stash[RUNS].opened(recipe_name)
+
+
+@pytest.fixture
+def recipe(run: Run) -> Path:
+    """The locked checkout of the recipe; nobody else moves it."""
+    return run.checkout_dir
+
+
+@pytest.fixture
+def abra(run: Run) -> Abra:
+    """abra, with this run's own data directory."""
+    return run.abra
+
+
+@pytest.fixture
+def app(request: pytest.FixtureRequest, run: Run) -> App:
+    """The app of the present life: registered, and deployed once its install test has passed."""
+    place: Place = request.node.stash[PLACE]
+    return run.enter(place.step.life(run.request.lane))
+
+
+@pytest.fixture
+def app_domain(app: App) -> str:
+    """The registered domain of the app."""
+    return app.domain
+
+
+# %% Running
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Close a recipe's run after its last item, also when the session is interrupted."""
+    place = item.stash.get(PLACE, None)
+    if place is None:
+        return (yield)
+    runs = item.config.stash[RUNS]
+    follows = nextitem is not None and nextitem.stash[PLACE].recipe == place.recipe
+    try:
+        result = yield
+    except BaseException:
+        runs.close(interrupted=True)
+        raise
+    if not follows:
+        runs.close()
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Do not try what cannot work: a step whose need failed is unverified, not failed."""
+    place = item.stash.get(PLACE, None)
+    if place is not None:
+        reason = item.config.stash[RUNS].unmet(place)
+        if reason:
+            pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Record each case as an event; our own errors speak for themselves, without a traceback."""
+    report = yield
+    place = item.stash.get(PLACE, None)
+    if place is not None and (call.when == "call" or report.outcome != "passed"):
+        error = call.excinfo.value if call.excinfo else None
+        outcome = outcome_of(report, error)
+        item.config.stash[RUNS].record(item, place, outcome, report)
+        report.user_properties += [("stage", place.step.stage), ("recipe", place.recipe)]
+        if isinstance(error, CcCiError) and report.failed:
+            report.longrepr = item.config.stash[RUNS].scrub(str(error))
+        elif report.failed:
+            report.longrepr = item.config.stash[RUNS].scrub(str(report.longrepr))
+    return report
+
+
+def pytest_report_teststatus(
+    report: Any, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    """Keep pytest's dots out of the live output of runs; the counts stay."""
+    if config.stash.get(RUNS, None) is None or getattr(report, "when", "") == "collect":
+        return None
+    if getattr(report, "passed", False):
+        return ("passed", "", "") if report.when == "call" else ("", "", "")
+    if getattr(report, "skipped", False):
+        return "skipped", "", ""
+    if getattr(report, "failed", False):
+        return ("failed" if report.when == "call" else "error"), "", ""
+    return None
+
+
+# %% The end
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Close what is open; the worst verdict decides the exit status."""
+    runs = session.config.stash.get(RUNS, None)
+    if runs is None:
+        return
+    runs.close(interrupted=True)
+    if not hasattr(session.config, "workerinput"):
+        status = runs.status()
+        if status is not None and int(session.exitstatus) in (0, 1, 2):
+            session.exitstatus = status
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Print each run's summary: stages, level, what failed and why, how to repeat it."""
+    runs = config.stash.get(RUNS, None)
+    if runs is None or config.option.collectonly:
+        return
+    for text in runs.summaries():
+        terminalreporter.write_line("")
+        terminalreporter.write_line(text)

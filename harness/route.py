@@ -1,0 +1,91 @@
+"""The way to an app through the real proxy, and telling the proxy's own answers from the app's.
+
+Measured with Traefik 3.6: an unknown host gets `404 page not found` as text/plain with nosniff and
+no Server header; a dead back-end gets `502 Bad Gateway` of 11 bytes. A program written in Go can
+answer the same 404, so where the proxy's API can be asked, its list of routers decides.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from harness.errors import InfraError, RecipeFailure
+from harness.settings import Settings
+
+TIMEOUT = 10.0  # seconds for one request; a dead back-end answers after 3 s
+OWN_BODIES = {404: b"404 page not found\n", 502: b"Bad Gateway", 503: b"no available server\n"}
+OWN_BODIES[504] = b"Gateway Timeout"
+MOST_BODY = 64 * 1024 * 1024  # bytes
+
+
+class ProxyAnswered(RecipeFailure):
+    """The proxy answered itself: the app was not reached."""
+
+
+class _ToProxy(HTTPAdapter):
+    """Connects to the proxy whatever the URL's host is, and checks the certificate for that host."""
+
+    def __init__(self, address: tuple[str, int], domain: str) -> None:
+        self._address, self._domain = address, domain
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Tell the pool which name the certificate must carry."""
+        kwargs["assert_hostname"] = self._domain
+        kwargs["server_hostname"] = self._domain
+        super().init_poolmanager(*args, **kwargs)
+
+    def add_headers(self, request: Any, **kwargs: Any) -> None:
+        """Name the app, since the connection itself goes to the proxy's address."""
+        request.headers["Host"] = self._domain
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> Any:
+        """Keep scheme and TLS settings, replace host and port by the proxy's."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        host["host"], host["port"] = self._address
+        return host, pool
+
+
+def session(settings: Settings, domain: str) -> requests.Session:
+    """Return a session whose requests to `https://<domain>/…` go through the proxy, TLS verified."""
+    made = requests.Session()
+    made.trust_env = False
+    made.mount(f"https://{domain}/", _ToProxy(settings.proxy_address, domain))
+    made.verify = str(settings.ca_file) if settings.ca_file else True
+    return made
+
+
+def is_proxys_own(settings: Settings, domain: str, answer: requests.Response) -> bool:
+    """Say whether an answer was made by the proxy and not by the app."""
+    own = OWN_BODIES.get(answer.status_code)
+    if own is None or answer.content.strip() != own.strip() or "Server" in answer.headers:
+        return False
+    if answer.status_code != 404 or not settings.proxy_api:
+        return True
+    return not routers(settings, domain)
+
+
+def routers(settings: Settings, domain: str) -> list[str]:
+    """Return the names of the proxy's routers whose rule names this host.
+
+    Raises:
+        InfraError: the proxy's API does not answer.
+    """
+    if not settings.proxy_api:
+        return []
+    try:
+        answer = requests.get(
+            f"{settings.proxy_api}/api/http/routers?per_page=1000", timeout=TIMEOUT
+        )
+        answer.raise_for_status()
+        listed = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise InfraError(f"asking the proxy for its routers failed: {error}") from error
+    host = re.compile(rf"`{re.escape(domain)}`")
+    return [str(r["name"]) for r in listed if host.search(str(r.get("rule", "")))]

@@ -1,0 +1,306 @@
+"""One run: one recipe at one commit, once. Opens what a run needs, hands out apps, closes it all.
+
+Order: slot, recipe lock, janitor, fetch at exactly the wanted commit, plan. Everything taken is given
+back in the opposite order, whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness import containers, git, janitor, registry, remove, slots, swarm
+from harness.abra import Abra
+from harness.app import App
+from harness.collect import Place, Suite
+from harness.compose import Compose
+from harness.errors import CcCiError, InfraError, UsageError
+from harness.events import EventLog
+from harness.lock import Owner, recipe_lock, take
+from harness.naming import app_domain, stack_name, unique
+from harness.outcome import Outcome
+from harness.plan import Lane
+from harness.secret import Redactor
+from harness.settings import Settings
+from harness.suite_settings import SuiteSettings
+from harness.versions import newest_older
+
+SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for one of the two slots, and for the recipe's lock
+KEEP = 2 * 3600.0  # seconds a kept app stays up
+LOG_LINES = 2000
+MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "skip": "–", "unverified": "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What was asked for: commit ("" = head of the default branch), pull request, source, lane."""
+
+    ref: str = ""
+    pr: str = "0"
+    src: str = ""
+    lane: Lane = "cold"
+    keep: bool = False
+
+
+@dataclass
+class Run:
+    """One run. `report` prints a line at once; `events` is the only source of all reports."""
+
+    settings: Settings
+    request: Request
+    recipe: str
+    id: str
+    suite: Suite
+    suite_settings: SuiteSettings
+    stages: tuple[str, ...]
+    console: Callable[[str], None]
+    redactor: Redactor = field(default_factory=Redactor)
+    ref: str = ""
+    base_ref: str = ""
+    base_version: str = ""
+    no_base: str = ""
+    started: float = field(default_factory=time.time)
+
+    def __post_init__(self) -> None:
+        self.dir = self.settings.runs_dir / self.id
+        self.abra_dir = self.dir / "abra"
+        self.checkout_dir = self.abra_dir / "recipes" / self.recipe
+        self.apps: dict[str, App] = {}
+        self.failed = False
+        self.stacks: list[str] = []
+        self._stack = contextlib.ExitStack()
+        self._entries: dict[str, registry.Entry] = {}
+        self._finished = False
+        self.life = ""
+
+    # -- opening
+
+    def open(self) -> None:
+        """Take slot and lock, clear what dead runs left, fetch the commit, announce the plan.
+
+        Raises:
+            UsageError: the commit is not in the repository.
+            InfraError: what our own side could not provide.
+        """
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.events = EventLog(self.dir / "events.jsonl", scrub=self.redactor.scrub)
+        os.environ["CCCI_RUN"] = self.id
+        owner = Owner.me(run=self.id, recipe=self.recipe)
+        say = self.say
+        with self.phase("queue"):
+            slot = slots.take_slot(self.settings, owner, timeout=SLOT_TIMEOUT, report=say)
+            self._stack.enter_context(slot)
+            path = recipe_lock(self.settings, self.recipe)
+            self._stack.enter_context(take(path, owner, timeout=SLOT_TIMEOUT, report=say))
+        with self.phase("janitor"):
+            janitor.sweep(self.settings, swarm.client(), own_run=self.id, report=say)
+        with self.phase("fetch"):
+            self._fetch()
+        self._announce()
+
+    def _fetch(self) -> None:
+        upstream = self.settings.recipes_url.format(recipe=self.recipe)
+        source = f"{self.settings.forge_url}/{self.request.src}.git" if self.request.src else upstream
+        if not self.request.src and self.request.pr == "0":
+            source = upstream
+        (self.abra_dir / "servers" / "default").mkdir(parents=True, exist_ok=True)
+        self.ref = self.request.ref or git.resolve(source, None)
+        git.fetch_checkout(source, self.ref, self.checkout_dir, upstream_url=upstream)
+        self._choose_base()
+
+    def _choose_base(self) -> None:
+        tags = git.version_tags(self.checkout_dir)
+        found = newest_older(tags, self.ref, self._head_version())
+        if found.tag is None:
+            self.no_base = found.reason
+        else:
+            self.base_ref, self.base_version = found.tag.commit, found.tag.name
+
+    def _head_version(self) -> str | None:
+        return Compose.load(self.checkout_dir, {"STACK_NAME": "stack"}).version
+
+    def _announce(self) -> None:
+        self.abra = Abra(
+            self.settings.abra,
+            self.abra_dir,
+            extra={"CCCI_ENDPOINT_MODE": self.settings.endpoint_mode, "CCCI_RUN": self.id},
+            report=self.say,
+        )
+        version = self.abra.version()
+        self.events.write(
+            "run-started",
+            run=self.id,
+            recipe=self.recipe,
+            ref=self.ref,
+            pr=self.request.pr,
+            src=self.request.src,
+            lane=self.request.lane,
+            stages=list(self.stages),
+            version=self._head_version() or "",
+            base_version=self.base_version or None,
+            abra=version,
+            notes=[],
+            argv=[],
+            pid=os.getpid(),
+            boot=registry.boot_id(),
+        )
+        if "standin" in version:
+            self.note("abra is the sandbox's stand-in, not the real one")
+        if self.settings.endpoint_mode:
+            self.note(f"every service runs with endpoint_mode {self.settings.endpoint_mode}: this kernel's service addresses are dead")
+        base = f"upgrade from {self.base_version}" if self.base_ref else f"no upgrade: {self.no_base}"
+        self.say(f"{self.recipe} {self.ref[:8]}, {self.request.lane}: {', '.join(self.stages)}; {base}")
+
+    # -- lives
+
+    def enter(self, life: str) -> App:
+        """Return the app of a life; the app of another life is torn down first.
+
+        Raises:
+            UsageError: a name of the app would be too long, says by how much.
+        """
+        if life not in self.apps:
+            for other in list(self.apps):
+                self.tear_down(self.apps[other])
+            self.apps[life] = self._mint(life)
+        self.life = life
+        return self.apps[life]
+
+    def _mint(self, life: str) -> App:
+        token = unique(life, self.recipe, self.id, self.request.pr, self.ref)
+        domain = app_domain(token, self.recipe, self.settings.apps_domain)
+        stack = stack_name(domain)
+        self.stacks.append(stack)
+        left = remove.leftovers(swarm.client(), stack)
+        if left:
+            names = ", ".join(f"{item.kind} {item.name}" for item in left)
+            raise InfraError(f"'{stack}' is a new name, yet there is: {names}")
+        entry = registry.register(
+            self.settings, domain=domain, stack=stack, run=self.id, run_dir=self.dir,
+            recipe=self.recipe, life=life,
+        )
+        self._entries[domain] = entry
+        return App(
+            domain=domain, stack=stack, recipe=self.recipe, life=life, settings=self.settings,
+            report=lambda line: self.say(line, life),
+        )
+
+    def tear_down(self, app: App) -> tuple[remove.Leftover, ...]:
+        """Save the app's logs, then remove it by force; return what would not go."""
+        with self.phase("teardown", app.life):
+            self.save_logs(app)
+            with contextlib.suppress(CcCiError):
+                self.abra.app_undeploy(app.domain)
+            left = remove.remove_stack(
+                swarm.client(), app.stack, env_file=self.env_path(app), report=self.say
+            )
+        if not left:
+            self._entries.pop(app.domain).close()
+            self.apps.pop(app.life, None)
+        for item in left:
+            self.note(f"could not remove {item.kind} '{item.name}': {item.why}")
+        return left
+
+    def save_logs(self, app: App) -> None:
+        """Write the last 2,000 log lines of every service below logs/, without secrets."""
+        folder = self.dir / "logs"
+        folder.mkdir(exist_ok=True)
+        for service in swarm.view(app.stack).services:
+            lines = containers.logs(app.stack, service.name, lines=LOG_LINES)
+            path = folder / f"{app.life}-{service.name}.log"
+            path.write_text(self.redactor.scrub("\n".join(lines) + "\n"))
+            self.events.write("evidence", kind="log", path=str(path.relative_to(self.dir)))
+
+    def checkout(self, ref: str) -> None:
+        """Move the run's own checkout to exactly this commit."""
+        git.checkout(self.checkout_dir, ref)
+
+    def env_path(self, app: App) -> Path:
+        """Return the app's env file in this run's own abra directory."""
+        return self.abra_dir / "servers" / "default" / f"{app.domain}.env"
+
+    # -- closing
+
+    def close(self, *, interrupted: str = "") -> None:
+        """Tear down what still stands, write the reports, give back lock and slot."""
+        if self._finished:
+            return
+        self._finished = True
+        try:
+            if self.request.keep and self.failed and not interrupted and self.apps:
+                self._keep()
+            else:
+                for app in list(self.apps.values()):
+                    self.tear_down(app)
+        finally:
+            for entry in self._entries.values():
+                entry.close()
+            self._stack.close()
+
+    def _keep(self) -> None:
+        until = time.time() + KEEP
+        for app in self.apps.values():
+            registry.keep(self.settings, app.domain, until=until)
+            self.say(
+                f"kept: https://{app.domain} for 2 h (until {time.strftime('%H:%M', time.localtime(until))}); "
+                f"attach: cc-ci attach {app.domain}; clean up: cc-ci janitor --now {app.domain}"
+            )
+        self._entries.clear()
+
+    def clean_directory(self) -> None:
+        """Remove the run's abra directory; its env files name secrets' versions, its checkout is big."""
+        shutil.rmtree(self.abra_dir, ignore_errors=True)
+
+    # -- telling
+
+    def say(self, text: str, life: str = "") -> None:
+        """Print a line at once and record it."""
+        clean = self.redactor.scrub(text)
+        self.events.write("state", life=life or None, text=clean)
+        self.console(self._line(clean, life))
+
+    def _line(self, text: str, life: str) -> str:
+        return f"{time.time() - self.started:7.1f} s  {self.recipe}  {life + ': ' if life else ''}{text}"
+
+    def note(self, text: str) -> None:
+        """Record something the reader of the report should know, and print it."""
+        clean = self.redactor.scrub(text)
+        self.events.write("note", text=clean)
+        self.console(self._line(f"note: {clean}", ""))
+
+    @contextlib.contextmanager
+    def phase(self, name: str, life: str = "") -> Iterator[None]:
+        """Time a phase, also when it fails."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            seconds = round(time.monotonic() - start, 3)
+            self.events.write("phase", phase=name, life=life or None, seconds=seconds)
+
+    def case(self, name: str, place: Place, outcome: Outcome, *, seconds: float) -> None:
+        """Record one case as an event and print it; a failure has its app's logs saved at once."""
+        self.failed = self.failed or outcome.kind in ("fail", "error")
+        message = self.redactor.scrub(outcome.message or "") or None
+        details = self.redactor.scrub(outcome.details or "") or None
+        life = place.step.life(self.request.lane)
+        self.events.write(
+            "case",
+            id=name,
+            stage=place.step.stage,
+            life=life or None,
+            outcome=outcome.kind,
+            seconds=round(seconds, 3),
+            message=message,
+            details=details,
+            fault=outcome.fault,
+            structural=outcome.structural,
+        )
+        self.console(self._line(f"{MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
+        if message and outcome.kind != "pass":
+            self.console(self._line(f"    {message}", life))

@@ -1,0 +1,214 @@
+"""All runs of one pytest session: places its items, opens and closes runs, keeps their verdicts."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from harness import collect, plan, report, suite_settings, terminal
+from harness.collect import PLACE, Place, Suite
+from harness.errors import UsageError
+from harness.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
+from harness.run import Request, Run
+from harness.settings import Settings
+from harness.verdict import Verdict
+
+
+@dataclass
+class Runs:
+    """What a session knows of its runs. In an xdist worker: of the runs of that worker."""
+
+    settings: Settings
+    request: Request
+    console: Callable[[str], None]
+    only: frozenset[str] = frozenset()
+    session_id: str = field(
+        default_factory=lambda: (
+            os.environ.get("DRONE_BUILD_NUMBER")
+            or f"local-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
+        )
+    )
+    suites: dict[str, Suite] = field(default_factory=dict)
+    planned: dict[str, list[pytest.Item]] = field(default_factory=dict)
+    current: Run | None = None
+    _all: list[pytest.Item] = field(default_factory=list)
+    _passed: set[str] = field(default_factory=set)
+    _reasons: dict[str, str] = field(default_factory=dict)
+    _inapplicable: dict[str, str] = field(default_factory=dict)
+    _open_error: dict[str, BaseException] = field(default_factory=dict)
+
+    # -- collection
+
+    def place(self, items: list[pytest.Item]) -> None:
+        """Give every item its recipe, step and markers; refuse what a suite may not contain."""
+        suites = self.settings.suites_dir
+        for item in items:
+            if PLACE not in item.stash:
+                item.stash[PLACE] = self._placed(item, suites)
+        for recipe, found in self.suites.items():
+            collect.refuse_unpaired(recipe, found)
+        items[:] = [item for item in items if not self._superfluous(item)]
+        for item in items:
+            place = item.stash[PLACE]
+            for name in (place.step.stage, *self._lanes(place)):
+                if name not in {mark.name for mark in item.iter_markers()}:
+                    item.add_marker(name)
+
+    def _placed(self, item: pytest.Item, suites: Path) -> Place:
+        if collect.is_lifecycle(item.path, suites) and isinstance(item, pytest.Function):
+            return Place(item.callspec.params["recipe_name"], plan.GENERIC[item.originalname])
+        recipe = collect.recipe_of(item.path, suites)
+        if recipe is None:
+            raise UsageError(
+                f"{item.nodeid} is no part of '{suites}'; run recipes and other tests separately"
+            )
+        step = plan.TESTS[collect.stage_of(item)]
+        if isinstance(item, pytest.Function):
+            collect.refuse_empty(item)
+        self.suites.setdefault(recipe, Suite()).tests += 1
+        return Place(recipe, step)
+
+    def _superfluous(self, item: pytest.Item) -> bool:
+        """Say whether this is the generic witness of a recipe whose suite has checks of its own."""
+        if not collect.is_lifecycle(item.path, self.settings.suites_dir):
+            return False
+        place = item.stash[PLACE]
+        has_own = bool(self.suites.get(place.recipe, Suite()).checks)
+        return place.step.name in plan.CHECKS and has_own
+
+    @staticmethod
+    def _lanes(place: Place) -> list[str]:
+        lanes: tuple[plan.Lane, ...] = ("cold", "quick")
+        return [lane for lane in lanes if place.step.place(lane) is not None]
+
+    def remember(self, items: list[pytest.Item]) -> None:
+        """Keep all items, to bring back what the selected ones need."""
+        self._all = list(items)
+
+    def select(self, items: list[pytest.Item]) -> None:
+        """Apply the stages asked for, add what is needed, order by recipe and step."""
+        lane = self.request.lane
+        chosen = [i for i in items if i.stash[PLACE].step.place(lane) is not None]
+        if self.only:
+            chosen = [i for i in chosen if i.stash[PLACE].step.stage in self.only]
+        chosen_ids = {id(item) for item in chosen}
+        recipes = {item.stash[PLACE].recipe for item in chosen}
+        for recipe in recipes:
+            steps = [i.stash[PLACE].step for i in chosen if i.stash[PLACE].recipe == recipe]
+            wanted = plan.closure(steps, lane) | {"test_leave_no_trace"}
+            for item in self._all:
+                place = item.stash[PLACE]
+                if place.recipe == recipe and place.step.name in wanted:
+                    chosen_ids.add(id(item))
+        items[:] = sorted(
+            (i for i in self._all if id(i) in chosen_ids), key=lambda i: collect.order(i, lane)
+        )
+        self.planned = {}
+        for item in items:
+            self.planned.setdefault(item.stash[PLACE].recipe, []).append(item)
+        self._load_settings()
+
+    def _load_settings(self) -> None:
+        """Read every selected recipe's settings now, so that a misspelt key stops the session."""
+        folder = self.settings.suites_dir
+        self.recipe_settings = {
+            recipe: suite_settings.load(folder / recipe / "recipe.yml") for recipe in self.planned
+        }
+
+    # -- running
+
+    def opened(self, recipe: str) -> Run:
+        """Return the run of a recipe, opening it first; what stops the opening stops all its tests."""
+        if self.current is not None and self.current.recipe == recipe:
+            return self.current
+        self.close()
+        if recipe in self._open_error:
+            raise self._open_error[recipe]
+        stages = tuple(
+            s for s in plan.STAGES if s in {i.stash[PLACE].step.stage for i in self.planned[recipe]}
+        )
+        run = Run(
+            settings=self.settings,
+            request=self.request,
+            recipe=recipe,
+            id=self.run_id(recipe),
+            suite=self.suites.get(recipe, Suite()),
+            suite_settings=self.recipe_settings[recipe],
+            stages=stages,
+            console=self.console,
+        )
+        self.current = run
+        try:
+            run.open()
+        except BaseException as error:
+            self._open_error[recipe] = error
+            raise
+        return run
+
+    def run_id(self, recipe: str) -> str:
+        """Return the id of a recipe's run: the session's own where there is only one recipe."""
+        return self.session_id if len(self.planned) == 1 else f"{self.session_id}-{recipe}"
+
+    def unmet(self, place: Place) -> str | None:
+        """Return why a step is not tried, or None: its stage cannot apply, or a need did not pass."""
+        declared = self.recipe_settings[place.recipe].not_applicable.get(place.step.stage)
+        if declared:
+            return f"{NOT_APPLICABLE}{declared}"
+        for name in plan.needed(place.step, self.request.lane):
+            key = f"{place.recipe}:{name}"
+            if key in self._inapplicable:
+                return f"{NOT_APPLICABLE}{self._inapplicable[key]}"
+            if key not in self._passed:
+                missing = f"{name.removeprefix('test_').replace('_', ' ')} did not run"
+                return f"{NOT_RUN}{self._reasons.get(key, missing)}"
+        return None
+
+    def record(self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport) -> None:
+        """Write one case as an event, print it, and remember what later steps build on."""
+        key = f"{place.recipe}:{place.step.name}"
+        if outcome.kind == "pass":
+            self._passed.add(key)
+        else:
+            self._passed.discard(key)
+            if outcome.structural:
+                self._inapplicable[key] = outcome.message or ""
+            what = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
+            self._reasons[key] = f"{what}: {outcome.message}"[:300]
+        run = self.current
+        if run is not None:
+            run.case(item.name, place, outcome, seconds=seen.duration)
+
+    def scrub(self, text: str) -> str:
+        """Mask the present run's secrets in a text."""
+        return self.current.redactor.scrub(text) if self.current else text
+
+    def close(self, *, interrupted: bool = False) -> None:
+        """Close the run that is open, if any."""
+        if self.current is not None:
+            run, self.current = self.current, None
+            run.close(interrupted=interrupted)
+
+    # -- the end
+
+    def reports(self) -> list[report.Report]:
+        """Return the reports of all planned runs that began, read back from their directories."""
+        folders = [self.settings.runs_dir / self.run_id(recipe) for recipe in sorted(self.planned)]
+        return [report.read(folder) for folder in folders if (folder / "events.jsonl").exists()]
+
+    def status(self) -> int | None:
+        """Return pytest's exit status by the worst verdict, or None where nothing ran."""
+        order = [Verdict.PASSED, Verdict.CANCELLED, Verdict.INTERRUPTED, Verdict.INFRA]
+        order += [Verdict.TIMEOUT, Verdict.SUITE, Verdict.RECIPE]
+        verdicts = [found.verdict for found in self.reports()]
+        return max(verdicts, key=order.index).exit_status if verdicts else None
+
+    def summaries(self) -> list[str]:
+        """Return the summary of each run for a person at a terminal."""
+        return [
+            terminal.summary(found, self.settings.runs_dir / found.run) for found in self.reports()
+        ]

@@ -1,0 +1,36 @@
+"""pytest-xdist: one recipe, one worker, in stage order.
+
+`--dist loadgroup` silently groups nothing with pytest 9.2 and xdist 3.8 (pytest-xdist#1386), so the
+scope is decided here, from the test's id.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
+
+BRACKET = re.compile(r"\[(?:after-[a-z]+-)?(?P<recipe>[^\]]+)\]$")
+
+
+def scope_of(nodeid: str) -> str:
+    """Return the recipe that a test's id belongs to; the file for tests that are no recipe's."""
+    path, _, _ = nodeid.partition("::")
+    folders = path.split("/")
+    if folders[-1] == "test_lifecycle.py":
+        match = BRACKET.search(nodeid)
+        return match["recipe"] if match else path
+    return folders[-2] if len(folders) > 1 else path
+
+
+class RecipeScheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Whole recipes go to a worker, in the order of collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)
+
+
+def make(config: Any, log: Any) -> RecipeScheduling:
+    """Return the scheduler for this session."""
+    return RecipeScheduling(config, log)

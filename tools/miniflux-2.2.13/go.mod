@@ -1,0 +1,7 @@
+module cc-ci/tools/miniflux
+
+go 1.25.0
+
+require miniflux.app/v2 v2.2.13
+
+tool miniflux.app/v2
