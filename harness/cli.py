@@ -137,5 +137,3 @@ def _pytest(recipe: str, *options: str) -> None:
     os.chdir(CHECKOUT)
     words = [sys.executable, "-m", "pytest", "recipes_tests", "--recipe", recipe, *options]
     os.execv(sys.executable, words)
-
-

@@ -12,10 +12,28 @@ from contextlib import contextmanager
 
 import pytest
 
-from harness import backup, containers, converge, git, provision, remove, route, swarm, wait, witness
+from harness import (
+    backup,
+    containers,
+    converge,
+    git,
+    provision,
+    remove,
+    route,
+    swarm,
+    wait,
+    witness,
+)
 from harness.abra import AbraFailed
 from harness.app import App
-from harness.errors import BaseNotDeployable, CcCiError, InfraError, RecipeFailure, SuiteFailure, TimedOut
+from harness.errors import (
+    BaseNotDeployable,
+    CcCiError,
+    InfraError,
+    RecipeFailure,
+    SuiteFailure,
+    TimedOut,
+)
 from harness.run import Run
 from harness.outcome import NOT_APPLICABLE
 
@@ -111,7 +129,9 @@ def _with_logs(app: App, error: CcCiError) -> tuple[str, ...]:
     """Return the error's arguments with the last log lines of the service it is about."""
     service = getattr(error, "service", None) or _unsettled(app)
     lines = containers.logs(app.stack, service, lines=15) if service else []
-    text = "\n  ".join([f"{error}", *([f"last log lines of '{service}':"] if lines else []), *lines])
+    text = "\n  ".join(
+        [f"{error}", *([f"last log lines of '{service}':"] if lines else []), *lines]
+    )
     return (text, service) if isinstance(error, converge.CrashLoop) else (text,)
 
 
@@ -232,7 +252,9 @@ def back_up(run: Run, app: App) -> str:
         try:
             return backup.verify(app.stack, provision.expected_in_snapshot(run, app), since)
         except RecipeFailure as error:
-            raise RecipeFailure(f"{error}\n  the backup said:\n    {_last_lines(done.text)}") from None
+            raise RecipeFailure(
+                f"{error}\n  the backup said:\n    {_last_lines(done.text)}"
+            ) from None
 
 
 def restore(run: Run, app: App) -> None:

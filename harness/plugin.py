@@ -36,7 +36,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--recipe", default=env("RECIPE", ""), help="test exactly this recipe")
     group.addoption("--ref", default=env("REF", ""), help="full commit sha to test")
     group.addoption("--pr", default=env("PR", "0"), help="number of the pull request, 0 without")
-    group.addoption("--src", default=env("SRC", ""), help="owner/name of the repository to fetch from")
+    group.addoption(
+        "--src", default=env("SRC", ""), help="owner/name of the repository to fetch from"
+    )
     group.addoption("--stages", default=env("STAGES", ""), help="comma list of stages to run")
     group.addoption(
         "--quick",
@@ -308,9 +310,7 @@ def pytest_runtest_makereport(
     return report
 
 
-def pytest_report_teststatus(
-    report: Any, config: pytest.Config
-) -> tuple[str, str, str] | None:
+def pytest_report_teststatus(report: Any, config: pytest.Config) -> tuple[str, str, str] | None:
     """Keep pytest's dots out of the live output of runs; the counts stay."""
     if config.stash.get(RUNS, None) is None or getattr(report, "when", "") == "collect":
         return None

@@ -105,7 +105,9 @@ class Run:
 
     def _fetch(self) -> None:
         upstream = self.settings.recipes_url.format(recipe=self.recipe)
-        source = f"{self.settings.forge_url}/{self.request.src}.git" if self.request.src else upstream
+        source = (
+            f"{self.settings.forge_url}/{self.request.src}.git" if self.request.src else upstream
+        )
         if not self.request.src and self.request.pr == "0":
             source = upstream
         (self.abra_dir / "servers" / "default").mkdir(parents=True, exist_ok=True)
@@ -152,9 +154,15 @@ class Run:
         if "standin" in version:
             self.note("abra is the sandbox's stand-in, not the real one")
         if self.settings.endpoint_mode:
-            self.note(f"every service runs with endpoint_mode {self.settings.endpoint_mode}: this kernel's service addresses are dead")
-        base = f"upgrade from {self.base_version}" if self.base_ref else f"no upgrade: {self.no_base}"
-        self.say(f"{self.recipe} {self.ref[:8]}, {self.request.lane}: {', '.join(self.stages)}; {base}")
+            self.note(
+                f"every service runs with endpoint_mode {self.settings.endpoint_mode}: this kernel's service addresses are dead"
+            )
+        base = (
+            f"upgrade from {self.base_version}" if self.base_ref else f"no upgrade: {self.no_base}"
+        )
+        self.say(
+            f"{self.recipe} {self.ref[:8]}, {self.request.lane}: {', '.join(self.stages)}; {base}"
+        )
 
     # -- lives
 
@@ -181,12 +189,21 @@ class Run:
             names = ", ".join(f"{item.kind} {item.name}" for item in left)
             raise InfraError(f"'{stack}' is a new name, yet there is: {names}")
         entry = registry.register(
-            self.settings, domain=domain, stack=stack, run=self.id, run_dir=self.dir,
-            recipe=self.recipe, life=life,
+            self.settings,
+            domain=domain,
+            stack=stack,
+            run=self.id,
+            run_dir=self.dir,
+            recipe=self.recipe,
+            life=life,
         )
         self._entries[domain] = entry
         return App(
-            domain=domain, stack=stack, recipe=self.recipe, life=life, settings=self.settings,
+            domain=domain,
+            stack=stack,
+            recipe=self.recipe,
+            life=life,
+            settings=self.settings,
             report=lambda line: self.say(line, life),
         )
 

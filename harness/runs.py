@@ -168,7 +168,9 @@ class Runs:
                 return f"{NOT_RUN}{self._reasons.get(key, missing)}"
         return None
 
-    def record(self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport) -> None:
+    def record(
+        self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
+    ) -> None:
         """Write one case as an event, print it, and remember what later steps build on."""
         key = f"{place.recipe}:{place.step.name}"
         if outcome.kind == "pass":
