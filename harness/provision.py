@@ -125,7 +125,7 @@ def post_deploy_commands(run: Run, app: App) -> list[tuple[str, str, list[str]]]
 def expected_in_snapshot(run: Run, app: App) -> list[Expected]:
     """Return every path that the recipe's backup labels promise for this app."""
     expected = []
-    for covered in compose(run, app).backup.covered:
+    for covered in compose(run, app).covered:
         root = f"{VOLUMES}/{app.stack}_{covered.volume}/_data"
         if covered.paths is None:
             expected.append(Expected(root, dump=False))
@@ -140,7 +140,7 @@ def witness_places(run: Run, app: App) -> list[Place]:
     if found.is_backup_capable:
         return [
             Place(c.service, c.volume, c.mount_path)
-            for c in found.backup.covered
+            for c in found.covered
             if c.paths is None
         ]
     return [
