@@ -1,7 +1,7 @@
 """A recipe's compose files, read as data and as far as a run needs them.
 
-Only the files that `COMPOSE_FILE` enables count. Aliases are refused, so that a small file cannot
-grow into a large one, and so are files over 1 MiB.
+Only the files that `COMPOSE_FILE` enables count. Files over 1 MiB are refused, and so are files that
+aliases make large.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import yaml
 from harness.errors import UsageError
 
 LARGEST = 1024 * 1024  # bytes
+MOST_NODES = 100_000  # values of one file
 VARIABLE = re.compile(
     r"\$(?:(?P<escaped>\$)|\{(?P<braced>\w+)(?::?(?P<kind>[-+?])(?P<word>[^}]*))?\}|(?P<plain>[A-Za-z_]\w*))"
 )
@@ -137,16 +138,6 @@ def _covered(service: Service, mount: Mount) -> Covered:
     )
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe loading without aliases."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        """Refuse an alias where it stands."""
-        if self.check_event(yaml.AliasEvent):
-            raise yaml.YAMLError(f"an alias is not allowed here{self.peek_event().start_mark}")  # type: ignore[no-untyped-call]
-        return super().compose_node(parent, index)  # type: ignore[no-untyped-call]
-
-
 def _read(checkout: Path, name: str) -> dict[str, Any]:
     path = checkout / name
     if not path.resolve().is_relative_to(checkout.resolve()):
@@ -154,7 +145,7 @@ def _read(checkout: Path, name: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise UsageError(f"'{name}' of the recipe is larger than 1 MiB")
-        loaded = yaml.load(path.read_text(), Loader=_Loader)  # noqa: S506 - a SafeLoader
+        loaded = yaml.safe_load(path.read_text())
     except OSError as error:
         raise UsageError(f"cannot read '{name}' of the recipe: {error.strerror}") from error
     except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
@@ -162,7 +153,20 @@ def _read(checkout: Path, name: str) -> dict[str, Any]:
         raise UsageError(f"'{name}' of the recipe is not readable as YAML: {where}") from error
     if not isinstance(loaded, dict):
         raise UsageError(f"'{name}' of the recipe is no compose file: it has no keys")
+    if _size(loaded, MOST_NODES) > MOST_NODES:
+        raise UsageError(f"'{name}' of the recipe grows beyond {MOST_NODES} values through aliases")
     return loaded
+
+
+def _size(value: Any, most: int) -> int:
+    """Return how many values a document has with its aliases written out, counting up to `most`."""
+    found = 1
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inner:
+        if found > most:
+            break
+        found += _size(item, most - found)
+    return found
 
 
 def _interpolated(value: Any, env: Mapping[str, str]) -> Any:

@@ -138,11 +138,7 @@ def witness_places(run: Run, app: App) -> list[Place]:
     """Return the volumes a witness goes into: those the backup takes whole, else all of them."""
     found = compose(run, app)
     if found.is_backup_capable:
-        return [
-            Place(c.service, c.volume, c.mount_path)
-            for c in found.covered
-            if c.paths is None
-        ]
+        return [Place(c.service, c.volume, c.mount_path) for c in found.covered if c.paths is None]
     return [
         Place(service.name, mount.volume, mount.path)
         for service in found.services

@@ -24,27 +24,29 @@ class _Strict(BaseModel):
 class Health(_Strict):
     """How the app says that it is up."""
 
-    path: str = Field("/", description="path asked through the proxy")
-    statuses: list[int] = Field([200, 301, 302], description="statuses that count as up")
+    path: str = Field(default="/", description="path asked through the proxy")
+    statuses: list[int] = Field(default=[200, 301, 302], description="statuses that count as up")
 
 
 class Timeouts(_Strict):
     """Bounds in seconds."""
 
-    deploy: int = Field(600, ge=1, description="a deployment until it settled")
-    health: int = Field(300, ge=1, description="settled until the route answers")
-    backup: int = Field(300, ge=1, description="one backup")
-    restore: int = Field(300, ge=1, description="one restore")
+    deploy: int = Field(default=600, ge=1, description="a deployment until it settled")
+    health: int = Field(default=300, ge=1, description="settled until the route answers")
+    backup: int = Field(default=300, ge=1, description="one backup")
+    restore: int = Field(default=300, ge=1, description="one restore")
 
 
 class SuiteSettings(_Strict):
     """The settings of one suite; all optional."""
 
-    health: Health = Field(Health(), description="how the app says that it is up")
-    timeouts: Timeouts = Field(Timeouts(), description="bounds in seconds")
-    env: dict[str, str] = Field({}, description="values set in the app's env file")
-    compose_overlays: list[str] = Field([], description="compose files of the suite, added to all")
-    not_applicable: dict[str, str] = Field({}, description="stage: why it cannot apply")
+    health: Health = Field(default=Health(), description="how the app says that it is up")
+    timeouts: Timeouts = Field(default=Timeouts(), description="bounds in seconds")
+    env: dict[str, str] = Field(default={}, description="values set in the app's env file")
+    compose_overlays: list[str] = Field(
+        default=[], description="compose files of the suite, added to all"
+    )
+    not_applicable: dict[str, str] = Field(default={}, description="stage: why it cannot apply")
 
 
 def load(path: Path) -> SuiteSettings:
@@ -90,9 +92,8 @@ def _sentence(path: Path, node: Any, error: ValidationError) -> str:
 
 
 def _known(where: tuple[int | str, ...]) -> list[str]:
-    model: type[BaseModel] = {"health": Health, "timeouts": Timeouts}.get(
-        str(where[0]) if where else "", SuiteSettings
-    )
+    models: dict[str, type[BaseModel]] = {"health": Health, "timeouts": Timeouts}
+    model = models.get(str(where[0]) if where else "", SuiteSettings)
     return list(model.model_fields)
 
 
