@@ -274,7 +274,7 @@ def pytest_runtest_protocol(
     try:
         result = yield
     except BaseException:
-        runs.close(interrupted=True)
+        runs.close()
         raise
     if not follows:
         runs.close()
@@ -331,7 +331,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     runs = session.config.stash.get(RUNS, None)
     if runs is None:
         return
-    runs.close(interrupted=True)
+    runs.close()
     if not hasattr(session.config, "workerinput"):
         status = runs.status()
         if status is not None and int(session.exitstatus) in (0, 1, 2):

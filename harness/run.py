@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import containers, git, janitor, registry, remove, slots, swarm
+from harness import containers, git, janitor, lifetime, registry, remove, report, slots, swarm
 from harness.abra import Abra
 from harness.app import App
 from harness.collect import Place, Suite
@@ -96,9 +96,19 @@ class Run:
             slot = slots.take_slot(self.settings, owner, timeout=SLOT_TIMEOUT, report=say)
             self._stack.enter_context(slot)
             path = recipe_lock(self.settings, self.recipe)
-            self._stack.enter_context(take(path, owner, timeout=SLOT_TIMEOUT, report=say))
+            self._stack.enter_context(
+                take(
+                    path,
+                    owner,
+                    what=f"the lock of '{self.recipe}'",
+                    timeout=SLOT_TIMEOUT,
+                    report=say,
+                )
+            )
         with self.phase("janitor"):
-            janitor.sweep(self.settings, swarm.client(), own_run=self.id, report=say)
+            janitor.sweep(
+                self.settings, swarm.client(), own_run=self.id, report=say, finish=report.write_all
+            )
         with self.phase("fetch"):
             self._fetch()
         self._announce()
@@ -218,6 +228,7 @@ class Run:
             )
         if not left:
             self._entries.pop(app.domain).close()
+            registry.forget(self.settings, app.domain)
             self.apps.pop(app.life, None)
         for item in left:
             self.note(f"could not remove {item.kind} '{item.name}': {item.why}")
@@ -243,21 +254,31 @@ class Run:
 
     # -- closing
 
-    def close(self, *, interrupted: str = "") -> None:
+    def close(self) -> None:
         """Tear down what still stands, write the reports, give back lock and slot."""
         if self._finished:
             return
         self._finished = True
+        lifetime.begin_teardown()
         try:
-            if self.request.keep and self.failed and not interrupted and self.apps:
-                self._keep()
-            else:
-                for app in list(self.apps.values()):
-                    self.tear_down(app)
+            self._tear_down_rest()
+            why = lifetime.why()
+            self.events.write("run-finished", how="interrupted" if why else "finished", reason=why)
+            report.write_all(self.dir)
         finally:
             for entry in self._entries.values():
                 entry.close()
             self._stack.close()
+            lifetime.end_teardown()
+
+    def _tear_down_rest(self) -> None:
+        if self.request.keep and self.failed and self.apps and not lifetime.why():
+            self._keep()
+            return
+        for app in list(self.apps.values()):
+            self.tear_down(app)
+        if not self._entries:
+            self.clean_directory()
 
     def _keep(self) -> None:
         until = time.time() + KEEP

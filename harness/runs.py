@@ -189,11 +189,11 @@ class Runs:
         """Mask the present run's secrets in a text."""
         return self.current.redactor.scrub(text) if self.current else text
 
-    def close(self, *, interrupted: bool = False) -> None:
+    def close(self) -> None:
         """Close the run that is open, if any."""
         if self.current is not None:
             run, self.current = self.current, None
-            run.close(interrupted=interrupted)
+            run.close()
 
     # -- the end
 

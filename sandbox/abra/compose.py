@@ -1,4 +1,4 @@
-"""A recipe's compose files, merged as far as the stand-in needs them; Docker does the real merge."""
+"""A recipe's compose files, merged as far as we need them; Docker does the real merge."""
 
 from __future__ import annotations
 

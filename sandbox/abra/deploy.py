@@ -51,9 +51,7 @@ def deploy(app: App, wishes: Wishes) -> None:
     if deployed and not (wishes.force or wishes.chaos):
         raise Fatal(f"{app.domain} is already deployed")
     found, values = app.compose(), app.values()
-    secrets.require(
-        secrets.wanted(found, app.env, values, app.stack), set(docker.secrets())
-    )
+    secrets.require(secrets.wanted(found, app.env, values, app.stack), set(docker.secrets()))
     _warn_about_missing(app)
     if not wishes.no_domain_checks:
         _check_domain(app)
@@ -127,7 +125,7 @@ def _labels(stack: str, recipe: str, version: str, chaos_version: str) -> dict[s
 def _apply(
     app: App, found: Compose, values: dict[str, str], *, version: str, chaos_version: str
 ) -> None:
-    """Hand the files to Docker; ours lives in memory, so that nothing is left when we are killed."""
+    """Hand the files to Docker; ours lives in memory, so nothing is left when we are killed."""
     tree = override(
         found,
         app.stack,

@@ -132,5 +132,5 @@ def pin(text: str, version: str) -> str:
 
 
 def stack_name(domain: str, values: Mapping[str, str]) -> str:
-    """Return the app's stack: its domain with underscores, cut, unless STACK_NAME says otherwise."""
+    """Return the app's stack: its domain with underscores, cut, unless STACK_NAME is set."""
     return values.get("STACK_NAME") or domain.replace(".", "_")[:LONGEST_STACK]

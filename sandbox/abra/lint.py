@@ -25,7 +25,10 @@ METADATA = ("Category", "Status", "Image", "Healthcheck", "Backups", "Email", "T
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a lint looks at. sample: the values of .env.sample, None without one. tags: annotated?"""
+    """What a lint looks at.
+
+    sample: the values of .env.sample, None without one. tags: whether each is annotated.
+    """
 
     found: Compose
     sample: dict[str, str] | None
@@ -197,65 +200,111 @@ def _everywhere(recipe: Recipe) -> bool:
 
 RULES = (
     Rule(
-        "R001", "compose config has expected version", "warn",
-        "ensure 'version: \"3.8\"' in compose configs", lambda r: r.found.version == "3.8",
+        "R001",
+        "compose config has expected version",
+        "warn",
+        "ensure 'version: \"3.8\"' in compose configs",
+        lambda r: r.found.version == "3.8",
     ),
     Rule(
-        "R002", "healthcheck enabled for all services", "warn",
-        "wire up healthchecks", lambda r: all(_health(s) for s in _services(r)),
+        "R002",
+        "healthcheck enabled for all services",
+        "warn",
+        "wire up healthchecks",
+        lambda r: all(_health(s) for s in _services(r)),
     ),
     Rule(
-        "R003", "all images use a tag", "warn",
-        "use a tag for all images", lambda r: all(_tag(i) for i in _images(r)),
+        "R003",
+        "all images use a tag",
+        "warn",
+        "use a tag for all images",
+        lambda r: all(_tag(i) for i in _images(r)),
     ),
     Rule(
-        "R004", "no unstable tags", "warn",
-        "tag all images with stable tags", lambda r: not any(_tag(i) in UNSTABLE for i in _images(r)),
+        "R004",
+        "no unstable tags",
+        "warn",
+        "tag all images with stable tags",
+        lambda r: not any(_tag(i) in UNSTABLE for i in _images(r)),
     ),
     Rule(
-        "R005", "tags use semver-like format", "warn", "use semver-like tags",
+        "R005",
+        "tags use semver-like format",
+        "warn",
+        "use semver-like tags",
         lambda r: all(SEMVER_LIKE.fullmatch(_tag(i)) for i in _images(r)),
     ),
     Rule(
-        "R006", "has published catalogue version", "warn",
-        "publish a recipe version to the catalogue", _everywhere, _everywhere,
+        "R006",
+        "has published catalogue version",
+        "warn",
+        "publish a recipe version to the catalogue",
+        _everywhere,
+        _everywhere,
     ),
     Rule(
-        "R007", "README.md metadata filled in", "warn",
-        "fill out all the metadata", lambda r: _filled(r.readme),
+        "R007",
+        "README.md metadata filled in",
+        "warn",
+        "fill out all the metadata",
+        lambda r: _filled(r.readme),
     ),
     Rule(
-        "R008", ".env.sample provided", "error",
-        "create an example .env.sample", lambda r: r.sample is not None,
+        "R008",
+        ".env.sample provided",
+        "error",
+        "create an example .env.sample",
+        lambda r: r.sample is not None,
     ),
     Rule(
-        "R009", "one service named 'app'", "error",
-        "name a service 'app'", lambda r: "app" in r.found.services,
+        "R009",
+        "one service named 'app'",
+        "error",
+        "name a service 'app'",
+        lambda r: "app" in r.found.services,
     ),
     Rule(
-        "R010", "traefik routing enabled", "error",
-        "include \"traefik.enable=true\" deploy label", _routed,
+        "R010",
+        "traefik routing enabled",
+        "error",
+        'include "traefik.enable=true" deploy label',
+        _routed,
         lambda r: "DOMAIN" not in (r.sample or {}),
     ),
     Rule(
-        "R011", "all services have images", "error",
-        "ensure \"image: ...\" set on all services",
+        "R011",
+        "all services have images",
+        "error",
+        'ensure "image: ..." set on all services',
         lambda r: all(s.get("image") for s in _services(r)),
     ),
     Rule(
-        "R012", "config version are vendored", "error",
-        "vendor config versions in an abra.sh", _config_versions,
+        "R012",
+        "config version are vendored",
+        "error",
+        "vendor config versions in an abra.sh",
+        _config_versions,
     ),
     Rule(
-        "R013", "git.coopcloud.tech repo exists", "warn",
-        "upload your recipe to git.coopcloud.tech", _everywhere, _everywhere,
+        "R013",
+        "git.coopcloud.tech repo exists",
+        "warn",
+        "upload your recipe to git.coopcloud.tech",
+        _everywhere,
+        _everywhere,
     ),
     Rule(
-        "R014", "only annotated tags used for recipe version", "error",
-        "replace lightweight tag with annotated tag", _annotated,
+        "R014",
+        "only annotated tags used for recipe version",
+        "error",
+        "replace lightweight tag with annotated tag",
+        _annotated,
     ),
     Rule(
-        "R015", "long secret names", "warn",
-        "reduce length of secret names to 12 chars", _short_secrets,
+        "R015",
+        "long secret names",
+        "warn",
+        "reduce length of secret names to 12 chars",
+        _short_secrets,
     ),
 )

@@ -12,7 +12,7 @@ class Fatal(Exception):
 
 
 def info(text: str, *, machine: bool = False) -> None:
-    """Print an INFO line; with `machine` to standard error, so that a terminal mixes it with JSON."""
+    """Print an INFO line; with `machine` to standard error: a terminal mixes it with JSON."""
     _line("INFO", text, machine=machine)
 
 

@@ -46,7 +46,7 @@ def functions(script: str) -> list[str]:
 
 
 def function_line(app: App, service: str, function: str, arguments: Sequence[str]) -> str:
-    """Return the shell line that calls a function of abra.sh; its arguments are words of the shell."""
+    """Return the shell line that calls a function of abra.sh; its arguments are not quoted."""
     given = f"TARGET={service}; APP_NAME={app.domain}; STACK_NAME={app.stack}"
     return f"{given}; . {SCRIPT}; {' '.join([function, *arguments])}"
 

@@ -69,7 +69,9 @@ def wanted(found: Compose, env: Env, values: Mapping[str, str], stack: str) -> l
         if full.endswith("_") or "_" not in full:
             raise Fatal(f"missing version for secret? ({key})")
         if len(full) > LONGEST_NAME:
-            raise Fatal(f"secret {key} is > {LONGEST_NAME} chars when combined with {stack}: {full}")
+            raise Fatal(
+                f"secret {key} is > {LONGEST_NAME} chars when combined with {stack}: {full}"
+            )
         variable = VERSION_VARIABLE.search(raw)
         modifiers = env.modifiers.get(variable[1], {}) if variable else {}
         specs.append(_spec(key, full, stack, modifiers))

@@ -1,0 +1,140 @@
+"""Removal of everything that has one stack's name, by force, until nothing is left.
+
+The order and the waits are Swarm's: services, then containers (a stop takes seconds, a forced removal
+half of one), then networks, volumes, secrets and configs. Swarm says "removed" long before a name can
+be used again, so each kind is looked for again. Secrets that abra makes carry no label; they are
+found by the stack's name and an underscore, which no other stack of ours can start with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docker.errors import APIError
+
+from harness import wait
+from harness.errors import TimedOut
+from harness.swarm import NAMESPACE
+
+TIMEOUT = 90.0  # seconds; grace periods of some recipes are a minute or two, but force skips them
+EVERY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Leftover:
+    """Something that still exists: its kind, its name, and what Docker said when it was removed."""
+
+    kind: str
+    name: str
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    kind: str
+    name: str
+    remove: Callable[[], Any]
+
+
+def _named(stack: str, name: str) -> bool:
+    return name.startswith(f"{stack}_")
+
+
+def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -> list[_Found]:
+    """Return everything of a stack that exists now, in the order of removal."""
+    label = {"label": f"{NAMESPACE}={stack}"}
+    found = [
+        _Found("service", s["Spec"]["Name"], lambda i=s["ID"]: api.remove_service(i))
+        for s in api.services(filters=label)
+    ]
+    found += [
+        _Found(
+            "container",
+            c["Names"][0],
+            lambda i=c["Id"]: api.remove_container(i, force=True, v=True),
+        )
+        for c in api.containers(all=True, filters=label)
+    ]
+    found += [
+        _Found("network", n["Name"], lambda i=n["Id"]: api.remove_network(i))
+        for n in api.networks(filters=label)
+    ]
+    if volumes:
+        found += [
+            _Found("volume", v["Name"], lambda i=v["Name"]: api.remove_volume(i))
+            for v in api.volumes()["Volumes"] or []
+            if _named(stack, v["Name"]) or (v.get("Labels") or {}).get(NAMESPACE) == stack
+        ]
+    if secrets:
+        found += [
+            _Found("secret", s["Spec"]["Name"], lambda i=s["ID"]: api.remove_secret(i))
+            for s in api.secrets()
+            if _named(stack, s["Spec"]["Name"])
+        ]
+    found += [
+        _Found("config", c["Spec"]["Name"], lambda i=c["ID"]: api.remove_config(i))
+        for c in api.configs()
+        if _named(stack, c["Spec"]["Name"])
+    ]
+    found += [
+        _Found("task", t["ID"], lambda: None)
+        for t in api.tasks(filters=label)
+        if t["Status"]["State"]
+        in ("new", "pending", "assigned", "preparing", "starting", "running")
+    ]
+    return found
+
+
+def leftovers(api: Any, stack: str) -> tuple[Leftover, ...]:
+    """Return what has the stack's name now, without touching it."""
+    return tuple(Leftover(item.kind, item.name) for item in _find(api, stack))
+
+
+def remove_stack(
+    api: Any,
+    stack: str,
+    *,
+    env_file: Path | None = None,
+    keep_secrets: bool = False,
+    timeout: float = TIMEOUT,
+    report: Callable[[str], None] = lambda line: None,
+) -> tuple[Leftover, ...]:
+    """Remove everything of a stack; return what would not go within `timeout` seconds, and why.
+
+    keep_secrets: leave the secrets, for an app that is deployed again.
+    """
+    errors: dict[str, str] = {}
+
+    def look() -> wait.Look[bool]:
+        found = _find(api, stack, secrets=not keep_secrets)
+        for item in found:
+            try:
+                item.remove()
+            except APIError as error:
+                if error.status_code != 404:
+                    errors[item.name] = str(error.explanation)
+        return wait.Look(_count(found), None if found else True)
+
+    try:
+        wait.until(
+            look,
+            what=f"'{stack}' to be gone",
+            timeout=timeout,
+            every=EVERY,
+            report=lambda line: None,
+        )
+    except TimedOut:
+        left = _find(api, stack, secrets=not keep_secrets)
+        report(f"could not remove {_count(left)} of '{stack}'")
+        return tuple(Leftover(i.kind, i.name, errors.get(i.name, "")) for i in left)
+    if env_file is not None:
+        env_file.unlink(missing_ok=True)
+    return ()
+
+
+def _count(found: list[_Found]) -> str:
+    kinds = [item.kind for item in found]
+    return ", ".join(f"{kinds.count(kind)} {kind}(s)" for kind in dict.fromkeys(kinds))
