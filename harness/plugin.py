@@ -195,7 +195,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
-def _order_items(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_order_collected(config: pytest.Config, items: list[pytest.Item]) -> None:
     """After pytest's own selection: add what is needed, order by recipe and step."""
     runs = config.stash.get(RUNS, None)
     if runs is not None:

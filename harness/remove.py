@@ -8,6 +8,7 @@ found by the stack's name and an underscore, which no other stack of ours can st
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,12 @@ class Leftover:
 class _Found:
     kind: str
     name: str
-    remove: Callable[[], Any]
+    remove: Callable[[str], Any]
+    id: str
+
+
+def _let_go(task: str) -> None:
+    """Leave a task to Swarm, which ends it with its service."""
 
 
 def _named(stack: str, name: str) -> bool:
@@ -47,40 +53,37 @@ def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -
     """Return everything of a stack that exists now, in the order of removal."""
     label = {"label": f"{NAMESPACE}={stack}"}
     found = [
-        _Found("service", s["Spec"]["Name"], lambda i=s["ID"]: api.remove_service(i))
+        _Found("service", s["Spec"]["Name"], api.remove_service, s["ID"])
         for s in api.services(filters=label)
     ]
+    force = functools.partial(api.remove_container, force=True, v=True)
     found += [
-        _Found(
-            "container",
-            c["Names"][0],
-            lambda i=c["Id"]: api.remove_container(i, force=True, v=True),
-        )
+        _Found("container", c["Names"][0], force, c["Id"])
         for c in api.containers(all=True, filters=label)
     ]
     found += [
-        _Found("network", n["Name"], lambda i=n["Id"]: api.remove_network(i))
+        _Found("network", n["Name"], api.remove_network, n["Id"])
         for n in api.networks(filters=label)
     ]
     if volumes:
         found += [
-            _Found("volume", v["Name"], lambda i=v["Name"]: api.remove_volume(i))
+            _Found("volume", v["Name"], api.remove_volume, v["Name"])
             for v in api.volumes()["Volumes"] or []
             if _named(stack, v["Name"]) or (v.get("Labels") or {}).get(NAMESPACE) == stack
         ]
     if secrets:
         found += [
-            _Found("secret", s["Spec"]["Name"], lambda i=s["ID"]: api.remove_secret(i))
+            _Found("secret", s["Spec"]["Name"], api.remove_secret, s["ID"])
             for s in api.secrets()
             if _named(stack, s["Spec"]["Name"])
         ]
     found += [
-        _Found("config", c["Spec"]["Name"], lambda i=c["ID"]: api.remove_config(i))
+        _Found("config", c["Spec"]["Name"], api.remove_config, c["ID"])
         for c in api.configs()
         if _named(stack, c["Spec"]["Name"])
     ]
     found += [
-        _Found("task", t["ID"], lambda: None)
+        _Found("task", t["ID"], _let_go, t["ID"])
         for t in api.tasks(filters=label)
         if t["Status"]["State"]
         in ("new", "pending", "assigned", "preparing", "starting", "running")
@@ -112,7 +115,7 @@ def remove_stack(
         found = _find(api, stack, secrets=not keep_secrets)
         for item in found:
             try:
-                item.remove()
+                item.remove(item.id)
             except APIError as error:
                 if error.status_code != 404:
                     errors[item.name] = str(error.explanation)

@@ -61,7 +61,7 @@ class Runs:
 
     def _placed(self, item: pytest.Item, suites: Path) -> Place:
         if collect.is_lifecycle(item.path, suites) and isinstance(item, pytest.Function):
-            return Place(item.callspec.params["recipe_name"], plan.GENERIC[item.originalname])
+            return Place(str(item.callspec.params["recipe_name"]), plan.GENERIC[item.originalname])
         recipe = collect.recipe_of(item.path, suites)
         if recipe is None:
             raise UsageError(

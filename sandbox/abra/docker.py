@@ -187,7 +187,7 @@ def stack_config(files: Sequence[str], *, env: Mapping[str, str]) -> str | None:
     for file in files:
         words += ["-c", file]
     done = shell.run(words, env=env)
-    if done.status == 0 or "is not a docker command" in done.err or "unknown" in done.err.lower():
+    if done.status == 0 or "unknown shorthand flag" in done.err:  # CLIs before 25 lack the command
         return None
     return done.said
 

@@ -71,4 +71,4 @@ def become(argv: Sequence[str]) -> NoReturn:
     """Replace this process by the command, so that its exit status is ours."""
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execvp(argv[0], argv)
+    os.execvp(argv[0], list(argv))

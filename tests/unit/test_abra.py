@@ -107,7 +107,10 @@ def test_json_is_found_between_log_lines(fake: Fake) -> None:
 
 def test_nothing_left_to_generate_is_an_empty_answer(fake: Fake) -> None:
     """abra exits 1 when every secret exists."""
-    assert fake.abra("FATA no secrets generated, do they already exist?", 1).app_secret_generate("d") == {}
+    assert (
+        fake.abra("FATA no secrets generated, do they already exist?", 1).app_secret_generate("d")
+        == {}
+    )
 
 
 def test_another_failure_of_generating_is_an_error(fake: Fake) -> None:
@@ -117,7 +120,8 @@ def test_another_failure_of_generating_is_an_error(fake: Fake) -> None:
 
 
 @pytest.mark.parametrize(
-    "keys", [("name", "created-on-server"), ("NAME", "CREATED ON SERVER"), ("name", "created_on_server")]
+    "keys",
+    [("name", "created-on-server"), ("NAME", "CREATED ON SERVER"), ("name", "created_on_server")],
 )
 def test_keys_are_read_in_every_spelling(fake: Fake, keys: tuple[str, str]) -> None:
     """Versions of abra spell the keys of their JSON differently."""

@@ -56,7 +56,9 @@ def test_a_whole_volume_with_files_is_held() -> None:
         ([Held(f"{ROOT}/b.sql", "file", 9, T0 - 300)], "300 s older than this backup"),
     ],
 )
-def test_incident_b1_a_dump_that_is_absent_empty_or_stale_is_named(held: list[Held], says: str) -> None:
+def test_incident_b1_a_dump_that_is_absent_empty_or_stale_is_named(
+    held: list[Held], says: str
+) -> None:
     """B1: a snapshot without a fresh dump is no backup of a database."""
     (problem,) = missing([Expected(f"{ROOT}/b.sql", dump=True)], held, T0)
     assert says in problem and "b.sql" in problem

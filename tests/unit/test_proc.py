@@ -24,8 +24,13 @@ def test_both_streams_and_the_status_come_back() -> None:
 
 def test_a_failure_shows_both_streams() -> None:
     """The error of a failed command holds its output, indented, and says when there is none."""
-    with pytest.raises(CommandFailed, match=r"status 3\n  stdout:\n    \(none\)\n  stderr:\n    why"):
-        run(python("import sys; sys.exit('why') if 0 else (sys.stderr.write('why'), sys.exit(3))"), timeout=10)
+    with pytest.raises(
+        CommandFailed, match=r"status 3\n  stdout:\n    \(none\)\n  stderr:\n    why"
+    ):
+        run(
+            python("import sys; sys.exit('why') if 0 else (sys.stderr.write('why'), sys.exit(3))"),
+            timeout=10,
+        )
 
 
 def test_a_missing_program_is_one_sentence() -> None:
@@ -38,8 +43,12 @@ def test_a_timeout_ends_grandchildren_too(tmp_path: Path) -> None:
     """The whole process group ends with the command, not the direct child alone."""
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)
-    child = "import os, time, sys; open(sys.argv[1], 'w'); f = open(sys.argv[1], 'w'); time.sleep(60)"
-    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, {str(fifo)!r}])"
+    child = (
+        "import os, time, sys; open(sys.argv[1], 'w'); f = open(sys.argv[1], 'w'); time.sleep(60)"
+    )
+    code = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, {str(fifo)!r}])"
+    )
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
         with pytest.raises(TimedOut, match="still ran after"):
@@ -64,7 +73,9 @@ def test_standard_input_is_fed() -> None:
 def test_a_background_child_that_holds_the_output_does_not_keep_us() -> None:
     """The command's end counts, not the end of what it left behind."""
     child = "import time; time.sleep(30)"
-    code = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); print('x')"
+    code = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); print('x')"
+    )
     done = run(python(code), timeout=10)
     assert done.out == "x\n" and done.seconds < 8
 

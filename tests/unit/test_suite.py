@@ -57,7 +57,9 @@ def test_two_roles_are_refused() -> None:
         ("...", False),
     ],
 )
-def test_a_check_proves_something_only_if_it_can_fail(tmp_path: Path, body: str, proves: bool) -> None:
+def test_a_check_proves_something_only_if_it_can_fail(
+    tmp_path: Path, body: str, proves: bool
+) -> None:
     """An assertion of its own or of a function it calls makes a check; a constant does not."""
     code = (
         "import pytest\n"

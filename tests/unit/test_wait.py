@@ -52,7 +52,9 @@ def test_a_window_of_stability_starts_again_after_a_bad_look() -> None:
     """Good looks must last for the whole window without a bad one between."""
     time = Time()
     answers = iter([1, None, 1, 1, 1])
-    until(lambda: Look("", next(answers)), what="x", timeout=9, every=1, stable=2, clock=time.clock())
+    until(
+        lambda: Look("", next(answers)), what="x", timeout=9, every=1, stable=2, clock=time.clock()
+    )
     assert time.now == 4
 
 

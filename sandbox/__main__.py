@@ -1,0 +1,70 @@
+"""`python -m sandbox setup|down`: a whole CI host on one machine, or its removal."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+from sandbox import engine, images, place, recipes_setup, services
+from sandbox.shell import SetupError, run, say, works
+
+
+def setup() -> None:
+    """Make everything that is missing; what is there stays as it is."""
+    engine.packages()
+    engine.engine()
+    engine.swarm()
+    engine.network()
+    images.all_images()
+    services.proxy()
+    services.backup_bot()
+    recipes_setup.all_repositories()
+    settings(dead=services.dead_addresses())
+    say("the bench is up: engine, swarm, proxy, backup bot, images, recipes")
+
+
+def settings(*, dead: bool) -> None:
+    """Write what the harness has to know about this bench."""
+    values = {
+        "CCCI_APPS_DOMAIN": place.APPS_DOMAIN,
+        "CCCI_PROXY": f"127.0.0.1:{place.HTTPS_PORT}",
+        "CCCI_PROXY_API": f"http://127.0.0.1:{place.API_PORT}",
+        "CCCI_CA_FILE": str(place.STATE / "ca.pem"),
+        "CCCI_RECIPES_URL": str(place.RECIPES / "{recipe}"),
+    }
+    if shutil.which("abra") is None:
+        values["CCCI_ABRA"] = str(place.CHECKOUT / "sandbox" / "abra" / "abra")
+    if dead:
+        values["CCCI_ENDPOINT_MODE"] = "dnsrr"
+    text = "# Written by the sandbox's set-up.\n" + "".join(f"{k}={v}\n" for k, v in values.items())
+    place.SETTINGS.parent.mkdir(exist_ok=True)
+    if not place.SETTINGS.exists() or place.SETTINGS.read_text() != text:
+        place.SETTINGS.write_text(text)
+
+
+def down() -> None:
+    """Remove the bench's own services and network; engine, swarm, images and cache stay."""
+    for name in ("traefik", "backupbot"):
+        if works(["docker", "service", "inspect", f"{name}_app"]):
+            run(["docker", "stack", "rm", name], doing=f"removing stack {name}")
+    if works(["docker", "network", "inspect", place.PROXY_NETWORK]):
+        run(["docker", "network", "rm", place.PROXY_NETWORK], doing="removing network proxy")
+
+
+def main() -> int:
+    """Run one of the two; a sentence and status 1 where it cannot go on."""
+    commands = {"setup": setup, "down": down}
+    word = sys.argv[1] if len(sys.argv) == 2 else ""
+    if word not in commands:
+        print("usage: python -m sandbox setup|down", file=sys.stderr)
+        return 4
+    try:
+        commands[word]()
+    except SetupError as error:
+        print(f"set-up: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,19 @@
+"""Where the sandbox keeps things, and the names it uses in Docker."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+CACHE = Path(os.environ.get("CCCI_CACHE_DIR", "/var/cache/cc-ci"))
+STATE = CACHE / "bench"
+SETTINGS = CHECKOUT / ".bench" / "settings.env"
+RECIPES = CACHE / "recipes"
+
+PROXY_NETWORK = "proxy"
+PROXY_SUBNET = "10.10.0.0/16"
+APPS_DOMAIN = "ci.test"
+HTTPS_PORT, API_PORT = 8443, 8090
+TRAEFIK = "3.6.12"
+MINIFLUX = ("2.2.13", "2.2.14")

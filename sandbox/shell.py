@@ -1,0 +1,89 @@
+"""Runs the set-up's commands: argument lists, bounded, with a line of progress every ten seconds."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+STARTED = time.monotonic()
+HEARTBEAT = 10.0  # seconds
+
+
+class SetupError(Exception):
+    """The set-up cannot go on: what it did, what it saw, what to try."""
+
+
+def say(text: str) -> None:
+    """Print a line with the time since the start."""
+    print(f"[{time.monotonic() - STARTED:5.0f} s] {text}", flush=True)
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    doing: str = "",
+    timeout: float = 300.0,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+) -> str:
+    """Run a command and return its standard output; `doing` announces and names it.
+
+    timeout: seconds.
+
+    Raises:
+        SetupError: it failed or took too long; holds the end of its output.
+    """
+    words = [str(word) for word in argv]
+    if doing:
+        say(f"{doing} …")
+    name = doing or " ".join(words[:4])
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        source = subprocess.PIPE if stdin is not None else subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(
+                words, cwd=cwd, env=env, stdin=source, stdout=out, stderr=err
+            )
+        except OSError as error:
+            raise SetupError(f"{name}: cannot start '{words[0]}': {error.strerror}") from error
+        if stdin is not None and process.stdin is not None:
+            process.stdin.write(stdin)
+            process.stdin.close()
+        status = _wait(process, name, timeout)
+        out.seek(0)
+        err.seek(0)
+        text, errors = out.read().decode(errors="replace"), err.read().decode(errors="replace")
+    if status != 0:
+        tail = "\n  ".join((errors.strip() or text.strip()).splitlines()[-15:])
+        raise SetupError(f"{name} failed with status {status}:\n  {tail or '(no output)'}")
+    return text
+
+
+def works(argv: Sequence[str | Path], *, timeout: float = 30.0) -> bool:
+    """Say whether a command ends with status 0."""
+    try:
+        run(argv, timeout=timeout)
+    except SetupError:
+        return False
+    return True
+
+
+def _wait(process: subprocess.Popen[bytes], name: str, timeout: float) -> int:
+    start = time.monotonic()
+    while True:
+        try:
+            return process.wait(HEARTBEAT)
+        except subprocess.TimeoutExpired:
+            spent = time.monotonic() - start
+            if spent > timeout:
+                process.kill()
+                process.wait()
+                raise SetupError(f"{name} took longer than {timeout:.0f} s") from None
+            say(f"  {name}: {spent:.0f} s so far")
+        except KeyboardInterrupt:
+            process.terminate()
+            sys.exit(130)
