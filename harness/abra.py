@@ -114,7 +114,7 @@ class Abra:
         done = self._run(words, check=False, quiet=True)
         if done.status != 0:
             fatal = FATAL.search(done.text)
-            if fatal and re.search("no secrets|nothing to generate|already", fatal["text"], re.I):
+            if fatal and re.search("no secrets|nothing to generate|already", fatal["text"], re.IGNORECASE):
                 return {}
             raise AbraFailed(f"abra could not generate the secrets of '{domain}': {_said(done)}")
         rows = [_flat(row) for row in _json(done)]
@@ -240,6 +240,8 @@ def _secret_state(row: Mapping[str, str]) -> SecretState:
 
 
 def _said(done: Done) -> str:
+    """Return abra's FATA line, and below it the end of what it printed."""
+    lines = [line.rstrip() for line in done.text.splitlines() if line.strip()]
     fatal = FATAL.search(done.text)
-    text = done.text[fatal.start("text") :].strip() if fatal else done.text.strip()[-800:]
-    return text or "it said nothing"
+    head = fatal["text"].strip() if fatal else (lines[-1] if lines else "it said nothing")
+    return "\n    ".join([head, *lines[-12:]]) if len(lines) > 1 else head

@@ -16,7 +16,6 @@ from harness import (
     backup,
     containers,
     converge,
-    git,
     provision,
     remove,
     route,
@@ -34,8 +33,8 @@ from harness.errors import (
     SuiteFailure,
     TimedOut,
 )
-from harness.run import Run
 from harness.outcome import NOT_APPLICABLE
+from harness.run import Run
 
 EVERY = 0.1  # seconds between two looks at the Swarm; ten milliseconds of work each
 WINDOW = 1.0  # seconds a stack must stay settled; one window shared by all services

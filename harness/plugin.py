@@ -23,7 +23,6 @@ from harness.errors import CcCiError, UsageError
 from harness.outcome import outcome_of
 from harness.run import Request, Run
 from harness.runs import Runs
-from harness.settings import Settings
 
 RUNS: pytest.StashKey[Runs] = pytest.StashKey()
 INFRA_STATUS = 16
@@ -74,7 +73,15 @@ def pytest_configure(config: pytest.Config) -> None:
     workerinput = getattr(config, "workerinput", None)
     runs.session_id = workerinput["ccci_session"] if workerinput else runs.session_id
     if not config.option.collectonly:
+        _leave_the_telling_to_us(config)
         lifetime.arm(deadline=found.deadline)
+
+
+def _leave_the_telling_to_us(config: pytest.Config) -> None:
+    """Silence pytest's own dots, tracebacks and short summary: the live lines and ours say it all."""
+    config.option.verbose = min(config.option.verbose, -1)
+    config.option.tbstyle = "no"
+    config.option.reportchars = ""
 
 
 def _widen(config: pytest.Config, suites: Path) -> bool:
@@ -200,7 +207,11 @@ def pytest_order_collected(config: pytest.Config, items: list[pytest.Item]) -> N
     runs = config.stash.get(RUNS, None)
     if runs is not None:
         with _as_usage():
-            runs.select(items)
+            gone = runs.select(items)
+        counted = config.pluginmanager.getplugin("terminalreporter")
+        if counted is not None:
+            counted.stats.pop("deselected", None)
+            config.hook.pytest_deselected(items=gone)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

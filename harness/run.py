@@ -10,7 +10,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from harness.abra import Abra
 from harness.app import App
 from harness.collect import Place, Suite
 from harness.compose import Compose
-from harness.errors import CcCiError, InfraError, UsageError
+from harness.errors import InfraError
 from harness.events import EventLog
 from harness.lock import Owner, recipe_lock, take
 from harness.naming import app_domain, stack_name, unique
@@ -221,8 +221,6 @@ class Run:
         """Save the app's logs, then remove it by force; return what would not go."""
         with self.phase("teardown", app.life):
             self.save_logs(app)
-            with contextlib.suppress(CcCiError):
-                self.abra.app_undeploy(app.domain)
             left = remove.remove_stack(
                 swarm.client(), app.stack, env_file=self.env_path(app), report=self.say
             )

@@ -90,8 +90,11 @@ class Runs:
         """Keep all items, to bring back what the selected ones need."""
         self._all = list(items)
 
-    def select(self, items: list[pytest.Item]) -> None:
-        """Apply the stages asked for, add what is needed, order by recipe and step."""
+    def select(self, items: list[pytest.Item]) -> list[pytest.Item]:
+        """Apply the stages asked for, add what is needed, order by recipe and step.
+
+        Returns the items that are not run.
+        """
         lane = self.request.lane
         chosen = [i for i in items if i.stash[PLACE].step.place(lane) is not None]
         if self.only:
@@ -108,10 +111,12 @@ class Runs:
         items[:] = sorted(
             (i for i in self._all if id(i) in chosen_ids), key=lambda i: collect.order(i, lane)
         )
+        gone = [item for item in self._all if id(item) not in chosen_ids]
         self.planned = {}
         for item in items:
             self.planned.setdefault(item.stash[PLACE].recipe, []).append(item)
         self._load_settings()
+        return gone
 
     def _load_settings(self) -> None:
         """Read every selected recipe's settings now, so that a misspelt key stops the session."""

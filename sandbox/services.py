@@ -134,7 +134,9 @@ def _task_state(service: str) -> list[str]:
 
 def _stack(name: str, body: dict[str, object]) -> None:
     """Deploy a stack unless exactly this one is there already."""
-    text = yaml.safe_dump(body)
+    image = next(iter(body["services"].values()))["image"]  # type: ignore[attr-defined]
+    made = run(["docker", "image", "inspect", image, "--format", "{{.Id}}"]).strip()
+    text = f"# {image} is {made}\n{yaml.safe_dump(body)}"
     applied = place.STATE / f"{name}.yml"
     there = works(["docker", "service", "inspect", f"{name}_app"])
     if there and applied.exists() and applied.read_text() == text:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contract.conftest import Live
-from tests.contract.world import NEW, OLD, World, stack
+from tests.contract.world import NEW, OLD, STAND_IN, World, stack
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 
@@ -121,6 +121,19 @@ def test_post_deploy_commands_run_only_with_the_wait(world: World) -> None:
     assert "greet app=" not in world.deploy(domain).text
     done = world.abra("app", "deploy", "-n", "-o", "-C", "-D", domain)
     assert f"greet app={domain}" in done.text
+
+
+def test_the_endpoint_mode_of_the_machine_goes_with_every_deploy(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where virtual addresses are dead the stand-in has services resolve to their tasks."""
+    if world.program != str(STAND_IN):
+        pytest.skip("only the stand-in knows CCCI_ENDPOINT_MODE")
+    domain = world.new(deployable=True)
+    monkeypatch.setenv("CCCI_ENDPOINT_MODE", "dnsrr")
+    world.deploy(domain)
+    service = world.api.services.get(f"{stack(domain)}_app")
+    assert service.attrs["Spec"]["EndpointSpec"]["Mode"] == "dnsrr"
 
 
 def test_a_duration_with_a_variable_is_fatal(world: World) -> None:
