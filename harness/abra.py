@@ -113,10 +113,11 @@ class Abra:
         words = ["app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain]
         done = self._run(words, check=False, quiet=True)
         if done.status != 0:
-            fatal = FATAL.search(done.text)
-            if fatal and re.search("no secrets|nothing to generate|already", fatal["text"], re.IGNORECASE):
+            if re.search("no secrets|nothing to generate|already exist", done.text, re.IGNORECASE):
                 return {}
-            raise AbraFailed(f"abra could not generate the secrets of '{domain}': {_said(done)}")
+            fatal = FATAL.search(done.text)
+            why = fatal["text"] if fatal else "it did not say why"
+            raise AbraFailed(f"abra could not generate the secrets of '{domain}': {why}")
         rows = [_flat(row) for row in _json(done)]
         return {row["name"]: Secret(row["value"]) for row in rows if row.get("value")}
 
@@ -147,7 +148,7 @@ class Abra:
 
     def recipe_lint(self, recipe: str) -> Lint:
         """Lint the checkout; the exit status is no verdict, the table's severity column is."""
-        done = self._run(["recipe", "lint", "-n", recipe], check=False)
+        done = self._run(["recipe", "lint", "-n", "-C", recipe], check=False)
         if done.status != 0:
             raise AbraFailed(f"abra could not lint '{recipe}': {_said(done)}")
         return parse_lint(done.text)

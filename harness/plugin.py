@@ -214,13 +214,11 @@ def pytest_order_collected(config: pytest.Config, items: list[pytest.Item]) -> N
             config.hook.pytest_deselected(items=gone)
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse to start where Docker, the swarm or the proxy network is missing."""
     config = session.config
     runs = config.stash.get(RUNS, None)
-    if runs is None or config.option.collectonly or not session.items:
-        return
-    if hasattr(config, "workerinput"):
+    if runs is None or config.option.collectonly or hasattr(config, "workerinput"):
         return
     try:
         preflight.host(runs.settings)

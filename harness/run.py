@@ -338,5 +338,5 @@ class Run:
             structural=outcome.structural,
         )
         self.console(self._line(f"{MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
-        if message and outcome.kind != "pass":
+        if message and (outcome.fault or outcome.kind == "skip"):
             self.console(self._line(f"    {message}", life))

@@ -185,7 +185,9 @@ class Runs:
             if outcome.structural:
                 self._inapplicable[key] = outcome.message or ""
             what = item.name.partition("[")[0].removeprefix("test_").replace("_", " ")
-            self._reasons[key] = f"{what}: {outcome.message}"[:300]
+            message = outcome.message or ""
+            root = message if outcome.kind == "unverified" else f"{what} failed: {message}"
+            self._reasons[key] = root[:300]
         run = self.current
         if run is not None:
             run.case(item.name, place, outcome, seconds=seen.duration)
@@ -204,7 +206,8 @@ class Runs:
 
     def reports(self) -> list[report.Report]:
         """Return the reports of all planned runs that began, read back from their directories."""
-        folders = [self.settings.runs_dir / self.run_id(recipe) for recipe in sorted(self.planned)]
+        runs = self.settings.runs_dir
+        folders = [runs / self.session_id, *sorted(runs.glob(f"{self.session_id}-*"))]
         return [report.read(folder) for folder in folders if (folder / "events.jsonl").exists()]
 
     def status(self) -> int | None:

@@ -107,13 +107,14 @@ def _commit(part: Path, number: int, layers: tuple[Path, ...], message: str) -> 
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for layer in layers:
         if layer.is_dir():
-            shutil.copytree(layer, part, dirs_exist_ok=True)
+            # Without the old times: git takes a file of the same size and time for unchanged.
+            shutil.copytree(layer, part, dirs_exist_ok=True, copy_function=shutil.copy)
     _git(part, number, "add", "--all")
     _git(part, number, "commit", "--quiet", "--allow-empty", "--message", message)
 
 
 def _digest(plan: Plan) -> str:
-    found = hashlib.sha256(plan.name.encode())
+    found = hashlib.sha256(f"2 {plan.name}".encode())
     for tag, layers in plan.trees:
         found.update(f"\0{tag}\0".encode())
         for path in sorted(p for layer in layers for p in layer.rglob("*") if p.is_file()):

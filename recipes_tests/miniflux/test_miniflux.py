@@ -15,7 +15,7 @@ CATEGORY = "kept by cc-ci"
 
 # %% The administrator that the recipe creates
 def as_admin(app: App) -> tuple[str, str]:
-    return "admin", app.secret("admin_password").reveal()
+    return "admin", app.secret("admin_pass").reveal()
 
 
 def categories(app: App) -> list[str]:
