@@ -46,8 +46,19 @@ def host(settings: Settings, api: Any = None) -> None:
     Raises:
         InfraError: the first thing missing, with what fixes it.
     """
+    info = swarm_manager(api)
+    _writable(settings)
+    _room(str(info.get("DockerRootDir") or "/"), os.statvfs)
+
+
+def swarm_manager(api: Any = None) -> dict[str, Any]:
+    """Return what Docker says of itself, if it is a swarm manager with the proxy network.
+
+    Raises:
+        InfraError: it is not, with what fixes it.
+    """
     api = api or swarm.client()
-    info = api.info()
+    info: dict[str, Any] = api.info()
     state = info.get("Swarm", {})
     if state.get("LocalNodeState") != "active" or not state.get("ControlAvailable"):
         raise InfraError(
@@ -59,8 +70,7 @@ def host(settings: Settings, api: Any = None) -> None:
             "the swarm has no network 'proxy'; run `docker network create -d overlay --attachable "
             "--subnet 10.10.0.0/16 proxy`, or `make setup`"
         )
-    _writable(settings)
-    _room(str(info.get("DockerRootDir") or "/"), os.statvfs)
+    return info
 
 
 def _writable(settings: Settings) -> None:

@@ -95,6 +95,27 @@ def run(
     return done
 
 
+def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = None) -> int:
+    """Run a command with our own terminal and return its exit status.
+
+    It stays in our process group, so that Ctrl-C reaches it as it reaches us. timeout: seconds.
+
+    Raises:
+        CommandFailed: it could not be started.
+        TimedOut: it was ended after `timeout` seconds.
+    """
+    words = [str(word) for word in argv]
+    try:
+        with subprocess.Popen(words, cwd=cwd) as process:
+            try:
+                return process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                raise TimedOut(f"'{words[0]}' still ran after {timeout:.0f} s") from None
+    except OSError as error:
+        raise CommandFailed(f"could not start '{words[0]}': {error.strerror}") from error
+
+
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """End the command's whole process group: SIGTERM, 5 s of grace, SIGKILL."""
     for sign in (signal.SIGTERM, signal.SIGKILL):

@@ -79,13 +79,23 @@ def routers(settings: Settings, domain: str) -> list[str]:
     """
     if not settings.proxy_api:
         return []
+    host = re.compile(rf"`{re.escape(domain)}`")
+    found = all_routers(settings)
+    return [str(r["name"]) for r in found if host.search(str(r.get("rule", "")))]
+
+
+def all_routers(settings: Settings) -> list[dict[str, Any]]:
+    """Return the proxy's routers as its API lists them.
+
+    Raises:
+        InfraError: the proxy's API does not answer.
+    """
     try:
         answer = requests.get(
             f"{settings.proxy_api}/api/http/routers?per_page=1000", timeout=TIMEOUT
         )
         answer.raise_for_status()
-        listed = answer.json()
+        listed: list[dict[str, Any]] = answer.json()
     except (requests.RequestException, ValueError) as error:
         raise InfraError(f"asking the proxy for its routers failed: {error}") from error
-    host = re.compile(rf"`{re.escape(domain)}`")
-    return [str(r["name"]) for r in listed if host.search(str(r.get("rule", "")))]
+    return listed

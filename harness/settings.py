@@ -16,7 +16,26 @@ from harness.errors import SettingError
 CHECKOUT = Path(__file__).resolve().parent.parent
 SLOTS = 2  # runs at once on one machine; .drone.yml and the runner's capacity say the same
 KEYS = frozenset(
-    ["CCCI_ABRA", "CCCI_ACTIVE_DIR", "CCCI_APPS_DOMAIN", "CCCI_CACHE_DIR", "CCCI_CA_FILE", "CCCI_ENDPOINT_MODE", "CCCI_JANITOR_MAX_AGE", "CCCI_LOCK_DIR", "CCCI_PROXY", "CCCI_PROXY_API", "CCCI_RECIPES_URL", "CCCI_FORGE_URL", "CCCI_RUNS_DIR", "CCCI_SLOTS_DIR", "CCCI_SETTINGS", "CCCI_QUICK", "CCCI_DEADLINE", "CCCI_SUITES_DIR"]
+    [
+        "CCCI_ABRA",
+        "CCCI_ACTIVE_DIR",
+        "CCCI_APPS_DOMAIN",
+        "CCCI_CACHE_DIR",
+        "CCCI_CA_FILE",
+        "CCCI_ENDPOINT_MODE",
+        "CCCI_JANITOR_MAX_AGE",
+        "CCCI_LOCK_DIR",
+        "CCCI_PROXY",
+        "CCCI_PROXY_API",
+        "CCCI_RECIPES_URL",
+        "CCCI_FORGE_URL",
+        "CCCI_RUNS_DIR",
+        "CCCI_SLOTS_DIR",
+        "CCCI_SETTINGS",
+        "CCCI_QUICK",
+        "CCCI_DEADLINE",
+        "CCCI_SUITES_DIR",
+    ]
 )
 
 

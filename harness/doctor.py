@@ -1,0 +1,97 @@
+"""`cc-ci doctor`: for each part what was found, or the one line that fixes it."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harness import backup, preflight, proc, route, swarm
+from harness.errors import CcCiError
+from harness.settings import Settings
+
+SETUP = "make setup"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One part: whether it is there, what was seen, and what fixes it."""
+
+    part: str
+    ok: bool
+    seen: str
+    fix: str = ""
+
+    def line(self) -> str:
+        """Return it as one line for a terminal."""
+        tail = "" if self.ok else f"  fix: {self.fix}"
+        return f"{'✓' if self.ok else '✗'} {self.part:<12} {self.seen}{tail}"
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at every part; a part that cannot be looked at is missing, with the reason."""
+    parts: tuple[tuple[str, str, Callable[[Settings], str]], ...] = (
+        ("git", "apt-get install git", _git),
+        ("abra", "install abra, or set CCCI_ABRA", _abra),
+        ("docker", SETUP, _docker),
+        ("swarm", SETUP, _swarm),
+        ("room", "free space below Docker's folder", _room),
+        ("addresses", SETUP, _addresses),
+        ("proxy", SETUP, _proxy),
+        ("backup bot", SETUP, _bot),
+    )
+    return [_finding(part, fix, look, settings) for part, fix, look in parts]
+
+
+def _finding(part: str, fix: str, look: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return Finding(part, ok=True, seen=look(settings))
+    except (CcCiError, OSError) as error:
+        return Finding(part, ok=False, seen=str(error).splitlines()[0], fix=fix)
+
+
+def _git(settings: Settings) -> str:
+    return proc.run(["git", "--version"], timeout=10).out.strip()
+
+
+def _abra(settings: Settings) -> str:
+    path = shutil.which(settings.abra) or settings.abra
+    said = proc.run([path, "--version"], timeout=20, terminal=True).out.strip()
+    stand_in = ", the sandbox's stand-in" if "standin" in said else ""
+    return f"{said.removeprefix('abra version ')} ({path}{stand_in})"
+
+
+def _docker(settings: Settings) -> str:
+    found = swarm.client().version()
+    return f"engine {found['Version']}, API {found['ApiVersion']}"
+
+
+def _swarm(settings: Settings) -> str:
+    preflight.swarm_manager()
+    return "manager of a swarm with network proxy"
+
+
+def _room(settings: Settings) -> str:
+    preflight.host(settings)
+    return "at least 2 GiB and 50000 inodes are free, all folders can be written"
+
+
+def _addresses(settings: Settings) -> str:
+    if settings.endpoint_mode:
+        return (
+            f"service addresses are dead here; deployed with endpoint_mode {settings.endpoint_mode}"
+        )
+    return "service addresses are used as recipes expect"
+
+
+def _proxy(settings: Settings) -> str:
+    host, port = settings.proxy_address
+    with socket.create_connection((host, port), timeout=5):
+        pass
+    count = len(route.all_routers(settings)) if settings.proxy_api else None
+    return f"listens on {host}:{port}" + ("" if count is None else f", {count} routers")
+
+
+def _bot(settings: Settings) -> str:
+    return f"container {backup.bot_container()[:12]}"

@@ -1,0 +1,171 @@
+"""Broken recipes on purpose: each must be caught, at its own stage and for its own reason.
+
+A run that is always green proves nothing about the runner. The variants live in
+`sandbox/recipes/broken/<variant>`; their `variant.yml` says what they are made of and what must be said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import yaml
+
+from harness import proc, report
+from harness.collect import LIFECYCLE
+from harness.errors import CommandFailed, InfraError, UsageError
+from harness.report import Report
+from harness.settings import CHECKOUT, Settings
+
+BROKEN = CHECKOUT / "sandbox" / "recipes" / "broken"
+RUN_TIMEOUT = 900.0  # seconds for one variant
+SHOWN = "functional-fails"  # the broken recipe a newcomer sees in `make demo`
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One broken recipe: what it is made of, and where and why it must be caught."""
+
+    name: str
+    of: str
+    stage: str
+    reason: str
+    verdict: str
+
+    @property
+    def recipe(self) -> str:
+        """The name of its repository."""
+        return f"broken-{self.name}"
+
+
+def variants(names: Sequence[str] = ()) -> list[Variant]:
+    """Return all variants, or those named.
+
+    Raises:
+        UsageError: there is no variant of that name.
+    """
+    found = [_load(path) for path in sorted(BROKEN.glob("*/variant.yml"))]
+    unknown = sorted(set(names) - {variant.name for variant in found})
+    if unknown:
+        known = ", ".join(variant.name for variant in found)
+        raise UsageError(f"there is no variant '{unknown[0]}'; known are: {known}")
+    return [variant for variant in found if not names or variant.name in names]
+
+
+def _load(path: Path) -> Variant:
+    body = yaml.safe_load(path.read_text())
+    return Variant(path.parent.name, body["of"], body["stage"], body["reason"], body["verdict"])
+
+
+@contextmanager
+def suites(chosen: Sequence[Variant]) -> Iterator[Path]:
+    """Make a folder of suites for variants: each uses the suite of the recipe it is made of."""
+    with tempfile.TemporaryDirectory(prefix="cc-ci-zoo-") as name:
+        folder = Path(name)
+        source = CHECKOUT / "recipes_tests"
+        shutil.copy(source / LIFECYCLE, folder)
+        for variant in chosen:
+            own = BROKEN / variant.name / "suite"
+            shutil.copytree(own if own.is_dir() else source / variant.of, folder / variant.recipe)
+        yield folder
+
+
+def run(settings: Settings, variant: Variant, *, quiet: bool = True) -> tuple[int, Report]:
+    """Run one variant as anybody would run a recipe; return pytest's exit status and the report.
+
+    Raises:
+        InfraError: the run left no report.
+    """
+    head = head_of(settings, variant.recipe)
+    session = f"zoo-{variant.name}-{os.getpid()}-{int(time.time())}"
+    with suites([variant]) as folder:
+        words = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pytest.ini")]
+        words += ["--rootdir", str(CHECKOUT), "-p", "no:cacheprovider", str(folder)]
+        words += ["--recipe", variant.recipe, "--ref", head]
+        env = {**os.environ, "CCCI_SUITES_DIR": str(folder), "DRONE_BUILD_NUMBER": session}
+        done = proc.run(words, timeout=RUN_TIMEOUT, env=env, cwd=CHECKOUT, check=False)
+    if not quiet:
+        click.echo(done.text)
+    directory = settings.runs_dir / session
+    if not (directory / "report.json").is_file():
+        raise InfraError(f"the run of {variant.recipe} left no report:\n{done.text[-2000:]}")
+    return done.status, report.read(directory)
+
+
+def head_of(settings: Settings, recipe: str) -> str:
+    """Return the commit of a sandbox recipe's pull request.
+
+    Raises:
+        InfraError: the sandbox's set-up has not made it.
+    """
+    path = Path(settings.recipes_url.format(recipe=recipe) + ".head")
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise InfraError(f"'{path}' is missing; run `make setup`") from error
+
+
+def problem(variant: Variant, status: int, found: Report) -> str | None:
+    """Return what is wrong with how a variant was caught, or None."""
+    if found.verdict.value != variant.verdict:
+        return f"verdict {found.verdict.value}, expected {variant.verdict}: {found.reason}"
+    if status != found.verdict.exit_status:
+        return f"exit status {status}, expected {found.verdict.exit_status}"
+    if found.stage != variant.stage:
+        return f"caught at {found.stage}, expected {variant.stage}: {found.reason}"
+    told = "\n".join([found.reason, *(f"{c.message}\n{c.details}" for c in found.failed)])
+    if not re.search(variant.reason, told):
+        return f"the reason does not match '{variant.reason}': {found.reason}"
+    cleanup = next((s.outcome for s in found.stages if s.name == "cleanup"), "absent")
+    return None if cleanup == "pass" else f"the cleanup is {cleanup}"
+
+
+def run_all(settings: Settings, names: Sequence[str]) -> int:
+    """Run variants one after the other and tell how each was caught; 0 when all were, as they should."""
+    wrong = 0
+    chosen = variants(names)
+    for number, variant in enumerate(chosen, 1):
+        click.echo(f"[{number}/{len(chosen)}] {variant.name}: must be caught at {variant.stage} …")
+        status, found = run(settings, variant)
+        said = problem(variant, status, found)
+        wrong += said is not None
+        click.echo(f"  {'✗ ' + said if said else '✓ ' + found.reason} ({found.seconds:.0f} s)")
+    click.echo(
+        f"{len(chosen) - wrong} of {len(chosen)} broken recipes caught where and why they should be"
+    )
+    return 1 if wrong else 0
+
+
+def demo(settings: Settings) -> int:
+    """Run the two demo recipes, then one broken one, live; 0 when two are green and one is red."""
+    for recipe in ("custom-html", "miniflux"):
+        if _live(["--recipe", recipe, "--ref", head_of(settings, recipe)]) != 0:
+            click.echo(f"the demo recipe {recipe} is not green")
+            return 1
+    click.echo(f"\nNow a broken one, {SHOWN}: red is right here.\n")
+    (variant,) = variants([SHOWN])
+    status, found = run(settings, variant, quiet=False)
+    said = problem(variant, status, found)
+    if said:
+        click.echo(f"it was not caught as it should be: {said}")
+        return 1
+    click.echo(f"\nTwo recipes green, one broken recipe caught at {found.stage}: {found.reason}")
+    return 0
+
+
+def _live(options: list[str]) -> int:
+    """Run pytest on the suites with its output going straight to the terminal."""
+    words = [sys.executable, "-m", "pytest", "recipes_tests", *options]
+    try:
+        return proc.attached(words, timeout=RUN_TIMEOUT, cwd=CHECKOUT)
+    except CommandFailed as error:
+        raise InfraError(str(error)) from error
