@@ -1,32 +1,54 @@
 """A recipe's compose files, read as data and as far as a run needs them.
 
-Only the files that `COMPOSE_FILE` enables count. Files over 1 MiB are refused, and so are files that
-aliases make large.
+Only the files that `COMPOSE_FILE` enables count. Files over 1 MiB are refused, and so are files
+that aliases make large. Interpolation follows docker/cli (values, never keys); limits of names are
+swarmkit's.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from harness.errors import UsageError
+from harness.naming import OBJECT, SERVICE
 
-LARGEST = 1024 * 1024  # bytes
-MOST_NODES = 100_000  # values of one file
+LARGEST = 1024 * 1024  # bytes of one file
+HEAVIEST = 4 * 1024 * 1024  # characters of one file with its aliases written out; 16 for each value
 VARIABLE = re.compile(
-    r"\$(?:(?P<escaped>\$)|\{(?P<braced>\w+)(?::?(?P<kind>[-+?])(?P<word>[^}]*))?\}|(?P<plain>[A-Za-z_]\w*))"
+    r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_]\w*)|"
+    r"\{(?P<braced>[A-Za-z_]\w*)(?P<kind>:?[-+?])?(?P<word>(?:\$\{[^{}]*\}|[^{}])*)\})"
 )
 EXPORT = re.compile(r"^\s*export\s+(?P<key>\w+)=(?P<value>\"[^\"]*\"|'[^']*'|\S*)", re.MULTILINE)
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+DURATIONS = (
+    ("stop_grace_period",),
+    *(("healthcheck", key) for key in ("interval", "timeout", "start_period", "start_interval")),
+    *(("deploy", part, key) for part in ("update_config", "rollback_config", "restart_policy")
+      for key in ("delay", "monitor", "window")),
+)  # fmt: skip
+RIGHTS = {"cap_add": "capability", "devices": "device", "ports": "published-port"}
+HAZARDS = {
+    "privileged": "a service runs privileged",
+    "host-namespace": "a service shares the host's network or processes",
+    "docker-socket": "a service controls the host's Docker",
+    "capability": "a service asks for more rights of the kernel",
+    "device": "a service uses a device of the host",
+    "bind": "a service uses a folder or file of the host",
+    "published-port": "a service takes a port of the host, so two runs cannot be side by side",
+    "fixed-name": "a volume has the same name in every run",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount of a service: a named volume (or "" for a bind) and its path in the container."""
+    """A mount: a named volume ("" for others), its path in the container, a bind's source or ""."""
 
     volume: str
     path: str
@@ -35,18 +57,46 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One service as the files declare it."""
+    """One service as the files declare it; only the labels below `deploy` count."""
 
     name: str
     image: str
     labels: Mapping[str, str]
     mounts: tuple[Mount, ...]
     secrets: tuple[str, ...]
+    configs: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    healthcheck: Mapping[str, Any] | None = None
+    mode: str = "replicated"
+    replicas: int = 1
+    endpoint_mode: str = ""
+    update_config: Mapping[str, Any] = field(default_factory=dict)
+    restart_policy: Mapping[str, Any] = field(default_factory=dict)
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A secret, config, network or volume of the files; `template` holds its variables still."""
+
+    kind: str
+    key: str
+    template: str
+    external: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """What a recipe asks of the host beyond its containers; `kind` is a key of HAZARDS."""
+
+    kind: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Covered:
-    """A volume that the backup takes: whole, or only some paths; `hook` is what makes a dump first."""
+    """A volume the backup takes: whole, or only some paths; `hook` is what makes a dump first."""
 
     service: str
     volume: str
@@ -56,36 +106,52 @@ class Covered:
 
 
 @dataclass(frozen=True, slots=True)
+class BackupSpec:
+    """What the backup labels promise: services that take part, volumes taken, volumes left out."""
+
+    services: tuple[str, ...]
+    covered: tuple[Covered, ...]
+    excluded: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Compose:
     """The merged compose files of one app."""
 
     services: tuple[Service, ...]
     version: str | None
     timeout: int | None
+    objects: tuple[Named, ...] = ()
+    duration_problems: tuple[str, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, checkout: Path, env: Mapping[str, str]) -> Compose:
         """Read and merge the files that the environment enables.
 
         Raises:
-            UsageError: a file is missing, too large, or no YAML; names file and line.
+            UsageError: a file is missing, too large, no YAML or no compose file; names file and
+                line or key.
         """
         values = {**exports(checkout), **env}
         names = (values.get("COMPOSE_FILE") or "compose.yml").split(":")
+        files = {name: _read(checkout, name) for name in names}
         merged: dict[str, Any] = {}
-        for name in names:
-            merged = _merge(merged, _interpolated(_read(checkout, name), values))
-        raw = merged.get("services")
-        if not isinstance(raw, dict) or not raw:
+        for name, raw in files.items():
+            merged = _merge(merged, _tidied(_interpolated(raw, values), name))
+        if not merged.get("services"):
             raise UsageError(f"'{names[0]}' of the recipe has no services")
-        services = tuple(_service(name, body or {}) for name, body in sorted(raw.items()))
-        labels = {k: v for s in services for k, v in s.labels.items()}
-        stack = values.get("STACK_NAME", "")
-        timeout = labels.get(f"coop-cloud.{stack}.timeout", "")
+        services = tuple(_service(name, body) for name, body in sorted(merged["services"].items()))
+        labels = {key: value for service in services for key, value in service.labels.items()}
+        prefix = f"coop-cloud.{values.get('STACK_NAME', '')}"
+        timeout = labels.get(f"{prefix}.timeout", "")
         return cls(
             services=services,
-            version=labels.get(f"coop-cloud.{stack}.version"),
-            timeout=int(timeout) if timeout.isdigit() else None,
+            version=labels.get(f"{prefix}.version"),
+            timeout=int(timeout) if re.fullmatch(r"[0-9]{1,6}", timeout) else None,
+            objects=tuple(_objects(files)),
+            duration_problems=tuple(_duration_problems(files)),
+            values=values,
         )
 
     @property
@@ -94,29 +160,270 @@ class Compose:
         return tuple(sorted({service.image for service in self.services if service.image}))
 
     @property
+    def backup(self) -> BackupSpec:
+        """What the backup labels promise; labels count for the service that carries them."""
+        taking = [service for service in self.services if _backs_up(service)]
+        pairs = [(service, mount) for service in taking for mount in service.mounts if mount.volume]
+        return BackupSpec(
+            services=tuple(service.name for service in taking),
+            covered=tuple(_covered(*pair) for pair in pairs if not _left_out(*pair)),
+            excluded=tuple((s.name, m.volume) for s, m in pairs if _left_out(s, m)),
+        )
+
+    @property
     def is_backup_capable(self) -> bool:
-        """Whether any service of this version takes part in backups."""
+        """Whether any service of this version takes part in backups (incident B7)."""
         return any(_backs_up(service) for service in self.services)
 
     @property
     def covered(self) -> tuple[Covered, ...]:
         """The volumes that the backup labels promise to take."""
-        return tuple(
-            _covered(service, mount)
+        return self.backup.covered
+
+    @property
+    def hazards(self) -> tuple[Hazard, ...]:
+        """What the services ask of the host beyond their containers."""
+        fixed = [o for o in self.objects if o.kind == "volume" and _is_fixed(o)]
+        shared = [
+            Hazard("fixed-name", f"volume '{o.key}' is called '{o.template or o.key}' in every run")
+            for o in fixed
+        ]
+        return (*(found for service in self.services for found in _hazards(service)), *shared)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is likely to go wrong one day: moving tags, names that lead nowhere."""
+        known = {service.name for service in self.services}
+        return tuple(text for service in self.services for text in _warnings(service, known))
+
+    def missing_binds(self, exists: Callable[[str], bool] = os.path.exists) -> list[str]:
+        """Return a sentence for each host path that a service mounts and the host lacks (S5)."""
+        return [
+            f"service '{service.name}' mounts '{mount.source}' of the host, which does not exist "
+            "here, so Swarm would reject its tasks"
             for service in self.services
-            if _backs_up(service)
             for mount in service.mounts
-            if mount.volume and service.labels.get(_volume_label(mount), "true") != "false"
-        )
+            if mount.source.startswith("/") and not exists(mount.source)
+        ]
+
+    def name_problems(self, stack: str) -> list[str]:
+        """Return a sentence for each name that Docker would refuse in a stack of this name."""
+        names = [("service", f"{stack}_{service.name}") for service in self.services]
+        names += [(o.kind, self._full_name(o, stack)) for o in self.objects if o.kind != "volume"]
+        return [problem for kind, name in names for problem in _name_problems(kind, name)]
+
+    def _full_name(self, named: Named, stack: str) -> str:
+        if named.template:
+            return str(_interpolated(named.template, {**self.values, "STACK_NAME": stack}))
+        return named.key if named.external else f"{stack}_{named.key}"
 
 
 def exports(checkout: Path) -> dict[str, str]:
     """Return the variables that abra.sh exports; the file is read, never run."""
     try:
-        text = (checkout / "abra.sh").read_text(errors="replace")
+        text = (checkout / "abra.sh").read_text(errors="replace")[:LARGEST]
     except OSError:
         return {}
     return {m["key"]: m["value"].strip("'\"") for m in EXPORT.finditer(text)}
+
+
+# -- reading
+
+
+def _read(checkout: Path, name: str) -> dict[str, Any]:
+    path = checkout / name
+    if not path.resolve().is_relative_to(checkout.resolve()):
+        raise UsageError(f"COMPOSE_FILE names '{name}', which is outside of the recipe")
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UsageError(f"'{name}' of the recipe is larger than 1 MiB")
+        loaded = _parsed(path.read_text(), name)
+    except OSError as error:
+        raise UsageError(f"cannot read '{name}' of the recipe: {error.strerror}") from error
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise UsageError(_unreadable(name, error)) from error
+    if not isinstance(loaded, dict):
+        raise UsageError(f"'{name}' of the recipe is no compose file: it has no keys")
+    return loaded
+
+
+def _parsed(text: str, name: str) -> Any:
+    """Return the document's value; its size is known before anything is made of its aliases."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _weight(node, {}) > HEAVIEST:
+            raise UsageError(f"'{name}' of the recipe becomes larger than 4 MiB through aliases")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _weight(node: yaml.Node, known: dict[int, int]) -> int:
+    """Return the size of a node with its aliases written out; one within itself is too heavy."""
+    if id(node) not in known:
+        known[id(node)] = HEAVIEST + 1
+        if isinstance(node, yaml.MappingNode):
+            inner = [part for pair in node.value for part in pair]
+        else:
+            inner = node.value if isinstance(node, yaml.SequenceNode) else []
+        own = len(node.value) if isinstance(node, yaml.ScalarNode) else 0
+        known[id(node)] = 16 + own + sum(_weight(part, known) for part in inner)
+    return known[id(node)]
+
+
+def _unreadable(name: str, error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    line = f" line {mark.line + 1}" if mark is not None else ""
+    why = "too deeply nested" if isinstance(error, RecursionError) else str(error)
+    problem = " ".join((getattr(error, "problem", None) or why).split())
+    return f"'{name}'{line} of the recipe is not readable as YAML: {problem}"
+
+
+def _interpolated(value: Any, env: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return VARIABLE.sub(lambda match: _variable(match, env), value)
+    if isinstance(value, dict):
+        return {key: _interpolated(item, env) for key, item in value.items()}
+    return [_interpolated(item, env) for item in value] if isinstance(value, list) else value
+
+
+def _variable(match: re.Match[str], env: Mapping[str, str]) -> str:
+    """Return what one `${…}` stands for; with a colon an empty value counts as unset."""
+    if match["escaped"]:
+        return "$"
+    kind, key = match["kind"] or "", match["braced"] or match["plain"]
+    found = env.get(key, "")
+    is_set = bool(found) if kind.startswith(":") else key in env
+    word = str(_interpolated(match["word"] or "", env))
+    if kind.endswith("-"):
+        return found if is_set else word
+    return (word if is_set else "") if kind.endswith("+") else found
+
+
+# -- merging
+
+
+def _tidied(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one file's services with every list that is merged by key turned into a map."""
+    services = _map(raw.get("services"), f"'{name}': services")
+    where = f"'{name}': services."
+    return {"services": {key: _tidied_service(b, where + key) for key, b in services.items()}}
+
+
+def _tidied_service(raw: Any, where: str) -> dict[str, Any]:
+    body = _map(raw, where)
+    deploy = _map(body.get("deploy"), f"{where}.deploy")
+    mounts = [_mount(entry, where) for entry in _list(body.get("volumes"), f"{where}.volumes")]
+    return {
+        **body,
+        **{key: _by_source(body.get(key), f"{where}.{key}") for key in ("secrets", "configs")},
+        **{key: _names(body.get(key), f"{where}.{key}") for key in ("networks", "depends_on")},
+        "deploy": {**deploy, "labels": _pairs(deploy.get("labels"), f"{where}.deploy.labels")},
+        "volumes": {mount.path: mount for mount in mounts},
+    }
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """Merge as compose does, as far as needed: maps by key, lists one after the other."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        both = {**old, **new}
+        return {k: _merge(old[k], new[k]) if k in old and k in new else both[k] for k in both}
+    return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new
+
+
+def _map(value: Any, where: str) -> dict[str, Any]:
+    if value is None or isinstance(value, dict):
+        return {str(key): item for key, item in (value or {}).items()}
+    raise UsageError(f"{where} must be 'key: value' lines, but is '{str(value)[:60]}'")
+
+
+def _list(value: Any, where: str) -> list[Any]:
+    if value is None or isinstance(value, list):
+        return value or []
+    raise UsageError(f"{where} must be a list, but is '{str(value)[:60]}'")
+
+
+def _pairs(value: Any, where: str) -> dict[str, str]:
+    """Return labels as a map, whichever of the two forms they have."""
+    if not isinstance(value, list):
+        return {key: _text(item) for key, item in _map(value, where).items()}
+    split = (_text(item).partition("=") for item in value)
+    return {key: item for key, _, item in split}
+
+
+def _names(value: Any, where: str) -> dict[str, None]:
+    if isinstance(value, list):
+        return {_text(item): None for item in value}
+    return dict.fromkeys(_map(value, where))
+
+
+def _by_source(value: Any, where: str) -> dict[str, None]:
+    entries = _list(value, where)
+    return {_text(e.get("source") if isinstance(e, dict) else e): None for e in entries}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mount(entry: Any, where: str) -> Mount:
+    if isinstance(entry, dict):
+        kind, source = entry.get("type", "volume"), _text(entry.get("source"))
+        target = _text(entry.get("target"))
+        return Mount(source, target, "") if kind == "volume" else Mount("", target, source)
+    if not isinstance(entry, str):
+        raise UsageError(f"{where}.volumes has '{str(entry)[:60]}', which is no mount")
+    source, _, rest = entry.partition(":")
+    if not rest:
+        return Mount("", source, "")
+    path = rest.partition(":")[0]
+    return Mount("", path, source) if source[:1] in ("/", ".", "~") else Mount(source, path, "")
+
+
+def _service(name: str, body: Mapping[str, Any]) -> Service:
+    where = f"services.{name}"
+    deploy = body["deploy"]
+    replicas = _text(deploy.get("replicas"))
+    health = body.get("healthcheck")
+    return Service(
+        name=name,
+        image=_text(body.get("image")),
+        labels=deploy["labels"],
+        mounts=tuple(body["volumes"].values()),
+        secrets=tuple(body["secrets"]),
+        configs=tuple(body["configs"]),
+        networks=tuple(body["networks"]),
+        depends_on=tuple(body["depends_on"]),
+        healthcheck=None if health is None else _map(health, f"{where}.healthcheck"),
+        mode=_text(deploy.get("mode")) or "replicated",
+        replicas=int(replicas) if re.fullmatch(r"[0-9]{1,6}", replicas) else 1,
+        endpoint_mode=_text(deploy.get("endpoint_mode")),
+        update_config=_map(deploy.get("update_config"), f"{where}.deploy.update_config"),
+        restart_policy=_map(deploy.get("restart_policy"), f"{where}.deploy.restart_policy"),
+        raw=body,
+    )
+
+
+def _objects(files: Mapping[str, Mapping[str, Any]]) -> Iterator[Named]:
+    """Yield the files' secrets, configs, networks and volumes; a later file's word counts."""
+    for kind in ("secret", "config", "network", "volume"):
+        merged: dict[str, Any] = {}
+        for name, raw in files.items():
+            found = _map(raw.get(f"{kind}s"), f"'{name}': {kind}s")
+            tidy = {key: _map(body, f"'{name}': {kind}s.{key}") for key, body in found.items()}
+            merged = _merge(merged, tidy)
+        for key, body in merged.items():
+            external = body.get("external") or False
+            inner = external.get("name") if isinstance(external, dict) else None
+            yield Named(kind, key, _text(body.get("name") or inner), bool(external))
+
+
+# -- judging
 
 
 def _backs_up(service: Service) -> bool:
@@ -127,104 +434,90 @@ def _volume_label(mount: Mount) -> str:
     return f"backupbot.backup.volumes.{mount.volume}"
 
 
+def _left_out(service: Service, mount: Mount) -> bool:
+    return service.labels.get(_volume_label(mount), "true").lower() == "false"
+
+
 def _covered(service: Service, mount: Mount) -> Covered:
-    paths = service.labels.get(f"{_volume_label(mount)}.path")
+    listed = service.labels.get(f"{_volume_label(mount)}.path", "").split(",")
+    paths = tuple(path for part in listed if (path := part.strip().strip("/")))
     return Covered(
         service=service.name,
         volume=mount.volume,
         mount_path=mount.path,
-        paths=tuple(p.strip().strip("/") for p in paths.split(",")) if paths else None,
+        paths=paths or None,
         hook=service.labels.get("backupbot.backup.pre-hook"),
     )
 
 
-def _read(checkout: Path, name: str) -> dict[str, Any]:
-    path = checkout / name
-    if not path.resolve().is_relative_to(checkout.resolve()):
-        raise UsageError(f"COMPOSE_FILE names '{name}', which is outside of the recipe")
-    try:
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"'{name}' of the recipe is larger than 1 MiB")
-        loaded = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UsageError(f"cannot read '{name}' of the recipe: {error.strerror}") from error
-    except (yaml.YAMLError, RecursionError, UnicodeDecodeError) as error:
-        where = " ".join(str(error).split())
-        raise UsageError(f"'{name}' of the recipe is not readable as YAML: {where}") from error
-    if not isinstance(loaded, dict):
-        raise UsageError(f"'{name}' of the recipe is no compose file: it has no keys")
-    if _size(loaded, MOST_NODES) > MOST_NODES:
-        raise UsageError(f"'{name}' of the recipe grows beyond {MOST_NODES} values through aliases")
-    return loaded
+def _is_fixed(named: Named) -> bool:
+    return named.external or (bool(named.template) and "$" not in named.template)
 
 
-def _size(value: Any, most: int) -> int:
-    """Return how many values a document has with its aliases written out, counting up to `most`."""
-    found = 1
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for item in inner:
-        if found > most:
-            break
-        found += _size(item, most - found)
-    return found
+def _hazards(service: Service) -> Iterator[Hazard]:
+    raw, who = service.raw, f"service '{service.name}'"
+    if _text(raw.get("privileged")).lower() == "true":
+        yield Hazard("privileged", f"{who} runs privileged")
+    if _text(raw.get("network_mode")) == "host" or "host" in service.networks:
+        yield Hazard("host-namespace", f"{who} shares the host's network")
+    for key in ("pid", "ipc", "userns_mode"):
+        if _text(raw.get(key)) == "host":
+            yield Hazard("host-namespace", f"{who} shares the host's {key}")
+    for source in (mount.source for mount in service.mounts if mount.source):
+        kind = "docker-socket" if source.endswith("docker.sock") else "bind"
+        yield Hazard(kind, f"{who} mounts '{source}' of the host")
+    for key, kind in RIGHTS.items():
+        for entry in _list(raw.get(key), f"services.{service.name}.{key}"):
+            value = entry.get("published") if isinstance(entry, dict) else entry
+            if value is not None:
+                yield Hazard(kind, f"{who} asks for {kind.replace('-', ' ')} '{value}'")
 
 
-def _interpolated(value: Any, env: Mapping[str, str]) -> Any:
-    if isinstance(value, str):
-        return VARIABLE.sub(lambda match: _variable(match, env), value)
-    if isinstance(value, dict):
-        return {_interpolated(k, env): _interpolated(v, env) for k, v in value.items()}
-    return [_interpolated(v, env) for v in value] if isinstance(value, list) else value
+def _warnings(service: Service, known: set[str]) -> Iterator[str]:
+    who = f"service '{service.name}'"
+    if not service.image:
+        yield f"{who} has no image"
+    elif _floats(service.image):
+        yield f"{who} uses image '{service.image}', whose content can change under its name"
+    for name in service.depends_on:
+        if name not in known:
+            yield f"{who} depends on '{name}', which is no service of the recipe: abra refuses that"
+    mounted = {mount.volume for mount in service.mounts}
+    for label in service.labels:
+        parts = label.split(".")
+        if parts[:3] == ["backupbot", "backup", "volumes"] and (set(parts[3:4]) - mounted):
+            yield f"{who} has label '{label}', but mounts no volume '{parts[3]}'"
 
 
-def _variable(match: re.Match[str], env: Mapping[str, str]) -> str:
-    if match["escaped"]:
-        return "$"
-    found = env.get(match["braced"] or match["plain"], "")
-    word = match["word"] or ""
-    if match["kind"] == "-":
-        return found or _interpolated(word, env)
-    return (word if found else "") if match["kind"] == "+" else found
+def _floats(image: str) -> bool:
+    _, colon, tag = image.rpartition("/")[2].partition(":")
+    return "@" not in image and (not colon or tag == "latest")
 
 
-def _merge(old: Any, new: Any) -> Any:
-    """Merge as compose does, as far as needed: maps by key, lists one after the other."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return {
-            k: _merge(old[k], new[k]) if k in old and k in new else {**old, **new}[k]
-            for k in {**old, **new}
-        }
-    return [*old, *new] if isinstance(old, list) and isinstance(new, list) else new
+def _duration_problems(files: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a sentence for each duration with a variable in it (incident R5)."""
+    for name, raw in files.items():
+        for service, body in _map(raw.get("services"), f"'{name}': services").items():
+            for path in DURATIONS:
+                value: Any = body
+                for key in path:
+                    value = value.get(key) if isinstance(value, dict) else None
+                if isinstance(value, str) and "$" in value.replace("$$", ""):
+                    yield (
+                        f"'{name}': {'.'.join(path)} of service '{service}' is '{value}', but abra "
+                        "checks durations before it puts variables in; write the value itself"
+                    )
 
 
-def _service(name: str, body: Mapping[str, Any]) -> Service:
-    deploy = body.get("deploy") or {}
-    secrets = body.get("secrets") or []
-    return Service(
-        name=str(name),
-        image=str(body.get("image") or ""),
-        labels=_labels(deploy.get("labels") or {}),
-        mounts=tuple(_mount(entry) for entry in body.get("volumes") or []),
-        secrets=tuple(s["source"] if isinstance(s, dict) else str(s) for s in secrets),
-    )
-
-
-def _labels(raw: Any) -> dict[str, str]:
-    if isinstance(raw, dict):
-        return {str(key): _text(value) for key, value in raw.items()}
-    pairs = (str(item).partition("=") for item in raw)
-    return {key: value for key, _, value in pairs}
-
-
-def _text(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _mount(entry: Any) -> Mount:
-    if isinstance(entry, dict):
-        source = str(entry.get("source") or "")
-        named = entry.get("type", "volume") == "volume"
-        return Mount(source if named else "", str(entry.get("target") or ""), source)
-    source, _, rest = str(entry).partition(":")
-    named = bool(rest) and source[:1] not in ("/", ".", "~")
-    return Mount(source if named else "", (rest or source).partition(":")[0], source)
+def _name_problems(kind: str, name: str) -> Iterator[str]:
+    most = OBJECT if kind in ("secret", "config") else SERVICE
+    if len(name) > most:
+        yield (
+            f"{kind} '{name}' is {len(name) - most} characters too long: it has {len(name)}, "
+            f"Docker allows {most}"
+        )
+    if not NAME.fullmatch(name):
+        yield (
+            f"Docker refuses '{name}' as name of a {kind}: letters, digits, '-', '_' and '.', the "
+            "first and last a letter or digit; is its version set in .env.sample or abra.sh?"
+        )

@@ -64,8 +64,13 @@ def settled(service: Service) -> bool:
 
 
 def _one_shot(service: Service, current: list[Task]) -> bool:
-    """Say whether the service is meant to end: not restarted after a good end, and it ended well."""
-    return service.restart in ("none", "on-failure") and any(t.state == "complete" for t in current)
+    """Say whether the service is meant to end: not restarted after a good end, and it ended well.
+
+    What has a health check is meant to stay: Swarm ends an unhealthy task by its stop signal, and a
+    program that obeys with status 0 has "completed" (measured with nginx).
+    """
+    ends = service.restart in ("none", "on-failure") and not service.has_health_check
+    return ends and any(t.state == "complete" for t in current)
 
 
 def describe(view: StackView) -> str:
@@ -103,6 +108,7 @@ def look(view: StackView, history: History, *, wanted: int = 1) -> bool:
     for service in view.services:
         _refuse_rollback(service)
         _refuse_rejected(service, history)
+        _refuse_given_up(service, history)
         _count(service, history, alone=all(ok for name, ok in up.items() if name != service.name))
         _refuse_loop(service, history, settled_now=up[service.name])
     return len(view.services) >= wanted and all(up.values())
@@ -123,11 +129,23 @@ def _refuse_rejected(service: Service, history: History) -> None:
             raise RecipeFailure(f"service '{service.name}' was rejected by Swarm: {task.error}")
 
 
+def _refuse_given_up(service: Service, history: History) -> None:
+    """Refuse a service that was ended as unhealthy and that its restart policy leaves ended."""
+    current = [t for t in service.tasks if t.current and t.id not in history.ignore]
+    over = bool(current) and all(t.state == "complete" for t in current)
+    if over and service.has_health_check and service.restart != "any" and service.replicas:
+        raise CrashLoop(
+            f"service '{service.name}' never got healthy: Swarm ended its task, and its restart "
+            f"policy '{service.restart}' leaves it ended",
+            service.name,
+        )
+
+
 def _count(service: Service, history: History, *, alone: bool) -> None:
     if service.mode == "job":
         return
     for task in service.tasks:
-        good_end = task.state == "complete" and service.restart in ("none", "on-failure")
+        good_end = task.state == "complete" and _one_shot(service, [task])
         if task.ended and task.current and not good_end and task.id not in history.ignore:
             seen = history.ended.setdefault(service.name, set())
             if task.id not in seen and alone:

@@ -1,19 +1,25 @@
 """An app's env file and a recipe's `.env.sample`: every line is kept, comments belong to values.
 
 A comment behind a secret's version (`# length=32`) is part of its declaration, so lines are copied
-whole (incident U9).
+whole (incident U9). Syntax as abra reads it: Docker's env files, quotes allowed, later keys may
+refer to earlier ones (`COMPOSE_FILE="$COMPOSE_FILE:compose.postgres.yml"`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LINE = re.compile(r"^(?P<off>\s*#\s*)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)$")
+LINE = re.compile(r"\s*(?P<off>#\s*)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)")
 SECRET_KEY = re.compile(r"SECRET_(?P<name>[A-Z0-9_]+)_VERSION")
 MODIFIER = re.compile(r"(?P<key>length|charset|generate)=(?P<value>[^\s#]+)")
+QUOTED = re.compile(r"""\s*(?P<value>"[^"]*"|'[^']*')(?P<comment>\s*#.*|\s*)""")
+COMMENT = re.compile(r"(?:^|\s)#.*")
+REFERENCE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
+UNDECODABLE = "surrogateescape"  # bytes that are no UTF-8 come out as they went in
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +30,23 @@ class SecretSpec:
     version: str
     length: int | None
     generate: bool
+    charset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """One `KEY=value` line; `off` where it is commented out."""
+
+    text: str
+    key: str
+    raw: str
+    comment: str
+    off: bool
+
+    @property
+    def extends(self) -> bool:
+        """Whether the value builds on the key's own earlier value."""
+        return any(m["braced"] == self.key or m["plain"] == self.key for m in _references(self.raw))
 
 
 @dataclass
@@ -40,14 +63,16 @@ class EnvFile:
     @classmethod
     def read(cls, path: Path) -> EnvFile:
         """Read a file."""
-        return cls.parse(path.read_text())
+        return cls.parse(path.read_text(errors=UNDECODABLE))
 
     def write(self, path: Path) -> None:
         """Write the file at once, readable by its owner only."""
         part = path.with_name(f".{path.name}.part")
-        part.touch(mode=0o600)
-        part.write_text("\n".join(self.lines) + "\n")
-        os.replace(part, path)
+        part.unlink(missing_ok=True)
+        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w", errors=UNDECODABLE) as out:
+            out.write("".join(f"{line}\n" for line in self.lines))
+        part.replace(path)
 
     def get(self, key: str) -> str | None:
         """Return the value of a key that is set, without quotes and comment."""
@@ -56,83 +81,116 @@ class EnvFile:
     def values(self) -> dict[str, str]:
         """Return all keys that are set; later ones may refer to earlier ones."""
         found: dict[str, str] = {}
-        for line in self.lines:
-            match = LINE.match(line)
-            if match and match["off"] is None:
-                found[match["key"]] = _expand(_bare(match["value"]), found)
+        for line in _parsed(self.lines):
+            if not line.off:
+                found[line.key] = _plain(line.raw, found)
         return found
 
     def set(self, key: str, value: str) -> None:
-        """Set a key where it stands, or at the end; a comment behind the old value is kept."""
-        for number, line in enumerate(self.lines):
-            match = LINE.match(line)
-            if match and match["off"] is None and match["key"] == key:
-                self.lines[number] = f"{key}={value}{_comment(match['value'])}"
-                return
-        self.lines.append(f"{key}={value}")
+        """Set a key where it stands first, or at the end; the comment behind the value is kept.
+
+        Further lines of the key go, so that what was set is what counts.
+        """
+        first = True
+        lines = []
+        for text in self.lines:
+            line = _line(text)
+            if line is None or line.off or line.key != key:
+                lines.append(text)
+            elif first:
+                lines.append(f"{key}={value}{line.comment}")
+                first = False
+        self.lines = [*lines, f"{key}={value}"] if first else lines
 
     def append(self, line: str) -> None:
-        """Add a whole line, unless its key is set already."""
-        match = LINE.match(line)
-        if match is None or match["key"] not in self.values():
+        """Add a whole line, unless its key is set already and the line does not build on that."""
+        parsed = _line(line)
+        is_set = parsed is not None and parsed.key in self.values()
+        builds_on = parsed is not None and parsed.extends and line not in self.lines
+        if not is_set or builds_on:
             self.lines.append(line)
 
 
 def missing_lines(old: str, new: str) -> list[str]:
-    """Return the whole lines of the new sample whose keys the old one does not have at all.
+    """Return the whole lines that an app made from the old sample needs for the new one.
 
-    A secret that the new sample only has commented out is taken too, enabled: the head's compose
-    files may need it, and its modifiers stand in that line.
+    These are keys that only the new sample sets, and lines of a known key that build on its earlier
+    value (one more file in `COMPOSE_FILE`). A secret that the new sample only has commented out is
+    taken too, enabled: the head's compose files may need it, and its modifiers stand in that line.
     """
-    known = {match["key"] for line in old.splitlines() if (match := LINE.match(line))}
+    before = list(_parsed(old.splitlines()))
+    texts = {line.text.strip() for line in before}
+    known = {line.key for line in before}
+    given = {line.key for line in before if not line.off}
+    after = list(_parsed(new.splitlines()))
+    enabled = {line.key for line in after if not line.off}
     lines = []
-    for line in new.splitlines():
-        match = LINE.match(line)
-        if match is None or match["key"] in known:
-            continue
-        if match["off"] is None:
-            lines.append(line)
-        elif SECRET_KEY.fullmatch(match["key"]):
-            lines.append(f"{match['key']}={match['value']}")
+    for line in after:
+        if line.off:
+            if SECRET_KEY.fullmatch(line.key) and line.key not in known | enabled:
+                lines.append(f"{line.key}={line.raw}{line.comment}")
+        elif line.key not in given or (line.extends and line.text.strip() not in texts):
+            lines.append(line.text)
     return lines
 
 
 def secret_specs(env: EnvFile) -> list[SecretSpec]:
-    """Return the secrets that an env file declares."""
-    specs = []
-    for line in env.lines:
-        match = LINE.match(line)
-        name = SECRET_KEY.fullmatch(match["key"]) if match and match["off"] is None else None
-        if match is None or name is None:
-            continue
-        comment = _comment(match["value"])
-        modifiers = {m["key"]: m["value"] for m in MODIFIER.finditer(comment)}
-        length = modifiers.get("length", "")
-        specs.append(
-            SecretSpec(
-                name=name["name"].lower(),
-                version=_bare(match["value"]),
-                length=int(length) if length.isdigit() else None,
-                generate=modifiers.get("generate", "true") != "false",
-            )
-        )
-    return specs
+    """Return the secrets that an env file declares; of two lines for one, the later counts."""
+    specs = {}
+    for line in _parsed(env.lines):
+        name = SECRET_KEY.fullmatch(line.key)
+        if name is not None and not line.off:
+            specs[line.key] = _spec(name["name"].lower(), line)
+    return list(specs.values())
 
 
-def _bare(value: str) -> str:
-    """Return a value without its comment and quotes."""
-    text = value.strip()
-    if text[:1] in ("'", '"'):
-        end = text.find(text[0], 1)
-        return text[1:end] if end > 0 else text[1:]
-    return re.split(r"\s+#|^#", text)[0].strip()
+def _spec(name: str, line: _Line) -> SecretSpec:
+    modifiers = {m["key"]: m["value"] for m in MODIFIER.finditer(line.comment)}
+    length = modifiers.get("length", "")
+    return SecretSpec(
+        name=name,
+        version=_plain(line.raw, {}),
+        length=int(length) if re.fullmatch(r"[0-9]{1,6}", length) else None,
+        generate=modifiers.get("generate", "true") != "false",
+        charset=modifiers.get("charset"),
+    )
 
 
-def _comment(value: str) -> str:
-    """Return the comment behind a value, with the blank before it."""
-    match = re.search(r"\s+#.*$", value)
-    return match[0] if match else ""
+def _parsed(lines: Iterable[str]) -> Iterable[_Line]:
+    return (line for text in lines if (line := _line(text)) is not None)
 
 
-def _expand(value: str, known: dict[str, str]) -> str:
-    return re.sub(r"\$\{?([A-Za-z_]\w*)\}?", lambda m: known.get(m[1], m[0]), value)
+def _line(text: str) -> _Line | None:
+    """Take one line apart; None for prose and blank lines."""
+    match = LINE.fullmatch(text)
+    if match is None:
+        return None
+    raw, comment = _split(match["value"])
+    return _Line(text, match["key"], raw, comment, match["off"] is not None)
+
+
+def _split(value: str) -> tuple[str, str]:
+    """Return a value and the comment behind it, the latter with a blank before it."""
+    quoted = QUOTED.fullmatch(value)
+    if quoted is not None:
+        raw, comment = quoted["value"], quoted["comment"]
+    else:
+        found = COMMENT.search(value)
+        end = len(value[: found.start()].rstrip()) if found else len(value)
+        raw, comment = value[:end], value[end:]
+    return raw.strip(), comment if comment[:1] in ("", " ", "\t") else f" {comment}"
+
+
+def _plain(raw: str, known: Mapping[str, str]) -> str:
+    """Return a value without quotes, with references replaced (not within single quotes)."""
+    text = raw
+    quote = text[:1]
+    if quote in ("'", '"'):
+        text = text[1:-1] if len(text) > 1 and text.endswith(quote) else text[1:]
+    if quote == "'":
+        return text
+    return REFERENCE.sub(lambda m: known.get(m["braced"] or m["plain"], m[0]), text)
+
+
+def _references(raw: str) -> Iterable[re.Match[str]]:
+    return () if raw.startswith("'") else REFERENCE.finditer(raw)

@@ -14,18 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import proc
-from harness.errors import CommandFailed, InfraError, UsageError
+from harness.errors import CommandFailed, InfraError, TimedOut, UsageError
 from harness.proc import Done
 
 TIMEOUT = 120.0  # seconds for one command
 SAFE = (
     ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
     ("protocol.ext.allow", "never"),
     ("safe.directory", "*"),
-    ("core.fsmonitor", "false"),
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
     ("advice.detachedHead", "false"),
 )
+PASSED = (  # of our environment: what reaches a repository, and the mark of the run (the janitor's)
+    *("PATH", "HOME", "CCCI_RUN", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "SSL_CERT_FILE"),
+    *("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
+)
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
+HEAD_REF = "refs/ccci/head"  # where the mirror keeps a commit that only a fork has
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +44,27 @@ class Tag:
     annotated: bool
 
 
+def is_full_sha(text: str) -> bool:
+    """Say whether a text is a full commit sha: 40 lower-case hex digits and nothing else."""
+    return FULL_SHA.fullmatch(text) is not None
+
+
 def resolve(url: str, name: str | None) -> str:
     """Return the full sha of a branch, or of the default branch's head without a name.
 
     Raises:
-        InfraError: the repository does not answer, or has no such branch.
+        UsageError: the repository has no such branch.
+        InfraError: the repository does not answer.
     """
     ref = f"refs/heads/{name}" if name else "HEAD"
-    out = _git(None, "ls-remote", url, ref, doing=f"asking '{url}' for {name or 'its head'}").out
-    sha = out.partition("\t")[0].strip()
-    if not FULL_SHA.fullmatch(sha):
-        raise InfraError(f"'{url}' has no {ref}")
-    return sha
+    doing = f"asking '{url}' for {ref}"
+    out = _git(None, "ls-remote", "--", url, ref, doing=doing).out
+    rows = [line.partition("\t") for line in out.splitlines()]
+    found = [sha for sha, _, full in rows if full == ref and is_full_sha(sha)]
+    if not found:
+        what = f"branch '{name}'" if name else "commit on its default branch"
+        raise UsageError(f"'{url}' has no {what}")
+    return found[0]
 
 
 def fetch_checkout(url: str, ref: str, target: Path, *, upstream_url: str | None = None) -> None:
@@ -56,58 +72,58 @@ def fetch_checkout(url: str, ref: str, target: Path, *, upstream_url: str | None
 
     url: where the commit is (a fork, say). upstream_url: where the published tags are.
     Afterwards `origin` is a bare clone beside the checkout, so that no later command (abra fetches
-    tags on its own) needs the network or credentials.
+    tags on its own) needs the network or credentials. Tags of a fork are left out: a pull request
+    must not be able to say what is published.
 
     Raises:
-        UsageError: `ref` is not a full sha, or not in the repository.
+        UsageError: `ref` is no full sha, or not in the repository; a link leaves the checkout.
         InfraError: a repository does not answer.
     """
-    if not FULL_SHA.fullmatch(ref):
+    if not is_full_sha(ref):
         raise UsageError(f"REF is '{ref}', but must be a full commit sha (40 hex digits)")
     mirror = target.parent.parent / "mirrors" / f"{target.name}.git"
     for folder in (mirror, target):
         shutil.rmtree(folder, ignore_errors=True)
-    mirror.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (mirror.parent, target.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     origin = upstream_url or url
-    _git(None, "clone", "--bare", "--quiet", origin, str(mirror), doing=f"cloning '{origin}'")
+    _git(None, "clone", "--bare", "--quiet", "--", origin, mirror, doing=f"cloning '{origin}'")
     if not _has(mirror, ref):
         _fetch_commit(mirror, url, ref)
-    _git(None, "clone", "--quiet", "--no-checkout", str(mirror), str(target), doing="cloning")
+    doing = "cloning from the local mirror"
+    _git(None, "clone", "--quiet", "--no-checkout", "--", mirror, target, doing=doing)
     if not _has(target, ref):
-        _git(
-            target,
-            "fetch",
-            "--quiet",
-            str(mirror),
-            "refs/ccci/head",
-            doing="taking the commit over",
-        )
+        _git(target, "fetch", "--quiet", "--no-tags", "origin", HEAD_REF, doing=doing)
     checkout(target, ref)
-    refuse_escapes(target)
 
 
 def _fetch_commit(mirror: Path, url: str, ref: str) -> None:
-    try:
-        _git(
-            mirror, "fetch", "--quiet", url, f"{ref}:refs/ccci/head", doing=f"fetching from '{url}'"
-        )
-    except InfraError as error:
-        everything = "+refs/*:refs/ccci/all/*"
-        _git(mirror, "fetch", "--quiet", url, everything, doing=f"fetching from '{url}'")
-        if not _has(mirror, ref):
-            raise UsageError(f"commit {ref} is not in '{url}'") from error
-        _git(mirror, "update-ref", "refs/ccci/head", ref, doing="keeping the commit")
+    """Fetch one commit by its sha; where the server refuses that, fetch everything and look."""
+    fetch = ("fetch", "--quiet", "--no-tags", "--", url)
+    doing = f"fetching from '{url}'"
+    if _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False).status == 0:
+        return
+    _git(mirror, *fetch, "+refs/*:refs/ccci/all/*", doing=doing)
+    if not _has(mirror, ref):
+        raise UsageError(f"commit {ref} is not in '{url}'")
+    _git(mirror, "update-ref", HEAD_REF, ref, doing="keeping the commit")
 
 
 def _has(repository: Path, ref: str) -> bool:
-    words = ("cat-file", "-e", f"{ref}^{{commit}}")
-    return _git(repository, *words, doing="looking for the commit", check=False).status == 0
+    done = _git(repository, "cat-file", "-t", ref, doing="looking for the commit", check=False)
+    return done.status == 0 and done.out.strip() == "commit"
 
 
 def checkout(target: Path, ref: str) -> None:
-    """Move the checkout to a commit, whatever lies in it; untracked files are removed."""
+    """Move the checkout to a commit, whatever lies in it; untracked files are removed.
+
+    Raises:
+        UsageError: a link of that commit leads out of the checkout.
+        InfraError: the checkout does not hold the commit.
+    """
     _git(target, "checkout", "--quiet", "--force", "--detach", ref, doing=f"checking out {ref[:8]}")
     _git(target, "clean", "--quiet", "-ffdx", doing="cleaning the checkout")
+    refuse_escapes(target)
 
 
 def head(target: Path) -> str:
@@ -115,57 +131,78 @@ def head(target: Path) -> str:
     return _git(target, "rev-parse", "HEAD", doing="reading the checkout's commit").out.strip()
 
 
+def is_clean(target: Path) -> bool:
+    """Say whether the checkout is exactly its commit; untracked files count, as for abra."""
+    words = ("status", "--porcelain", "--untracked-files=all")
+    return not _git(target, *words, doing="comparing the checkout with its commit").out.strip()
+
+
 def version_tags(target: Path) -> list[Tag]:
-    """Return all tags with the commits they point to."""
-    form = "%(refname:short)%09%(objecttype)%09%(objectname)%09%(*objectname)"
+    """Return all tags that point to a commit, sorted by name."""
+    fields = ("refname:lstrip=2", "objecttype", "objectname", "*objecttype", "*objectname")
+    form = "%09".join(f"%({field})" for field in fields)
     out = _git(target, "for-each-ref", f"--format={form}", "refs/tags", doing="listing tags").out
-    rows = [line.split("\t") for line in out.splitlines()]
-    return [
-        Tag(name, peeled if kind == "tag" else commit, kind == "tag")
-        for name, kind, commit, peeled in rows
-    ]
+    tags = []
+    for line in out.splitlines():
+        name, kind, commit, peeled_kind, peeled = line.split("\t")
+        if kind == "commit":
+            tags.append(Tag(name, commit, annotated=False))
+        elif peeled_kind == "commit":
+            tags.append(Tag(name, peeled, annotated=True))
+    return tags
 
 
 def show(target: Path, ref: str, path: str) -> str | None:
     """Return a file's text at a commit, or None where there is none."""
-    done = _git(target, "show", f"{ref}:{path}", doing=f"reading '{path}'", check=False)
+    words = ("cat-file", "blob", f"{ref}:{path}")
+    done = _git(target, *words, doing=f"reading '{path}'", check=False)
     return done.out if done.status == 0 else None
 
 
 def refuse_escapes(target: Path) -> None:
-    """Refuse links that lead out of the checkout.
+    """Refuse links that lead out of the checkout's files, in circles, or into its `.git`.
 
     Raises:
         UsageError: names the link and where it leads.
     """
-    root = target.resolve()
     for folder, folders, files in os.walk(target):
+        if Path(folder) == target and ".git" in folders:
+            folders.remove(".git")
         for name in (*folders, *files):
             path = Path(folder, name)
-            if path.is_symlink() and not path.resolve().is_relative_to(root):
-                leads = os.readlink(path)
+            if path.is_symlink() and not _stays_in(target.resolve(), path):
                 raise UsageError(
-                    f"'{path.relative_to(target)}' in the recipe links to '{leads}', "
+                    f"'{path.relative_to(target)}' in the recipe links to '{os.readlink(path)}', "
                     "which is outside of it"
                 )
 
 
-def _git(where: Path | None, *words: str, doing: str, check: bool = True) -> Done:
-    """Run git without hooks, prompts or the host's configuration.
+def _stays_in(root: Path, link: Path) -> bool:
+    try:
+        leads = link.resolve()
+    except (OSError, RuntimeError):  # a circle of links
+        return False
+    return leads.is_relative_to(root) and not leads.is_relative_to(root / ".git")
+
+
+def _git(where: Path | None, *words: str | Path, doing: str, check: bool = True) -> Done:
+    """Run git without hooks, prompts or the machine's configuration.
 
     Raises:
-        InfraError: git failed, says at what.
+        InfraError: git failed or took too long, says at what.
     """
     settings = [part for key, value in SAFE for part in ("-c", f"{key}={value}")]
     place = ["-C", str(where)] if where else []
+    passed = {key: os.environ[key] for key in PASSED if key in os.environ}
     env = {
-        "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-        "HOME": os.environ.get("HOME", "/"),
+        **passed,
         "GIT_CONFIG_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C.UTF-8",
     }
+    shown = " ".join(["git", *map(str, words[:5])])
+    argv = ["git", *settings, *place, *words]
     try:
-        return proc.run(["git", *settings, *place, *words], timeout=TIMEOUT, env=env, check=check)
-    except CommandFailed as error:
+        return proc.run(argv, timeout=TIMEOUT, env=env, check=check, shown=shown)
+    except (CommandFailed, TimedOut) as error:
         raise InfraError(f"{doing} failed: {error}") from error

@@ -38,6 +38,7 @@ from harness.run import Run
 
 EVERY = 0.1  # seconds between two looks at the Swarm; ten milliseconds of work each
 WINDOW = 1.0  # seconds a stack must stay settled; one window shared by all services
+ROUTER_PATIENCE = 20.0  # seconds; Traefik asks Swarm every 15 s by default
 NO_OP_WINDOW = 1.0  # seconds in which a redeploy would start its first task; measured 0.1 s
 
 
@@ -154,12 +155,15 @@ def healthy(run: Run, app: App) -> None:
     """
     health = run.suite_settings.health
     last: list[RecipeFailure] = []
+    patience = time.monotonic() + ROUTER_PATIENCE
 
     def look() -> wait.Look[bool]:
         try:
             answer = app.get(health.path, status=tuple(health.statuses), timeout=5.0)
         except RecipeFailure as error:
             last[:] = [error]
+            if isinstance(error, route.ProxyAnswered) and time.monotonic() > patience:
+                _refuse_unrouted(run, app)
             return wait.Look(str(error).splitlines()[0][:200])
         return wait.Look(f"route answers {answer.status_code}", True)
 
@@ -171,14 +175,17 @@ def healthy(run: Run, app: App) -> None:
             raise last[0] if last else RecipeFailure("the app did not answer") from None
 
 
-def unrouted(run: Run, app: App) -> str | None:
-    """Return why the proxy cannot reach the app at all, or None when it has a router for it."""
-    if not run.settings.proxy_api or route.routers(run.settings, app.domain):
-        return None
-    return (
-        f"the proxy has no router for '{app.domain}', so it answers itself: "
-        "look at the Traefik labels of the web service (enable, rule, network)"
-    )
+def _refuse_unrouted(run: Run, app: App) -> None:
+    """Give up where the proxy has no router for the app at all.
+
+    Raises:
+        ProxyAnswered: says where to look.
+    """
+    if run.settings.proxy_api and not route.routers(run.settings, app.domain):
+        raise route.ProxyAnswered(
+            f"the proxy has no router for '{app.domain}', so it answers itself: "
+            "look at the Traefik labels of the web service (enable, rule, network)"
+        )
 
 
 def redeploy_is_a_no_op(run: Run, app: App) -> None:

@@ -164,6 +164,9 @@ class Runs:
         declared = self.recipe_settings[place.recipe].not_applicable.get(place.step.stage)
         if declared:
             return f"{NOT_APPLICABLE}{declared}"
+        no_head = self._reasons.get(f"{place.recipe}:test_install")
+        if no_head and place.step.life(self.request.lane) == "upgrade":
+            return f"{NOT_RUN}{no_head}"
         for name in plan.needed(place.step, self.request.lane):
             key = f"{place.recipe}:{name}"
             if key in self._inapplicable:

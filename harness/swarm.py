@@ -62,6 +62,7 @@ class Service:
     update_started: str
     labels: Mapping[str, str] = field(default_factory=dict)
     env: tuple[str, ...] = ()
+    has_health_check: bool = False
     tasks: tuple[Task, ...] = ()
 
 
@@ -157,6 +158,7 @@ def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> Service:
         update_started=update.get("StartedAt", ""),
         labels=dict(spec.get("Labels") or {}),
         env=tuple(container.get("Env") or ()),
+        has_health_check=bool(container.get("Healthcheck")),
         tasks=tuple(task for task in tasks if task.service_id == raw["ID"]),
     )
 

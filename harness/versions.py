@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from harness.git import Tag
 
-FORM = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:\+(?P<upstream>.+))?")
+NUMBER = r"([0-9]{1,9})"
+FORM = re.compile(rf"v?{NUMBER}\.{NUMBER}\.{NUMBER}(?:\+(?P<upstream>.{{1,128}}))?")
+BEFORE_RELEASE = frozenset(["alpha", "beta", "dev", "pre", "preview", "rc"])
 
-Key = tuple[tuple[int, int, int], tuple[tuple[int, int, str], ...]]
+Part = tuple[int, int, str]
+Key = tuple[tuple[int, int, int], tuple[Part, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +33,23 @@ def key(version: str) -> Key | None:
     return own, _natural(match["upstream"] or "")
 
 
-def _natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key that sorts 1.9 before 1.10 and words after numbers."""
-    parts = re.findall(r"\d+|[a-zA-Z]+", text)
-    return tuple((0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts)
+def _natural(text: str) -> tuple[Part, ...]:
+    """Return a key that sorts 1.9 before 1.10, 2.0-rc1 before 2.0, and 2.0 before 2.0-1."""
+    parts = re.findall(r"[0-9]+|[a-z]+", text.lower())
+    return (*map(_part, parts), (1, 0, ""))
+
+
+def _part(text: str) -> Part:
+    """Return one part's key; the end of a version has 1 in the first place."""
+    if text.isdigit():
+        return 2, int(text), ""
+    return (0 if text in BEFORE_RELEASE else 3), 0, text
 
 
 def newest_older(tags: Iterable[Tag], head: str, head_version: str | None) -> Choice:
     """Return the newest annotated version tag that is older than the head.
 
+    head: the head's full sha. head_version: the version its compose file names, None if unreadable.
     A tag on the head's own commit never counts (incident U6: base and head the same). Where the
     head's version can be read, newer versions do not count either, and the same version only if
     the head itself carries no tag. Lightweight tags are no published versions (incident U7).
@@ -46,7 +57,7 @@ def newest_older(tags: Iterable[Tag], head: str, head_version: str | None) -> Ch
     listed = [(found, tag) for tag in tags if (found := key(tag.name)) is not None]
     annotated = [(found, tag) for found, tag in listed if tag.annotated]
     bound = key(head_version or "")
-    tagged = any(tag.commit == head for _, tag in annotated)
+    tagged = any(tag.commit == head for _, tag in listed)
     older = [
         (found, tag)
         for found, tag in annotated

@@ -38,6 +38,7 @@ class Plan:
 
     name: str
     trees: tuple[tuple[str, tuple[Path, ...]], ...]
+    made_of: str = ""
 
 
 def demo_recipes() -> list[str]:
@@ -71,7 +72,9 @@ def _broken(variant: str) -> Plan:
     recipe = yaml.safe_load((folder / "variant.yml").read_text())["of"]
     newest = _versions(recipe)[-1]
     base = (newest.name, (newest, folder / "base"))
-    return Plan(f"broken-{variant}", (base, ("", (SOURCES / recipe / "head", folder / "head"))))
+    return Plan(
+        f"broken-{variant}", (base, ("", (SOURCES / recipe / "head", folder / "head"))), recipe
+    )
 
 
 def _make(plan: Plan) -> None:
@@ -89,7 +92,7 @@ def _make(plan: Plan) -> None:
     for number, (tag, layers) in enumerate(plan.trees):
         if not tag:
             _git(part, number, "checkout", "--quiet", "-b", "pr")
-        _commit(part, number, layers, tag or "a change")
+        _commit(part, number, layers, tag or "a change", plan)
         if tag:
             _git(part, number, "tag", "--annotate", tag, "--message", f"version {tag}")
     head = _git(part, 0, "rev-parse", "HEAD").strip()
@@ -101,7 +104,7 @@ def _make(plan: Plan) -> None:
     stamp.write_text(content)
 
 
-def _commit(part: Path, number: int, layers: tuple[Path, ...], message: str) -> None:
+def _commit(part: Path, number: int, layers: tuple[Path, ...], message: str, plan: Plan) -> None:
     for path in part.iterdir():
         if path.name != ".git":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -109,12 +112,15 @@ def _commit(part: Path, number: int, layers: tuple[Path, ...], message: str) -> 
         if layer.is_dir():
             # Without the old times: git takes a file of the same size and time for unchanged.
             shutil.copytree(layer, part, dirs_exist_ok=True, copy_function=shutil.copy)
+    sample = part / ".env.sample"
+    if plan.made_of:  # a variant goes by its own name, also in its env file
+        sample.write_text(sample.read_text().replace(plan.made_of, plan.name))
     _git(part, number, "add", "--all")
     _git(part, number, "commit", "--quiet", "--allow-empty", "--message", message)
 
 
 def _digest(plan: Plan) -> str:
-    found = hashlib.sha256(f"2 {plan.name}".encode())
+    found = hashlib.sha256(f"3 {plan.name}".encode())
     for tag, layers in plan.trees:
         found.update(f"\0{tag}\0".encode())
         for path in sorted(p for layer in layers for p in layer.rglob("*") if p.is_file()):

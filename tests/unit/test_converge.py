@@ -163,3 +163,10 @@ def test_a_global_service_needs_one_running_task() -> None:
 def test_a_job_is_settled_when_it_completed() -> None:
     """A job's tasks end on purpose."""
     assert converge.look(view(with_tasks(ended(1, "", "complete"), mode="job")), History())
+
+
+def test_a_task_ended_as_unhealthy_with_status_zero_never_got_healthy() -> None:
+    """nginx ends with status 0 when Swarm stops it as unhealthy; that is no one-shot service."""
+    over = with_tasks(ended(1, "", "complete"), restart="on-failure", has_health_check=True)
+    with pytest.raises(converge.CrashLoop, match="never got healthy"):
+        converge.look(view(over), History())
