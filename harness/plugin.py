@@ -7,6 +7,7 @@ and closed after its last one, whatever happened in between.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Generator
@@ -103,15 +104,20 @@ def _console(config: pytest.Config) -> Any:
     capture = config.pluginmanager.getplugin("capturemanager")
 
     def show(line: str) -> None:
-        stream = sys.stderr if hasattr(config, "workerinput") else sys.stdout
-        if capture is None:
-            print(line, file=stream, flush=True)
-            return
-        with capture.global_and_fixture_disabled():
-            stream = sys.stderr if hasattr(config, "workerinput") else sys.stdout
-            print(line, file=stream, flush=True)
+        # A reader that went away (a runner that died) must not turn into a failure of the suite.
+        with contextlib.suppress(OSError):
+            if capture is None:
+                print(line, file=_stream(config), flush=True)  # noqa: T201
+                return
+            with capture.global_and_fixture_disabled():
+                print(line, file=_stream(config), flush=True)  # noqa: T201
 
     return show
+
+
+def _stream(config: pytest.Config) -> Any:
+    """Return where lines go: an xdist worker's standard output is its line to the controller."""
+    return sys.stderr if hasattr(config, "workerinput") else sys.stdout
 
 
 def _split(text: str) -> frozenset[str]:

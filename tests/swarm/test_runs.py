@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +45,8 @@ class Started:
     def lines(self) -> Iterator[str]:
         """Yield the lines of its output as they come."""
         assert self.process.stdout is not None
-        yield from self.process.stdout
+        for line in self.process.stdout:  # `yield from` would close the pipe with the generator
+            yield line  # noqa: UP028
 
     def until(self, text: str) -> str:
         """Read its output up to a line that holds the text; return that line."""
@@ -69,6 +69,8 @@ class Started:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
 
 def nothing_left(run: Started) -> None:
@@ -176,30 +178,41 @@ def test_the_quick_lane_upgrades_and_has_no_level() -> None:
     nothing_left(run)
 
 
+def secrets_of(service: str) -> list[str]:
+    """Return the values of all secrets of the running service whose name ends so."""
+    from harness import containers
+
+    names = [s["Spec"]["Name"] for s in swarm.client().services()]
+    full = next(name for name in names if name.endswith(service))
+    stack, _, short = full.rpartition("_")
+    words = ["sh", "-c", "for f in /run/secrets/*; do cat $f; echo; done"]
+    return containers.execute(stack, short, words).out.split()
+
+
 def test_secrets_generated_for_an_app_appear_in_no_file() -> None:
     """What abra generated for miniflux stands in no output and in no file of the run."""
-    run = Started("--stages", "install", recipe="miniflux")
+    run = Started("--stages", "functional", recipe="miniflux")
     try:
-        line = run.until("test_install[miniflux]")
-        stack = next(
-            s["Spec"]["Name"]
-            for s in swarm.client().secrets()
-            if "miniflux_ci" in s["Spec"]["Name"]
-        )
+        run.until("test_install[miniflux]")
+        values = secrets_of("miniflux_ci_test_app")
         status, out = run.end()
     finally:
         run.kill()
-    assert status == 0 and "✓" in line and "db_pass" in stack + "db_pass", out
-    for path in run.dir.rglob("*"):
-        if path.is_file():
-            assert "password=" not in path.read_text(errors="replace")
+    assert status == 0, out
+    assert len(values) == 2
+    texts = {
+        path.name: path.read_text(errors="replace") for path in run.dir.rglob("*") if path.is_file()
+    }
+    for value in values:
+        assert value not in out
+        assert not [name for name, text in texts.items() if value in text]
 
 
 def test_the_second_run_of_a_recipe_waits_and_says_for_whom() -> None:
     """Two runs of one recipe never overlap; the second names the first."""
     first, second = Started("--stages", "install"), None
     try:
-        first.until("test_lint") if False else first.until("app: ")
+        first.until("app: ")
         second = Started("--stages", "install")
         line = second.until("waiting for")
         assert first.id in line and "custom-html" in line
@@ -270,7 +283,7 @@ def test_the_events_are_told_while_they_happen() -> None:
     run = Started("--stages", "install")
     try:
         run.until("test_install[custom-html]")
-        assert run.process.poll() is None or time.monotonic() > 0
+        assert not (run.dir / "report.json").exists(), "the run is over already"
         names = [event.name for event in events.read(run.dir / "events.jsonl")]
         assert "run-started" in names and "case" in names
         assert run.end()[0] == 0
