@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import InfraError
+from harness.secret import MASK
+
 MARK = "::cc-ci:: "  # starts the lines of a build's log that the bridge may believe
 TOLD = frozenset({"run-started", "stage-started", "case", "run-finished"})
+LONGEST_TOLD = 500  # characters of a text in a marked line; the whole text is in the file
+SECRET_KEY = re.compile(r"secret|password|token|credential|(?<![a-z])key(?![a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,30 +34,88 @@ class Event:
         value = self.data.get(key)
         return "" if value is None else str(value)
 
+    def number(self, key: str) -> float:
+        """Return a value as a finite number, 0 where it is none."""
+        try:
+            value = float(self.data.get(key) or 0.0)
+        except (TypeError, ValueError, OverflowError):
+            return 0.0
+        return value if math.isfinite(value) else 0.0
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts, empty where the value is no list."""
+        value = self.data.get(key)
+        return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a file of events held.
+
+    broken: lines in it that are no event. torn: it ends in half a line, as after a sudden death.
+    """
+
+    events: tuple[Event, ...]
+    broken: int = 0
+    torn: bool = False
+
 
 class EventLog:
     """Appends events to a file; every text goes through `scrub` first."""
 
     def __init__(self, path: Path, scrub: Callable[[str], str] = lambda text: text) -> None:
+        self._path = path
         self._scrub = scrub
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._torn = self._ends_torn()
 
     def write(self, event: str, /, **data: object) -> Event:
-        """Write one event as one line, with one system call, and return it."""
-        made = Event(round(time.time(), 3), event, self._clean(data))
-        os.write(self._fd, (to_line(made) + "\n").encode())
+        """Write one event as one line and return it as written.
+
+        Raises:
+            InfraError: the line did not fit on the disk, or the file cannot be written.
+        """
+        made = Event(round(time.time(), 3), event, self._clean_all(data))
+        line = ("\n" if self._torn else "") + to_line(made) + "\n"
+        self._append(line.encode("utf-8", "replace"))
         return made
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._fd)
 
+    def _ends_torn(self) -> bool:
+        size = os.fstat(self._fd).st_size
+        return size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
+
+    def _append(self, line: bytes) -> None:
+        """Write a whole line; one system call unless the disk takes only a part of it."""
+        rest = memoryview(line)
+        self._torn = True
+        try:
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            raise InfraError(
+                f"cannot record an event in '{self._path}': {error.strerror}; is the disk full?"
+            ) from error
+        self._torn = False
+
+    def _clean_all(self, data: Mapping[Any, object]) -> dict[str, Any]:
+        """Return a mapping without secrets: values of keys that name one are masked whole."""
+        return {
+            self._scrub(str(key)): MASK if SECRET_KEY.search(str(key)) else self._clean(value)
+            for key, value in data.items()
+        }
+
     def _clean(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._scrub(value)
-        if isinstance(value, dict):
-            return {key: self._clean(inner) for key, inner in value.items()}
-        return [self._clean(inner) for inner in value] if isinstance(value, list | tuple) else value
+        if value is None or isinstance(value, bool | int | float):
+            return value
+        if isinstance(value, Mapping):
+            return self._clean_all(value)
+        if isinstance(value, list | tuple):
+            return [self._clean(inner) for inner in value]
+        return self._scrub(str(value))
 
 
 def to_line(event: Event) -> str:
@@ -60,21 +125,55 @@ def to_line(event: Event) -> str:
 
 def read(path: Path) -> list[Event]:
     """Return all events of a file; a torn last line and broken lines are left out."""
-    events = []
-    for line in path.read_bytes().splitlines():
-        try:
-            row = json.loads(line)
-            events.append(Event(float(row.pop("t")), str(row.pop("event")), row))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue
-    return events
+    return list(read_all(path).events)
+
+
+def read_all(path: Path) -> Reading:
+    """Return all events of a file and how many lines are none; a missing file holds none."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return Reading(())
+    *lines, last = content.split(b"\n")
+    found = [_parse(line) for line in lines if line.strip()]
+    tail = _parse(last) if last.strip() else None
+    torn = bool(last.strip()) and tail is None
+    events = [event for event in (*found, tail) if event is not None]
+    return Reading(tuple(events), broken=found.count(None), torn=torn)
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        row = json.loads(line)
+        t = float(row.pop("t"))
+        name = str(row.pop("event"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError):
+        return None
+    return Event(t, name, row) if math.isfinite(t) else None
 
 
 def marked(event: Event) -> str | None:
-    """Return the line for the build's log, or None for events that are not told there."""
-    return MARK + to_line(event) if event.name in TOLD else None
+    """Return the one line for the build's log, or None for events that are not told there.
+
+    Plain ASCII, so that no reader finds a line's end inside it; long texts are cut.
+    """
+    if event.name not in TOLD:
+        return None
+    told = {key: _short(value) for key, value in event.data.items() if key != "details"}
+    return MARK + json.dumps({"t": event.t, "event": event.name, **told})
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > LONGEST_TOLD:
+        return value[: LONGEST_TOLD - 1] + "…"
+    return value
 
 
 def unforgeable(text: str) -> str:
-    """Return text of an app or test with no line that could be taken for a marked one."""
-    return "\n".join(f"| {line}" if MARK.strip() in line else line for line in text.split("\n"))
+    """Return text of an app or a test with no line that could be taken for a marked one.
+
+    Give it whole lines: a mark that arrives in two pieces is not seen.
+    """
+    mark = MARK.strip()
+    lines = text.splitlines(keepends=True)  # every line's end that any reader might know
+    return "".join(f"| {line}" if mark in line else line for line in lines)

@@ -101,12 +101,13 @@ def _fetch_commit(mirror: Path, url: str, ref: str) -> None:
     """Fetch one commit by its sha; where the server refuses that, fetch everything and look."""
     fetch = ("fetch", "--quiet", "--no-tags", "--", url)
     doing = f"fetching from '{url}'"
-    if _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False).status == 0:
-        return
-    _git(mirror, *fetch, "+refs/*:refs/ccci/all/*", doing=doing)
+    found = _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False).status == 0
+    if not found:
+        _git(mirror, *fetch, "+refs/*:refs/ccci/all/*", doing=doing)
     if not _has(mirror, ref):
         raise UsageError(f"commit {ref} is not in '{url}'")
-    _git(mirror, "update-ref", HEAD_REF, ref, doing="keeping the commit")
+    if not found:
+        _git(mirror, "update-ref", HEAD_REF, ref, doing="keeping the commit")
 
 
 def _has(repository: Path, ref: str) -> bool:

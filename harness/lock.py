@@ -71,7 +71,7 @@ def try_take(path: Path, owner: Owner | None) -> FileLock | None:
 
 def _same_file(path: Path, lock: FileLock) -> bool:
     """Say whether the path still names the file that is locked."""
-    fd = lock._context.lock_file_fd
+    fd = lock._context.lock_file_fd  # noqa: SLF001 - filelock has no public name for it
     try:
         return fd is not None and os.path.samestat(os.fstat(fd), os.stat(path))
     except FileNotFoundError:

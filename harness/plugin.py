@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{stage}: stage of a recipe's run: {meaning}")
     config.addinivalue_line("markers", "cold: runs in the full lane (the default)")
     config.addinivalue_line("markers", "quick: runs in the quick lane (lower confidence)")
-    with _as_usage():
+    with _AsUsage():
         found = settings.load(os.environ)
     suites = found.suites_dir
     if not _widen(config, suites):
@@ -107,10 +107,10 @@ def _console(config: pytest.Config) -> Any:
         # A reader that went away (a runner that died) must not turn into a failure of the suite.
         with contextlib.suppress(OSError):
             if capture is None:
-                print(line, file=_stream(config), flush=True)  # noqa: T201
+                print(line, file=_stream(config), flush=True)
                 return
             with capture.global_and_fixture_disabled():
-                print(line, file=_stream(config), flush=True)  # noqa: T201
+                print(line, file=_stream(config), flush=True)
 
     return show
 
@@ -124,7 +124,7 @@ def _split(text: str) -> frozenset[str]:
     return frozenset(part.strip() for part in text.split(",") if part.strip())
 
 
-class _as_usage:
+class _AsUsage:
     """Turns our usage errors into pytest's: one sentence, exit 4, nothing deployed."""
 
     def __enter__(self) -> None:
@@ -166,7 +166,7 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
         return None
     suites = runs.settings.suites_dir
     if collect.is_lifecycle(collector.path, suites):
-        with _as_usage():
+        with _AsUsage():
             names = collect.enrolled(suites)
         return list(collect.check_items(collector, name, obj, names, named=True))
     recipe = collect.recipe_of(collector.path, suites)
@@ -184,7 +184,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     path = Path(str(metafunc.module.__file__))
     if runs is None or not collect.is_lifecycle(path, runs.settings.suites_dir):
         return
-    with _as_usage():
+    with _AsUsage():
         names = collect.enrolled(runs.settings.suites_dir)
     metafunc.fixturenames.append("recipe_name")
     metafunc.parametrize("recipe_name", names, ids=names, scope="function")
@@ -196,7 +196,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     runs = config.stash.get(RUNS, None)
     if runs is None:
         return
-    with _as_usage():
+    with _AsUsage():
         runs.place(items)
         preflight.asked(runs.settings, config.option.recipe, runs.request.ref, runs.only)
         recipe = config.option.recipe
@@ -212,7 +212,7 @@ def pytest_order_collected(config: pytest.Config, items: list[pytest.Item]) -> N
     """After pytest's own selection: add what is needed, order by recipe and step."""
     runs = config.stash.get(RUNS, None)
     if runs is not None:
-        with _as_usage():
+        with _AsUsage():
             gone = runs.select(items)
         counted = config.pluginmanager.getplugin("terminalreporter")
         if counted is not None:

@@ -5,23 +5,43 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import events, junit, level, verdict
+from harness import events, junit, level, plan, verdict
 from harness.events import Event
-from harness.level import Case, Stage
-from harness.verdict import Verdict
+from harness.level import UNTESTED, Case, Record, StageResult
+from harness.verdict import Colour, CommitState, Verdict
 
 SCHEMA = 1
 MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "skip": "–", "unverified": "?"}
+UNSURE = (Verdict.TIMEOUT, Verdict.INFRA)  # say nothing final, so what they show lowers no level
+LAST_LINES = 25  # of a failed case's details
+LONGEST_LINE = 400  # characters
+LONGEST_CELL = 160  # characters
+SPACE = "\u200b"  # of no width: what it stands in is no name, link or number to a forge
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Something saved: its kind, and its path within the run directory."""
+
+    kind: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run, told. `phases` are seconds by phase, `seconds` is the whole run's wall time."""
+    """One run, told.
+
+    Times are seconds, `started` and `finished` unix seconds. A phase within another counts in both;
+    `unaccounted` is the time in no phase. `level_note` says why there is no level, why not a higher
+    one, or why it does not count. While the run lives (`running`), verdict and level are what they
+    would be if it ended here.
+    """
 
     run: str
     recipe: str
@@ -32,147 +52,312 @@ class Report:
     version: str
     base_version: str
     abra: str
-    stages: tuple[Stage, ...]
+    partial: bool
+    running: bool
+    stages: tuple[StageResult, ...]
     cases: tuple[Case, ...]
     phases: Mapping[str, float]
+    lives: Mapping[str, Mapping[str, float]]
+    started: float
+    finished: float
     seconds: float
+    unaccounted: float
     level: int | None
+    level_note: str
     verdict: Verdict
     reason: str
     stage: str
+    interrupted_in: str
     notes: tuple[str, ...]
-    evidence: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
     repeat: str
 
     @property
     def failed(self) -> tuple[Case, ...]:
-        """The cases that failed or erred."""
-        return tuple(case for case in self.cases if case.outcome in ("fail", "error"))
+        """The cases that failed, erred, or could not run for a fault of their own."""
+        return tuple(
+            case
+            for case in self.cases
+            if case.outcome in ("fail", "error") or (case.outcome == "unverified" and case.fault)
+        )
+
+    @property
+    def short(self) -> str:
+        """The first eight digits of the commit."""
+        return self.ref[:8]
+
+    @property
+    def colour(self) -> Colour:
+        """The colour the run is shown in; grey while it lives."""
+        return "grey" if self.running else self.verdict.colour
+
+    @property
+    def commit_state(self) -> CommitState:
+        """The state of the commit at the forge, once the run has ended."""
+        return self.verdict.commit_state
 
 
-def build(found: Sequence[Event]) -> Report:
-    """Make the report of a run from its events, however far they go."""
-    start = next((e for e in found if e.name == "run-started"), Event(0.0, "", {}))
-    end = next((e for e in found if e.name == "run-finished"), None)
-    cases = tuple(_case(e) for e in found if e.name == "case")
-    planned = [str(name) for name in start.data.get("stages") or []]
-    if not planned:
-        planned = list(dict.fromkeys(case.stage for case in cases))
-    stages = level.stages(planned, cases)
-    ended = end.text("reason") if end else ""
-    finished = end is not None and end.text("how") == "finished"
-    judged = verdict.judge(cases, stages, finished=finished, ended=ended)
-    lane = start.text("lane") or "cold"
-    times = [e.t for e in found]
+# %% Building
+
+
+def build(found: Sequence[Event], *, alive: bool = False, broken: int = 0, run: str = "") -> Report:
+    """Make the report of a run from its events, however far they go.
+
+    alive: its process still lives. broken: lines of its file that are no events. run: its id, for a
+    run that ended before it could say.
+    """
+    record = level.gather(found)
+    judged = verdict.judge_record(record)
+    start, times = record.start, [event.t for event in found]
+    begin, end = (min(times), max(times)) if times else (0.0, 0.0)
+    reached, note = _level(record, judged.verdict)
+    running = alive and record.end is None
+    cut_short = not running and (record.end is None or judged.verdict is Verdict.INTERRUPTED)
     return Report(
-        run=start.text("run"),
+        run=start.text("run") or run,
         recipe=start.text("recipe"),
         ref=start.text("ref"),
         pr=start.text("pr"),
         src=start.text("src"),
-        lane=lane,
+        lane=record.lane,
         version=start.text("version"),
         base_version=start.text("base_version"),
         abra=start.text("abra"),
-        stages=stages,
-        cases=cases,
-        phases=_phases(found),
-        seconds=round(max(times) - min(times), 3) if times else 0.0,
-        level=level.level(stages, lane) if finished else None,
+        partial=start is not level.NOTHING and not record.whole,
+        running=running,
+        stages=tuple(record.stages.values()),
+        cases=record.cases,
+        phases=_sums(event for event in found if event.name == "phase"),
+        lives=_lives(found),
+        started=begin,
+        finished=end,
+        seconds=round(end - begin, 3),
+        unaccounted=_unaccounted(found, begin, end),
+        level=reached,
+        level_note=note,
         verdict=judged.verdict,
-        reason=judged.reason,
+        reason=f"now {verdict.where(record)}" if running else judged.reason,
         stage=judged.stage,
-        notes=tuple(e.text("text") for e in found if e.name == "note"),
-        evidence=tuple(e.text("path") for e in found if e.name == "evidence"),
-        repeat=_repeat(start, lane),
+        interrupted_in=(record.ended_in or "before its first stage") if cut_short else "",
+        notes=_notes(found, start, broken),
+        evidence=_evidence(found),
+        repeat=_repeat(record),
     )
 
 
-def _case(event: Event) -> Case:
-    return Case(
-        id=event.text("id"),
-        stage=event.text("stage"),
-        life=event.text("life"),
-        outcome=event.text("outcome"),
-        seconds=float(event.data.get("seconds") or 0.0),
-        message=event.text("message"),
-        details=event.text("details"),
-        fault=event.text("fault"),
-        structural=bool(event.data.get("structural")),
-    )
+def _level(record: Record, judged: Verdict) -> tuple[int | None, str]:
+    """Return the level with the note on it; see `Report`."""
+    if record.lane == "quick":
+        return None, "quick lane: lower confidence, no level"
+    if record.start is not level.NOTHING and not record.whole:
+        return None, "partial run: no level"
+    if record.end is None or judged in (Verdict.INTERRUPTED, Verdict.CANCELLED):
+        return None, "the run did not come to its end: no level"
+    if judged in UNSURE:
+        return level.level(record.stages), f"does not count: {judged.sentence}"
+    return level.level(record.stages), _cap(level.capped_by(record.stages))
 
 
-def _phases(found: Sequence[Event]) -> dict[str, float]:
+def _cap(stage: StageResult | None) -> str:
+    if stage is None:
+        return ""
+    if stage.reason == UNTESTED:
+        return f"not higher: {UNTESTED}"
+    return f"not higher: {stage.name} {'failed' if stage.outcome == 'fail' else 'is unverified'}"
+
+
+def _sums(phases: Iterable[Event]) -> dict[str, float]:
     sums: dict[str, float] = {}
-    for event in found:
-        if event.name == "phase":
-            name = event.text("phase")
-            sums[name] = round(sums.get(name, 0.0) + float(event.data.get("seconds") or 0.0), 3)
+    for event in phases:
+        name = event.text("phase") or "unnamed"
+        sums[name] = round(sums.get(name, 0.0) + event.number("seconds"), 3)
     return sums
 
 
-def _repeat(start: Event, lane: str) -> str:
-    words = [
-        "pytest recipes_tests",
-        f"--recipe {start.text('recipe')}",
-        f"--ref {start.text('ref')}",
-    ]
-    if start.text("src"):
-        words.append(f"--src {start.text('src')}")
-    return " ".join([*words, *(["--quick"] if lane == "quick" else [])])
+def _lives(found: Sequence[Event]) -> dict[str, dict[str, float]]:
+    """Return the phases of each life; those of no life stand under ""."""
+    phases = [event for event in found if event.name == "phase"]
+    names = dict.fromkeys(event.text("life") for event in phases)
+    return {life: _sums(e for e in phases if e.text("life") == life) for life in names}
+
+
+def _unaccounted(found: Sequence[Event], begin: float, end: float) -> float:
+    """Return the seconds that lie in no phase; a phase's event is written at its end."""
+    spans = sorted((e.t - e.number("seconds"), e.t) for e in found if e.name == "phase")
+    covered, upto = 0.0, begin
+    for first, last in spans:
+        covered += max(0.0, last - max(first, upto))
+        upto = max(upto, last)
+    return round(max(0.0, end - begin - covered), 3)
+
+
+def _notes(found: Sequence[Event], start: Event, broken: int) -> tuple[str, ...]:
+    told = [*start.texts("notes"), *(e.text("text") for e in found if e.name == "note")]
+    if broken:
+        told.append(f"{broken} line(s) of the run's events could not be read and are left out")
+    return tuple(dict.fromkeys(told))
+
+
+def _evidence(found: Sequence[Event]) -> tuple[Evidence, ...]:
+    seen = [Evidence(e.text("kind"), e.text("path")) for e in found if e.name == "evidence"]
+    return tuple(dict.fromkeys(seen))
+
+
+def _repeat(record: Record) -> str:
+    """Return the command for just this again, "" where the run never said what it was."""
+    start = record.start
+    if not start.text("recipe"):
+        return ""
+    words = ["pytest", "recipes_tests", "-k", start.text("recipe")]
+    for option in ("ref", "src"):
+        words += [f"--{option}", start.text(option)] if start.text(option) else []
+    if not record.whole:
+        stages = [name for name in plan.STAGES if name in start.texts("stages")]
+        words += ["--stages", ",".join(stages)] if stages else []
+    return shlex.join([*words, *(["--quick"] if record.lane == "quick" else [])])
+
+
+# %% Telling
+
+
+def headline(report: Report) -> str:
+    """Return verdict and level in a few words."""
+    return f"{verdict_words(report)}; {level_words(report)}"
+
+
+def verdict_words(report: Report) -> str:
+    """Return the verdict with its meaning; a run that lives has none yet."""
+    if report.running:
+        return "still running"
+    return f"{report.verdict.value}: {report.verdict.sentence}"
+
+
+def level_words(report: Report) -> str:
+    """Return the level with its meaning and the note on it."""
+    if report.level is None:
+        return report.level_note
+    note = f" ({report.level_note})" if report.level_note else ""
+    return f"level {report.level}: {level.sentence(report.level)}{note}"
 
 
 def to_json(report: Report) -> str:
-    """Return the report for machines."""
+    """Return the report for machines, with what the verdict means beside it."""
     body: dict[str, Any] = {"schema": SCHEMA, **asdict(report)}
+    body |= {
+        "verdict_sentence": report.verdict.sentence,
+        "level_sentence": "" if report.level is None else level.sentence(report.level),
+        "colour": report.colour,
+        "exit_status": report.verdict.exit_status,
+        "commit_state": report.commit_state,
+    }
     return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
 
 
 def to_markdown(report: Report) -> str:
     """Return the report for people, as Markdown that no text of an app can break out of."""
-    lines = [f"# {report.recipe} {report.ref[:8]}: {headline(report)}", ""]
+    name = f"{report.recipe or 'run'} {report.short or report.run}"
+    lines = [f"# {escape(name)}: {escape(verdict_words(report))}", ""]
     if report.reason:
-        lines += [f"**{report.stage or 'why'}**: {escape(report.reason)}", ""]
-    lines += ["| | stage | seconds | |", "|---|---|---:|---|"]
-    lines += [
-        f"| {MARKS[s.outcome]} | {s.name} | {s.seconds:.1f} | {escape(s.reason)} |"
-        for s in report.stages
-    ]
+        lines += [f"**{escape(report.stage or 'why')}**: {escape(report.reason)}", ""]
+    lines += [escape(_sentence(level_words(report))), ""]
+    if report.interrupted_in:
+        lines += [f"Ended early, in: {escape(report.interrupted_in)}.", ""]
+    lines += _stage_table(report.stages)
     for case in report.failed:
-        lines += ["", f"## {escape(case.id)}", "", escape(case.message)]
-        lines += _fenced(case.details) if case.details else []
-    phases = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in report.phases.items())
-    lines += ["", f"Phases: {phases or 'none'}; {report.seconds:.1f} s in all.", ""]
-    lines += [f"- {escape(note)}" for note in report.notes]
-    lines += ["", "Repeat it:", "", "```", report.repeat, "```"]
+        place = ", ".join(part for part in (case.stage, case.life) if part)
+        lines += ["", f"## {MARKS[case.outcome]} {escape(case.id)}", ""]
+        lines += [f"In {escape(place)}: {escape(case.message or 'no message')}"]
+        lines += ["", *_fenced(last_lines(case.details))] if case.details else []
+    lines += ["", f"Phases: {escape(phases_line(report))}.", ""]
+    lines += [f"- Note: {escape(note)}" for note in report.notes]
+    lines += [f"- Evidence: {escape(item.kind)} {_code(item.path)}" for item in report.evidence]
+    if report.repeat:
+        lines += ["", "Repeat it:", "", *_fenced([report.repeat])]
     return "\n".join(lines) + "\n"
 
 
-def headline(report: Report) -> str:
-    """Return verdict and level in a few words."""
-    words = f"{report.verdict.value}, {report.verdict.sentence}"
-    if report.level is not None:
-        words += f"; level {report.level}: {level.sentence(report.level)}"
-    if report.lane == "quick":
-        words += "; quick lane: lower confidence, no level"
-    return words
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _stage_table(stages: Sequence[StageResult]) -> list[str]:
+    if not stages:
+        return ["No stage was begun."]
+    rows = [
+        f"| {MARKS[s.outcome]} | {escape(s.name)} | {s.seconds:.1f} | {escape(cut(s.reason))} |"
+        for s in stages
+    ]
+    return ["| | stage | seconds | |", "|---|---|---:|---|", *rows]
+
+
+def phases_line(report: Report) -> str:
+    """Return the time of each phase, the rest, and all of it, in one line."""
+    told = [f"{name} {seconds:.1f}" for name, seconds in report.phases.items()]
+    told.append(f"outside of phases {report.unaccounted:.1f}")
+    return f"{', '.join(told)}; {report.seconds:.1f} s in all"
+
+
+def last_lines(details: str) -> list[str]:
+    """Return the last lines of a case's details, each cut to a length that can be read."""
+    lines = [clean(line.rstrip())[:LONGEST_LINE] for line in details.splitlines()]
+    return lines[-LAST_LINES:]
+
+
+def cut(text: str) -> str:
+    """Return a text that fits the cell of a table."""
+    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
+
+
+# %% Making foreign text harmless
+
+ANSI = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)")
+PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#|!~&$])")
+TRIGGERS = re.compile(r"(@|#|!|://|(?<!\d):(?=[A-Za-z0-9_+-]+:)|(?<![\w.])www(?=\.))")
+OPENING = re.compile(r"^([-+=]|\d+(?=[.)]))")
+
+
+def clean(text: str) -> str:
+    """Return text in one line, without terminal codes and invisible characters."""
+    plain = "".join(" " if c.isspace() else c for c in _plain(text))
+    return "".join(c if c.isprintable() else "\ufffd" for c in plain)
+
+
+def _plain(text: str) -> str:
+    return ANSI.sub("", text)
 
 
 def escape(text: str) -> str:
-    """Return text without anything Markdown or a forge would act on, in one line."""
-    flat = " ".join(text.split())
-    return re.sub(r"([\\`*_{}\[\]()<>#|!~])", r"\\\1", flat).replace("@", "@\u200b")
+    """Return text in one line without anything that Markdown or a forge would act on.
+
+    Nobody is mentioned, nothing linked, no other issue referred to; the reader sees the same text.
+    """
+    flat = clean(" ".join(_plain(text).split()))
+    apart = TRIGGERS.sub(rf"\g<1>{SPACE}", flat)
+    return OPENING.sub(_disarm, PUNCTUATION.sub(r"\\\1", apart))
 
 
-def _fenced(text: str) -> list[str]:
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+def _disarm(opening: re.Match[str]) -> str:
+    return f"{opening[1]}{SPACE}" if opening[1].isdigit() else f"\\{opening[1]}"
+
+
+def _code(text: str) -> str:
+    return f"`{clean(text).replace('`', '´')}`"
+
+
+def _fenced(lines: Sequence[str]) -> list[str]:
+    text = [clean(line) for line in lines]
+    longest = max((len(run) for line in text for run in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest + 1)
-    return ["", fence, *text.splitlines(), fence]
+    return [fence, *text, fence]
 
 
-def read(folder: Path) -> Report:
-    """Build the report of a run directory."""
-    return build(events.read(folder / "events.jsonl"))
+# %% Run directories
+
+
+def read(folder: Path, *, alive: bool = False) -> Report:
+    """Build the report of a run directory; one that holds no events gives an empty report."""
+    found = events.read_all(folder / "events.jsonl")
+    return build(found.events, alive=alive, broken=found.broken, run=folder.name)
 
 
 def write_all(folder: Path) -> Report:
@@ -184,7 +369,15 @@ def write_all(folder: Path) -> Report:
         "junit.xml": junit.to_xml(made),
     }
     for name, text in texts.items():
-        part = folder / f".{name}.part"
-        part.write_text(text)
-        os.replace(part, folder / name)
+        _replace(folder / name, text)
     return made
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file under another name and rename it, so that nobody ever reads half of it."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(text, encoding="utf-8", errors="replace")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -165,7 +165,8 @@ class Run:
             self.note("abra is the sandbox's stand-in, not the real one")
         if self.settings.endpoint_mode:
             self.note(
-                f"every service runs with endpoint_mode {self.settings.endpoint_mode}: this kernel's service addresses are dead"
+                f"every service runs with endpoint_mode {self.settings.endpoint_mode}: "
+                "this kernel's service addresses are dead"
             )
         base = (
             f"upgrade from {self.base_version}" if self.base_ref else f"no upgrade: {self.no_base}"
@@ -282,8 +283,9 @@ class Run:
         until = time.time() + KEEP
         for app in self.apps.values():
             registry.keep(self.settings, app.domain, until=until)
+            clock = time.strftime("%H:%M", time.localtime(until))
             self.say(
-                f"kept: https://{app.domain} for 2 h (until {time.strftime('%H:%M', time.localtime(until))}); "
+                f"kept: https://{app.domain} for 2 h (until {clock}); "
                 f"attach: cc-ci attach {app.domain}; clean up: cc-ci janitor --now {app.domain}"
             )
         self._entries.clear()

@@ -1,29 +1,77 @@
-"""The end of a run, told to a person at a terminal."""
+"""A run told to a person at a terminal: line by line while it goes, and all of it at its end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
-from harness.report import MARKS, Report, headline
+from harness import report as telling
+from harness.events import unforgeable
+from harness.level import StageResult
+from harness.report import MARKS, Report
 
 WIDTH = 78
+COLOURS = {"green": "32", "red": "31", "grey": "33"}  # grey is hard to read on a terminal
+MARK_COLOURS = {"pass": "32", "fail": "31", "error": "31", "skip": "2", "unverified": "33"}
 
 
-def summary(report: Report, folder: Path) -> str:
-    """Return the summary: stages, level, what failed and why, where everything is, how to repeat."""
-    lines = [f"{report.recipe} {report.ref[:8]} ".ljust(WIDTH, "─")]
-    lines += [
-        f"  {MARKS[s.outcome]} {s.name:<11}{s.seconds:6.1f} s  {s.reason}".rstrip()
-        for s in report.stages
-    ]
-    lines += ["", f"  {headline(report)}"]
-    if report.reason:
-        lines += [f"  {report.stage or 'why'}: {report.reason}"]
-    for case in report.failed:
-        lines += ["", f"  ✗ {case.id}: {case.message}"]
-        lines += [f"      {line}" for line in case.details.splitlines()[-25:]]
-    phases = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.phases.items())
-    lines += ["", f"  phases (s): {phases}; {report.seconds:.1f} in all"]
-    lines += [f"  note: {note}" for note in report.notes]
-    lines += [f"  everything: {folder}", f"  again: {report.repeat}"]
+def live(elapsed_seconds: float, life: str, text: str) -> str:
+    """Return one line of a run that goes on; what follows a line's end is put below, aligned."""
+    first, *more = unforgeable(text).splitlines() or [""]
+    lines = [f"{elapsed_seconds:6.1f} s  {life:<7}  {telling.clean(first)}".rstrip()]
+    lines += [f"{'':<19}{telling.clean(line)}".rstrip() for line in more]
     return "\n".join(lines)
+
+
+def summary(report: Report, folder: Path, *, colour: bool = False) -> str:
+    """Return the summary: stages, level, what failed and why, where everything is, how to repeat.
+
+    colour: use the terminal's colours.
+    """
+    paint = _paint if colour else _plain
+    lines = [_title(report)]
+    lines += [_stage(stage, paint) for stage in report.stages] or ["  no stage was begun"]
+    lines += ["", f"  {paint(telling.verdict_words(report), COLOURS[report.colour])}"]
+    lines += [f"  {telling.clean(telling.level_words(report))}"]
+    if report.reason:
+        lines += [f"  {report.stage or 'why'}: {telling.clean(report.reason)}"]
+    if report.interrupted_in:
+        lines += [f"  ended early, in: {telling.clean(report.interrupted_in)}"]
+    for case in report.failed:
+        mark = paint(MARKS[case.outcome], MARK_COLOURS[case.outcome])
+        lines += ["", f"  {mark} {telling.clean(case.id)}: {telling.clean(case.message)}"]
+        lines += [f"      {line}" for line in telling.last_lines(case.details)]
+    lines += ["", *_rest(report, folder)]
+    return unforgeable("\n".join(lines))
+
+
+def _title(report: Report) -> str:
+    """Return the first line: recipe, commit, lane, versions."""
+    words = [report.recipe or "run", report.short or report.run, report.lane]
+    if report.partial:
+        words.append("partial")
+    if report.version:
+        base = f"{report.base_version} → " if report.base_version else ""
+        words.append(f"{base}{report.version}")
+    return f"{telling.clean(' '.join(words))} ".ljust(WIDTH, "─")
+
+
+def _stage(stage: StageResult, paint: Callable[[str, str], str]) -> str:
+    mark = paint(MARKS[stage.outcome], MARK_COLOURS[stage.outcome])
+    told = f"{stage.name:<11}{stage.seconds:6.1f} s  {telling.clean(telling.cut(stage.reason))}"
+    return f"  {mark} {told}".rstrip()
+
+
+def _rest(report: Report, folder: Path) -> list[str]:
+    lines = [f"  phases (s): {telling.phases_line(report)}"]
+    lines += [f"  note: {telling.clean(note)}" for note in report.notes]
+    lines += [f"  everything: {folder}"]
+    return [*lines, *([f"  again: {report.repeat}"] if report.repeat else [])]
+
+
+def _paint(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m"
+
+
+def _plain(text: str, code: str) -> str:
+    return text

@@ -201,7 +201,8 @@ def _probe() -> bool:
     create = ["docker", "service", "create", "--quiet", "--detach", "--name", name]
     image = "ccci/nginx:1.22.1"
     words = ["--no-resolve-image", "--network", place.PROXY_NETWORK, image, "sh", "-c"]
-    listener = "printf 'server{listen 80;return 200 ok;}' >/etc/nginx/conf.d/p.conf; exec nginx -g 'daemon off;'"
+    server = "server{listen 80;return 200 ok;}"
+    listener = f"echo '{server}' >/etc/nginx/conf.d/p.conf; exec nginx -g 'daemon off;'"
     run([*create, *words, listener], doing="trying whether service addresses work")
     try:
         deadline = time.monotonic() + UP_TIMEOUT

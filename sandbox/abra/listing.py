@@ -31,7 +31,7 @@ def servers(apps: list[App], *, status: bool) -> dict[str, Any]:
 
 def _empty() -> dict[str, Any]:
     counts = ("appCount", "versionCount", "unversionedCount", "latestCount", "upgradeCount")
-    return {"apps": [], **{count: 0 for count in counts}}
+    return {"apps": [], **dict.fromkeys(counts, 0)}
 
 
 def _labels() -> dict[str, dict[str, str]]:

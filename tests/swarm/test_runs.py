@@ -9,7 +9,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -45,8 +44,8 @@ class Started:
     def lines(self) -> Iterator[str]:
         """Yield the lines of its output as they come."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:  # `yield from` would close the pipe with the generator
-            yield line  # noqa: UP028
+        while line := self.process.stdout.readline():
+            yield line
 
     def until(self, text: str) -> str:
         """Read its output up to a line that holds the text; return that line."""

@@ -106,7 +106,7 @@ def test_a_branch_that_ends_in_the_same_words_is_not_taken(upstream: Repository)
 
 def test_a_repository_that_does_not_answer_is_our_trouble(tmp_path: Path) -> None:
     """A forge that is away is not the fault of who asked."""
-    with pytest.raises(InfraError, match="asking '.*/gone' for HEAD failed"):
+    with pytest.raises(InfraError, match=r"asking '.*/gone' for HEAD failed"):
         git.resolve(str(tmp_path / "gone"), None)
 
 
@@ -196,7 +196,7 @@ def test_a_source_that_does_not_answer_is_our_trouble(
     upstream: Repository, target: Path, tmp_path: Path
 ) -> None:
     """Neither the first nor the second attempt blames who asked."""
-    with pytest.raises(InfraError, match="fetching from '.*/gone' failed"):
+    with pytest.raises(InfraError, match=r"fetching from '.*/gone' failed"):
         git.fetch_checkout(str(tmp_path / "gone"), NOWHERE, target, upstream_url=upstream.url)
 
 

@@ -6,9 +6,7 @@ file=/var/lib/postgresql/data/backup.sql
 export PGUSER=$POSTGRES_USER
 
 backup() {
-  echo "no space for a dump" >&2
-  return 1
-  pg_dump --no-owner "$POSTGRES_DB" >"$file.part"
+  pg_dump --no-owner "no_such_database" >"$file.part"
   mv "$file.part" "$file"
 }
 
