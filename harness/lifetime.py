@@ -74,7 +74,7 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 
 def _on_deadline(number: int, frame: FrameType | None) -> None:
-    _end(f"interrupted: the run's own deadline of {_state.deadline:.0f} s passed")
+    _end(f"timeout: the run's own deadline of {_state.deadline:.0f} s passed")
 
 
 def _end(reason: str) -> None:

@@ -60,6 +60,8 @@ def pytest_configure(config: pytest.Config) -> None:
     suites = found.suites_dir
     if not _widen(config, suites):
         return
+    with _AsUsage():
+        collect.enrolled(suites)
     option = config.option
     lane = collect.lane_of(option.markexpr, option.quick)
     if option.quick and not option.markexpr:
@@ -245,7 +247,10 @@ def recipe_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run(request: pytest.FixtureRequest, recipe_name: str) -> Run:
     """The run of this recipe: holds its slot, its lock and its checkout."""
-    return request.config.stash[RUNS].opened(recipe_name)
+    opened = request.config.stash[RUNS].opened(recipe_name)
+    place: Place = request.node.stash[PLACE]
+    opened.begin(place.step.stage, place.step.life(opened.request.lane))
+    return opened
 
 
 @pytest.fixture

@@ -208,7 +208,7 @@ def _repeat(record: Record) -> str:
     start = record.start
     if not start.text("recipe"):
         return ""
-    words = ["pytest", "recipes_tests", "-k", start.text("recipe")]
+    words = ["pytest", "recipes_tests", "--recipe", start.text("recipe")]
     for option in ("ref", "src"):
         words += [f"--{option}", start.text(option)] if start.text(option) else []
     if not record.whole:

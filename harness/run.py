@@ -14,13 +14,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness import containers, git, janitor, lifetime, registry, remove, report, slots, swarm
+from harness import (
+    containers,
+    events,
+    git,
+    janitor,
+    lifetime,
+    registry,
+    remove,
+    report,
+    slots,
+    swarm,
+)
 from harness.abra import Abra
 from harness.app import App
 from harness.collect import Place, Suite
 from harness.compose import Compose
 from harness.errors import InfraError
-from harness.events import EventLog
+from harness.events import EventLog, unforgeable
 from harness.lock import Owner, recipe_lock, take
 from harness.naming import app_domain, stack_name, unique
 from harness.outcome import Outcome
@@ -77,6 +88,7 @@ class Run:
         self._entries: dict[str, registry.Entry] = {}
         self._finished = False
         self.life = ""
+        self._begun = ("", "")
 
     # -- opening
 
@@ -109,8 +121,12 @@ class Run:
             janitor.sweep(
                 self.settings, swarm.client(), own_run=self.id, report=say, finish=report.write_all
             )
-        with self.phase("fetch"):
-            self._fetch()
+        try:
+            with self.phase("fetch"):
+                self._fetch()
+        except BaseException:
+            self._told_start(abra="")  # so that the report says at least what was asked for
+            raise
         self._announce()
 
     def _fetch(self) -> None:
@@ -144,23 +160,7 @@ class Run:
             report=self.say,
         )
         version = self.abra.version()
-        self.events.write(
-            "run-started",
-            run=self.id,
-            recipe=self.recipe,
-            ref=self.ref,
-            pr=self.request.pr,
-            src=self.request.src,
-            lane=self.request.lane,
-            stages=list(self.stages),
-            version=self._head_version() or "",
-            base_version=self.base_version or None,
-            abra=version,
-            notes=[],
-            argv=[],
-            pid=os.getpid(),
-            boot=registry.boot_id(),
-        )
+        self._told_start(abra=version)
         if "standin" in version:
             self.note("abra is the sandbox's stand-in, not the real one")
         if self.settings.endpoint_mode:
@@ -173,6 +173,27 @@ class Run:
         )
         self.say(
             f"{self.recipe} {self.ref[:8]}, {self.request.lane}: {', '.join(self.stages)}; {base}"
+        )
+
+    def _told_start(self, *, abra: str) -> None:
+        """Tell what this run is."""
+        fetched = (self.checkout_dir / "compose.yml").is_file()
+        self.tell(
+            "run-started",
+            run=self.id,
+            recipe=self.recipe,
+            ref=self.ref or self.request.ref,
+            pr=self.request.pr,
+            src=self.request.src,
+            lane=self.request.lane,
+            stages=list(self.stages),
+            version=(self._head_version() or "") if fetched else "",
+            base_version=self.base_version or None,
+            abra=abra,
+            notes=[],
+            argv=[],
+            pid=os.getpid(),
+            boot=registry.boot_id(),
         )
 
     # -- lives
@@ -262,7 +283,7 @@ class Run:
         try:
             self._tear_down_rest()
             why = lifetime.why()
-            self.events.write("run-finished", how="interrupted" if why else "finished", reason=why)
+            self.tell("run-finished", how="interrupted" if why else "finished", reason=why)
             report.write_all(self.dir)
         finally:
             for entry in self._entries.values():
@@ -296,6 +317,18 @@ class Run:
 
     # -- telling
 
+    def tell(self, event: str, /, **data: object) -> None:
+        """Record an event; in a Drone build also print it as a marked line, for who has only the log."""
+        line = events.marked(self.events.write(event, **data))
+        if line and os.environ.get("DRONE"):
+            self.console(line)
+
+    def begin(self, stage: str, life: str) -> None:
+        """Tell that a stage begins, once."""
+        if (stage, life) != self._begun:
+            self._begun = (stage, life)
+            self.tell("stage-started", stage=stage, life=life or None)
+
     def say(self, text: str, life: str = "") -> None:
         """Print a line at once and record it."""
         clean = self.redactor.scrub(text)
@@ -303,6 +336,7 @@ class Run:
         self.console(self._line(clean, life))
 
     def _line(self, text: str, life: str) -> str:
+        text = unforgeable(text)
         return f"{time.time() - self.started:7.1f} s  {self.recipe}  {life + ': ' if life else ''}{text}"
 
     def note(self, text: str) -> None:
@@ -327,7 +361,7 @@ class Run:
         message = self.redactor.scrub(outcome.message or "") or None
         details = self.redactor.scrub(outcome.details or "") or None
         life = place.step.life(self.request.lane)
-        self.events.write(
+        self.tell(
             "case",
             id=name,
             stage=place.step.stage,

@@ -50,6 +50,8 @@ class Runs:
         for item in items:
             if PLACE not in item.stash:
                 item.stash[PLACE] = self._placed(item, suites)
+            if isinstance(item, pytest.Function) and not collect.is_lifecycle(item.path, suites):
+                collect.refuse_empty(item)
         for recipe, found in self.suites.items():
             collect.refuse_unpaired(recipe, found)
         items[:] = [item for item in items if not self._superfluous(item)]
@@ -68,8 +70,6 @@ class Runs:
                 f"{item.nodeid} is no part of '{suites}'; run recipes and other tests separately"
             )
         step = plan.TESTS[collect.stage_of(item)]
-        if isinstance(item, pytest.Function):
-            collect.refuse_empty(item)
         self.suites.setdefault(recipe, Suite()).tests += 1
         return Place(recipe, step)
 

@@ -187,23 +187,23 @@ def test_the_time_in_no_phase_is_told(phases: list[Event], rest: float) -> None:
 @pytest.mark.parametrize(
     ("event", "command"),
     [
-        (started(ref="a" * 40), f"pytest recipes_tests -k custom-html --ref {'a' * 40}"),
+        (started(ref="a" * 40), f"pytest recipes_tests --recipe custom-html --ref {'a' * 40}"),
         (
             started(ref="a" * 40, src="someone/custom-html"),
-            f"pytest recipes_tests -k custom-html --ref {'a' * 40} --src someone/custom-html",
+            f"pytest recipes_tests --recipe custom-html --ref {'a' * 40} --src someone/custom-html",
         ),
         (
             started(ref="a" * 40, lane="quick"),
-            f"pytest recipes_tests -k custom-html --ref {'a' * 40} --quick",
+            f"pytest recipes_tests --recipe custom-html --ref {'a' * 40} --quick",
         ),
         (
             started("cleanup", "install", ref="a" * 40),
-            f"pytest recipes_tests -k custom-html --ref {'a' * 40} --stages install,cleanup",
+            f"pytest recipes_tests --recipe custom-html --ref {'a' * 40} --stages install,cleanup",
         ),
-        (started(ref=""), "pytest recipes_tests -k custom-html"),
+        (started(ref=""), "pytest recipes_tests --recipe custom-html"),
         (
             started(ref="x; rm -rf /"),
-            "pytest recipes_tests -k custom-html --ref 'x; rm -rf /'",
+            "pytest recipes_tests --recipe custom-html --ref 'x; rm -rf /'",
         ),
         (Event(1.0, "note", {}), ""),
     ],
@@ -250,7 +250,11 @@ def test_the_summary_has_all_its_parts() -> None:
     assert 'initdb: error: could not open file "/dev/stdin"' in text
     assert "Phases: queue 0.0" in text
     assert "`logs/fresh-db.log`" in text
-    assert text.rstrip().splitlines()[-2].startswith("pytest recipes_tests -k miniflux --ref 17be")
+    assert (
+        text.rstrip()
+        .splitlines()[-2]
+        .startswith("pytest recipes_tests --recipe miniflux --ref 17be")
+    )
 
 
 @pytest.mark.parametrize(

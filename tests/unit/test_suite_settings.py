@@ -78,7 +78,7 @@ def test_what_is_set_counts_and_the_rest_keeps_its_default(tmp_path: Path) -> No
         ("not_applicable:\n  backup: ' '", "2: 'not_applicable.backup' is wrong"),
         ("env:\n  A: x\nenv: {}", "3: 'env' stands in line 1 already"),
         ("env:\n  A: x\n  A: y", "3: 'A' stands in line 2 already"),
-        ("a: [", "1: not readable as YAML: expected the node content"),
+        ("a: [", "2: not readable as YAML: expected the node content"),
         ("env:\n  A: b: c", "2: not readable as YAML: mapping values are not allowed here"),
         ("env: 2026-99-99", "1: not readable as YAML: month must be in"),
         ("- a", "1: must hold 'key: value' lines, but is '['a']'"),

@@ -53,7 +53,7 @@ def test_the_summary_of_a_green_run() -> None:
     assert any(line.startswith("  level 5: installs, upgrades") for line in lines)
     assert any(line.startswith("  phases (s): queue 0.0") for line in lines)
     assert lines[-2] == f"  everything: {FOLDER}"
-    assert lines[-1].startswith("  again: pytest recipes_tests -k custom-html --ref 617e8442")
+    assert lines[-1].startswith("  again: pytest recipes_tests --recipe custom-html --ref 617e8442")
 
 
 def test_the_summary_of_a_red_run_shows_what_failed_and_why() -> None:
