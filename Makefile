@@ -41,7 +41,8 @@ test-fast: $(STAMP)
 	@$(BIN)/pytest tests -m 'not swarm'
 
 bench: setup
-	@$(BIN)/cc-ci bench
+	@$(BIN)/python -m sandbox floor > .bench/floor.json
+	@$(BIN)/cc-ci bench .bench/floor.json
 
 down: $(STAMP)
 	@$(BIN)/python -m sandbox down

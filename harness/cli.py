@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -121,6 +122,21 @@ def zoo(variants: tuple[str, ...]) -> None:
     from harness import zoo as module
 
     sys.exit(module.run_all(_settings(), variants))
+
+
+@main.command()
+@click.argument("floor", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def bench(floor: Path) -> None:
+    """Run custom-html cold, and set its time beside FLOOR, the same plan by bare Docker (JSON)."""
+    from harness import zoo
+
+    bare = float(json.loads(floor.read_text())["whole"])
+    found = zoo.timed(_settings(), "custom-html")
+    click.echo(
+        f"bare Docker {bare:.1f} s, cold run {found.seconds:.1f} s: {found.seconds / bare:.2f} x"
+    )
+    for name, seconds in found.phases.items():
+        click.echo(f"  {name:<9} {seconds:6.2f} s")
 
 
 def _pytest(recipe: str, *options: str) -> None:

@@ -179,6 +179,22 @@ def demo(settings: Settings) -> int:
     return 0
 
 
+def timed(settings: Settings, recipe: str) -> Report:
+    """Run a demo recipe cold and return its report.
+
+    Raises:
+        InfraError: it is not green, so its time means nothing.
+    """
+    session = f"bench-{os.getpid()}-{int(time.time())}"
+    words = [sys.executable, "-m", "pytest", "recipes_tests", "--recipe", recipe]
+    env = {**os.environ, "DRONE_BUILD_NUMBER": session}
+    words += ["--ref", head_of(settings, recipe)]
+    done = proc.run(words, timeout=RUN_TIMEOUT, env=env, cwd=CHECKOUT, check=False)
+    if done.status != 0:
+        raise InfraError(f"{recipe} is not green:\n{done.text[-2000:]}")
+    return report.read(settings.runs_dir / session)
+
+
 def _live(options: list[str]) -> int:
     """Run pytest on the suites with its output going straight to the terminal."""
     words = [sys.executable, "-m", "pytest", "recipes_tests", *options]

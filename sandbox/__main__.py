@@ -1,11 +1,11 @@
-"""`python -m sandbox setup|down`: a whole CI host on one machine, or its removal."""
+"""`python -m sandbox setup|down|floor`: a whole CI host on one machine, its removal, or its floor."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-from sandbox import engine, images, place, recipes_setup, services
+from sandbox import engine, floor, images, place, recipes_setup, services
 from sandbox.shell import SetupError, run, say, works
 
 
@@ -53,10 +53,10 @@ def down() -> None:
 
 def main() -> int:
     """Run one of the two; a sentence and status 1 where it cannot go on."""
-    commands = {"setup": setup, "down": down}
+    commands = {"setup": setup, "down": down, "floor": floor.main}
     word = sys.argv[1] if len(sys.argv) == 2 else ""
     if word not in commands:
-        print("usage: python -m sandbox setup|down", file=sys.stderr)
+        print("usage: python -m sandbox setup|down|floor", file=sys.stderr)
         return 4
     try:
         commands[word]()

@@ -54,7 +54,9 @@ def test_other_texts_are_no_versions(text: str) -> None:
     assert key(text) is None
 
 
-@pytest.mark.parametrize("text", ["9" * 5000 + ".0.0", "1.0.0+" + "9" * 5000])
+@pytest.mark.parametrize(
+    "text", ["9" * 5000 + ".0.0", "1.0.0+" + "9" * 5000], ids=["recipe", "software"]
+)
 def test_a_monstrous_number_is_no_version(text: str) -> None:
     """Python refuses to read numbers of more than 4300 digits, with an error of its own."""
     assert key(text) is None
