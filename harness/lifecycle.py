@@ -17,6 +17,7 @@ from harness import (
     containers,
     converge,
     provision,
+    recipe,
     remove,
     route,
     swarm,
@@ -25,6 +26,7 @@ from harness import (
 )
 from harness.abra import AbraFailed
 from harness.app import App
+from harness.envfile import EnvFile
 from harness.errors import (
     BaseNotDeployable,
     CcCiError,
@@ -78,6 +80,7 @@ def deploy(run: Run, app: App, ref: str) -> None:
     with blaming_the_recipe(f"deploying '{run.recipe}'"), run.phase("deploy", app.life):
         run.abra.app_new(run.recipe, app.domain)
         provision.write_env(run, app)
+        provision.refuse_hopeless(run, app)
         provision.make_secrets(run, app)
         run.abra.app_deploy(app.domain)
         settle(run, app)
@@ -142,9 +145,10 @@ def _unsettled(app: App) -> str:
 
 def post_deploy(run: Run, app: App) -> None:
     """Run the recipe's POST_DEPLOY_CMDS, which abra leaves out when it does not wait itself."""
-    for service, function, arguments in provision.post_deploy_commands(run, app):
-        app.report(f"post-deploy command: {service} {function}")
-        run.abra.app_cmd(app.domain, service, function, arguments)
+    text = EnvFile.read(run.env_path(app)).get("POST_DEPLOY_CMDS") or ""
+    for command in recipe.post_deploy_commands(text):
+        app.report(f"post-deploy command: {command.service} {command.function}")
+        run.abra.app_cmd(app.domain, command.service, command.function, command.arguments)
 
 
 def healthy(run: Run, app: App) -> None:

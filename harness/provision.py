@@ -110,16 +110,19 @@ def deploy_timeout(run: Run, app: App) -> float:
     return float(max(own, run.suite_settings.timeouts.deploy))
 
 
-def post_deploy_commands(run: Run, app: App) -> list[tuple[str, str, list[str]]]:
-    """Return the recipe's POST_DEPLOY_CMDS as service, function, arguments."""
-    text = EnvFile.read(run.env_path(app)).get("POST_DEPLOY_CMDS") or ""
-    commands = [part.split() for part in text.split("|") if part.strip()]
-    for words in commands:
-        if len(words) < 2:
-            raise RecipeFailure(
-                f"POST_DEPLOY_CMDS has '{' '.join(words)}', but needs '<service> <function>'"
-            )
-    return [(words[0], words[1], words[2:]) for words in commands]
+def refuse_hopeless(run: Run, app: App) -> None:
+    """Refuse what no deployment can cure, before one is tried; note what will go wrong one day.
+
+    Raises:
+        RecipeFailure: names too long, host folders that are missing (S5), durations that abra reads
+            before it puts variables in (R5).
+    """
+    found = compose(run, app)
+    problems = [*found.duration_problems, *found.missing_binds(), *found.name_problems(app.stack)]
+    if problems:
+        raise RecipeFailure("; ".join(problems))
+    for text in found.warnings:
+        run.note(text)
 
 
 def expected_in_snapshot(run: Run, app: App) -> list[Expected]:

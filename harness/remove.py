@@ -102,11 +102,12 @@ def remove_stack(
     *,
     env_file: Path | None = None,
     keep_secrets: bool = False,
-    timeout: float = TIMEOUT,
+    timeout: float | None = None,
     report: Callable[[str], None] = lambda line: None,
 ) -> tuple[Leftover, ...]:
-    """Remove everything of a stack; return what would not go within `timeout` seconds, and why.
+    """Remove everything of a stack; return what would not go in time, and why.
 
+    timeout: seconds, 90 unless told.
     keep_secrets: leave the secrets, for an app that is deployed again.
     """
     errors: dict[str, str] = {}
@@ -125,7 +126,7 @@ def remove_stack(
         wait.until(
             look,
             what=f"'{stack}' to be gone",
-            timeout=timeout,
+            timeout=TIMEOUT if timeout is None else timeout,
             every=EVERY,
             report=lambda line: None,
         )

@@ -111,7 +111,7 @@ def test_the_reports_say_the_same(green: Started) -> None:
     assert body["verdict"] == "passed" and body["level"] == 5
     assert len(cases) == len(body["cases"]) == int(suite.get("tests", "0"))
     assert stages == {stage["name"] for stage in body["stages"]}
-    assert "level 5" in (green.dir / "summary.md").read_text()
+    assert "Level 5" in (green.dir / "summary.md").read_text()
 
 
 def test_every_phase_has_its_time(green: Started) -> None:

@@ -1,0 +1,306 @@
+"""Locks, slots, registry, removal and the janitor: real processes and flocks, an engine in memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import janitor, lock, registry, remove, settings, slots
+from harness.errors import InfraError, TimedOut
+from harness.lock import Owner
+from harness.settings import CHECKOUT, Settings
+from tests.unit.fake_docker import FakeDocker
+
+DOMAIN, STACK = "aaaaaa-hello.ci.test", "aaaaaa-hello_ci_test"
+HOLD = """
+import sys
+from pathlib import Path
+from harness import lock, registry, settings
+import os
+found = settings.load(os.environ)
+what = sys.argv[1]
+if what == "lock":
+    held = lock.try_take(Path(sys.argv[2]), lock.Owner.me(run="run-7", recipe="hello"))
+else:
+    held = registry.register(found, domain=sys.argv[2], stack=sys.argv[3], run="run-7",
+                             run_dir=Path(sys.argv[4]), recipe="hello", life="fresh")
+print("held" if held else "refused", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    """Settings whose folders are all below a temporary one."""
+    folders = {
+        "CCCI_LOCK_DIR": "lock",
+        "CCCI_ACTIVE_DIR": "active",
+        "CCCI_SLOTS_DIR": "slots",
+        "CCCI_RUNS_DIR": "runs",
+    }
+    for name in folders.values():
+        (tmp_path / name).mkdir()
+    return settings.load({key: str(tmp_path / name) for key, name in folders.items()})
+
+
+class Holder:
+    """Another process that holds something until it is killed."""
+
+    def __init__(self, here: Settings, *words: str, run: str = "") -> None:
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(CHECKOUT),
+            "CCCI_ACTIVE_DIR": str(here.active_dir),
+            "CCCI_RUN": run,
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, *words],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.said = self.process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def live(here: Settings, tmp_path: Path) -> Iterator[Holder]:
+    """A live run that holds the app of STACK."""
+    holder = Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7"))
+    assert holder.said == "held"
+    yield holder
+    holder.kill()
+
+
+def me() -> Owner:
+    """Return this process as an owner."""
+    return Owner.me(run="run-8", recipe="hello")
+
+
+def sweep(here: Settings, api: FakeDocker, **options: object) -> janitor.Sweep:
+    """Run the janitor once."""
+    said: list[str] = []
+    return janitor.sweep(here, api, own_run="run-8", report=said.append, **options)  # type: ignore[arg-type]
+
+
+def test_the_kernel_frees_a_lock_when_its_holder_is_killed(here: Settings) -> None:
+    """No death leaves a lock behind."""
+    path = lock.recipe_lock(here, "hello")
+    holder = Holder(here, "lock", str(path))
+    try:
+        assert holder.said == "held" and lock.try_take(path, me()) is None
+    finally:
+        holder.kill()
+    taken = lock.try_take(path, me())
+    assert taken is not None
+    taken.release()
+
+
+def test_who_waits_is_told_for_whom(here: Settings) -> None:
+    """The message names the run and the process that hold the lock."""
+    path = lock.recipe_lock(here, "hello")
+    holder = Holder(here, "lock", str(path))
+    said: list[str] = []
+    try:
+        waiting = lock.take(path, me(), what="the lock", timeout=0.3, report=said.append)
+        with pytest.raises(TimedOut, match="the lock"), waiting:
+            pytest.fail("two hold one lock")
+    finally:
+        holder.kill()
+    assert f"held by run run-7 of hello (process {holder.process.pid}" in said[0]
+
+
+def test_asking_whether_a_lock_is_held_does_not_erase_who_holds_it(here: Settings) -> None:
+    """Older filelock emptied the file of whoever merely tried; the pin holds."""
+    path = lock.recipe_lock(here, "hello")
+    holder = Holder(here, "lock", str(path))
+    try:
+        assert lock.is_held(path)
+        written = lock.written_owner(path)
+        assert written is not None and written.run == "run-7"
+    finally:
+        holder.kill()
+
+
+def test_a_deleted_lock_file_protects_nobody(here: Settings) -> None:
+    """A lock on a file that the path no longer names does not count as taken."""
+    path = lock.recipe_lock(here, "hello")
+    first = lock.try_take(path, me())
+    assert first is not None
+    path.unlink()
+    second = lock.try_take(path, me())
+    assert second is not None
+    second.release()
+    first.release()
+
+
+def test_there_are_two_slots_and_no_third(here: Settings) -> None:
+    """However runs are started, two at once is the most."""
+    say = lambda line: None  # noqa: E731
+    with (
+        slots.take_slot(here, me(), timeout=1, report=say) as one,
+        slots.take_slot(here, me(), timeout=1, report=say) as two,
+    ):
+        assert one != two
+        third = slots.take_slot(here, me(), timeout=0.3, report=say)
+        with pytest.raises(TimedOut, match="a slot"), third:
+            pytest.fail("a third slot")
+
+
+def test_incident_c2_a_live_run_is_never_reaped(here: Settings, live: Holder) -> None:
+    """C2: what a living run holds stays, however old it is."""
+    api = FakeDocker()
+    api.deploy(STACK, created="2020-01-01T00:00:00.0Z")
+    before = api.names()
+    assert sweep(here, api).reaped == []
+    assert api.names() == before
+
+
+def test_a_dead_run_is_reaped_at_once(here: Settings, live: Holder, tmp_path: Path) -> None:
+    """No age is waited for: the owner is gone, so its app goes, with every kind of object."""
+    env = tmp_path / "runs" / "run-7" / "abra" / "servers" / "default" / f"{DOMAIN}.env"
+    env.parent.mkdir(parents=True)
+    env.write_text("TYPE=hello\n")
+    api = FakeDocker()
+    api.deploy(STACK)
+    finished: list[Path] = []
+    live.kill()
+    assert sweep(here, api, finish=finished.append).reaped == [DOMAIN]
+    assert api.names() == set() and not env.exists()
+    assert registry.entries(here) == []
+    assert finished == [tmp_path / "runs" / "run-7"]
+
+
+def test_what_a_dead_run_started_is_ended_first(here: Settings, live: Holder) -> None:
+    """A child that outlives its run is found by the run's id in its environment."""
+    orphan = Holder(here, "lock", str(here.lock_dir / "other"), run="run-7")
+    live.kill()
+    try:
+        sweep(here, FakeDocker())
+        assert orphan.process.wait(timeout=10) != 0
+    finally:
+        orphan.kill()
+
+
+def test_a_pid_given_to_another_program_is_not_the_owner(here: Settings, live: Holder) -> None:
+    """The process id lives, but it is not the process that wrote the entry."""
+    live.kill()
+    path = here.active_dir / DOMAIN
+    entry = json.loads(path.read_text())
+    path.write_text(json.dumps({**entry, "pid": os.getpid(), "started": "1"}))
+    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+
+
+def test_an_entry_of_another_boot_is_dead(here: Settings, live: Holder) -> None:
+    """After a reboot nothing of before is alive, whatever has its process id now."""
+    live.kill()
+    path = here.active_dir / DOMAIN
+    entry = json.loads(path.read_text())
+    start = registry.start_time(os.getpid())
+    path.write_text(json.dumps({**entry, "pid": os.getpid(), "started": start, "boot": "other"}))
+    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+
+
+def test_a_kept_app_stays_until_its_time_is_over(here: Settings, live: Holder) -> None:
+    """`--keep` holds for two hours and not longer."""
+    api = FakeDocker()
+    api.deploy(STACK)
+    live.kill()
+    registry.keep(here, DOMAIN, until=time.time() + 60)
+    first = sweep(here, api)
+    assert (first.kept, first.reaped) == ([DOMAIN], [])
+    later = time.time() + 61
+    assert sweep(here, api, now=lambda: later).reaped == [DOMAIN]
+    assert api.names() == set()
+
+
+@pytest.mark.parametrize(("age", "reaped"), [(7100.0, []), (7300.0, [STACK])])
+def test_a_stack_nobody_knows_is_reaped_by_age_alone(
+    here: Settings, age: float, reaped: list[str]
+) -> None:
+    """Without an entry nobody can be asked, so only an old stack goes."""
+    api = FakeDocker()
+    api.deploy(STACK, created="2026-01-01T00:00:00.0Z")
+    created = 1_767_225_600.0  # that moment in unix seconds
+    assert sweep(here, api, now=lambda: created + age).reaped == reaped
+
+
+@pytest.mark.parametrize("stack", ["traefik", "backupbot", "cloud_example_org", "abcdef_x"])
+def test_what_is_not_ours_is_never_touched(here: Settings, stack: str) -> None:
+    """Stacks without a name of ours stay, however old."""
+    api = FakeDocker()
+    api.deploy(stack, created="2001-01-01T00:00:00.0Z")
+    before = api.names()
+    sweep(here, api)
+    assert api.names() == before
+
+
+def test_a_stack_whose_name_starts_the_same_is_not_touched() -> None:
+    """Docker's name filters match prefixes; ours must not."""
+    api = FakeDocker()
+    api.deploy("aaaaaa-x_ci")
+    api.deploy("aaaaaa-x_cib")
+    assert remove.remove_stack(api, "aaaaaa-x_ci") == ()
+    assert {name.lstrip("/").partition("_cib")[0] for name in api.names()} == {"aaaaaa-x"}
+
+
+def test_incident_l1_what_does_not_go_is_named_with_the_reason() -> None:
+    """L1: a removal that fails is reported, never swallowed."""
+    api = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
+    api.deploy(STACK)
+    (left,) = remove.remove_stack(api, STACK, timeout=0.2)
+    assert (left.kind, left.name) == ("volume", f"{STACK}_content")
+    assert "in use" in left.why
+
+
+def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
+    here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What could not be removed is told, and tried again by the next sweep."""
+    live.kill()
+    monkeypatch.setattr(remove, "TIMEOUT", 0.2)
+    stuck = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
+    stuck.deploy(STACK)
+    done = sweep(here, stuck)
+    assert [item.name for item in done.left] == [f"{STACK}_content"] and done.reaped == []
+    assert "could not remove volume" in str(done)
+    assert [entry.domain for entry in registry.entries(here)] == [DOMAIN]
+    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+
+
+def test_one_domain_is_never_held_twice(here: Settings, live: Holder, tmp_path: Path) -> None:
+    """A second run that would take the same name is refused."""
+    with pytest.raises(InfraError, match="held by another run"):
+        registry.register(
+            here,
+            domain=DOMAIN,
+            stack=STACK,
+            run="x",
+            run_dir=tmp_path,
+            recipe="hello",
+            life="fresh",
+        )
+
+
+def test_secrets_are_kept_when_the_app_is_deployed_again() -> None:
+    """A restore needs the secrets that the data was made with."""
+    api = FakeDocker()
+    api.deploy(STACK)
+    assert remove.remove_stack(api, STACK, keep_secrets=True) == ()
+    assert api.names() == {f"{STACK}_password_v1"}
