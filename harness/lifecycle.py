@@ -16,6 +16,7 @@ from harness import (
     backup,
     containers,
     converge,
+    images,
     provision,
     recipe,
     remove,
@@ -77,6 +78,8 @@ def deploy(run: Run, app: App, ref: str) -> None:
         TimedOut: not settled within the recipe's own or the suite's time.
     """
     run.checkout(ref)
+    with run.phase("pull", app.life):
+        images.pull(provision.images(run), report=app.report)
     with blaming_the_recipe(f"deploying '{run.recipe}'"), run.phase("deploy", app.life):
         run.abra.app_new(run.recipe, app.domain)
         provision.write_env(run, app)
@@ -346,6 +349,8 @@ def upgrade(run: Run, app: App) -> None:
     old_version = provision.compose(run, app).version
     old_sample = provision.sample(run)
     run.checkout(run.ref)
+    with run.phase("pull", app.life):
+        images.pull(provision.images(run), report=app.report)
     with blaming_the_recipe("upgrading to the head"), run.phase("upgrade", app.life):
         provision.adopt_new_env(run, app, old_sample)
         provision.make_secrets(run, app)

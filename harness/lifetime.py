@@ -57,7 +57,7 @@ def begin_teardown() -> None:
 
 
 def end_teardown() -> None:
-    """Signals count again: the next run of this session may be interrupted."""
+    """Signals count again: the next run of the same pytest may be interrupted."""
     _state.tearing_down = False
 
 

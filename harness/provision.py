@@ -8,7 +8,7 @@ import string
 import tempfile
 from pathlib import Path
 
-from harness import git, swarm, wait
+from harness import swarm, wait
 from harness.app import App
 from harness.backup import VOLUMES, Expected
 from harness.compose import Compose
@@ -169,8 +169,7 @@ def remove_orphans(run: Run, app: App) -> None:
     wait.until(look, what="dropped services to go", timeout=ORPHAN_TIMEOUT)
 
 
-def images(run: Run, ref: str) -> tuple[str, ...]:
-    """Return the images that the recipe names at a commit, with its sample's settings."""
-    text = git.show(run.checkout_dir, ref, ".env.sample") or ""
-    values = EnvFile.parse(text).values()
+def images(run: Run) -> tuple[str, ...]:
+    """Return the images that the present checkout names, with its sample's settings."""
+    values = {**EnvFile.parse(sample(run)).values(), **run.suite_settings.env}
     return Compose.load(run.checkout_dir, {**values, "STACK_NAME": "stack"}).images

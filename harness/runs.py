@@ -161,9 +161,14 @@ class Runs:
 
     def unmet(self, place: Place) -> str | None:
         """Return why a step is not tried, or None: its stage cannot apply, or a need did not pass."""
+        if place.recipe in self._open_error:
+            first = str(self._open_error[place.recipe]).partition("\n")[0]
+            return f"{NOT_RUN}{first}"
         declared = self.recipe_settings[place.recipe].not_applicable.get(place.step.stage)
         if declared:
             return f"{NOT_APPLICABLE}{declared}"
+        if self._keeps_another(place):
+            return f"{NOT_RUN}the app of the failed life is kept"
         no_head = self._reasons.get(f"{place.recipe}:test_install")
         if no_head and place.step.life(self.request.lane) == "upgrade":
             return f"{NOT_RUN}{no_head}"
@@ -175,6 +180,13 @@ class Runs:
                 missing = f"{name.removeprefix('test_').replace('_', ' ')} did not run"
                 return f"{NOT_RUN}{self._reasons.get(key, missing)}"
         return None
+
+    def _keeps_another(self, place: Place) -> bool:
+        """Say whether a step would tear down the app that `--keep` is to leave up."""
+        run = self.current
+        if run is None or not (self.request.keep and run.failed and run.apps):
+            return False
+        return place.step.life(self.request.lane) != run.life
 
     def record(
         self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
@@ -215,6 +227,8 @@ class Runs:
 
     def status(self) -> int | None:
         """Return pytest's exit status by the worst verdict, or None where nothing ran."""
+        if any(isinstance(error, UsageError) for error in self._open_error.values()):
+            return int(pytest.ExitCode.USAGE_ERROR)
         order = [Verdict.PASSED, Verdict.CANCELLED, Verdict.INTERRUPTED, Verdict.INFRA]
         order += [Verdict.TIMEOUT, Verdict.SUITE, Verdict.RECIPE]
         verdicts = [found.verdict for found in self.reports()]

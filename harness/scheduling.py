@@ -32,5 +32,5 @@ class RecipeScheduling(LoadScopeScheduling):  # type: ignore[misc]
 
 
 def make(config: Any, log: Any) -> RecipeScheduling:
-    """Return the scheduler for this session."""
+    """Return the scheduler for a pytest session."""
     return RecipeScheduling(config, log)

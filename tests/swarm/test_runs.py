@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -24,17 +26,33 @@ TIMEOUT = 400.0  # seconds
 class Started:
     """A pytest process that runs one recipe, and its run directory."""
 
-    def __init__(self, *options: str, recipe: str = "custom-html", through: str = "") -> None:
+    def __init__(
+        self,
+        *options: str,
+        recipe: str = "custom-html",
+        ref: str = "",
+        through: str = "",
+        suites: Path = CHECKOUT / "recipes_tests",
+    ) -> None:
         self.id = f"test-{uuid.uuid4().hex[:8]}"
         self.dir = FOUND.runs_dir / self.id
-        words = [sys.executable, "-m", "pytest", "recipes_tests", "--recipe", recipe]
-        words += ["--ref", zoo.head_of(FOUND, recipe), *options]
+        words = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pytest.ini")]
+        words += [
+            "--rootdir",
+            str(CHECKOUT),
+            "-p",
+            "harness.plugin",
+            str(suites),
+            "--recipe",
+            recipe,
+        ]
+        words += ["--ref", ref or zoo.head_of(FOUND, recipe), *options]
         if through:
             words = ["sh", "-c", f"{' '.join(words)}; :"]
         self.process = subprocess.Popen(
             words,
             cwd=CHECKOUT,
-            env={**os.environ, "DRONE_BUILD_NUMBER": self.id},
+            env={**os.environ, "DRONE_BUILD_NUMBER": self.id, "CCCI_SUITES_DIR": str(suites)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -221,6 +239,41 @@ def test_the_second_run_of_a_recipe_waits_and_says_for_whom() -> None:
         first.kill()
         if second:
             second.kill()
+
+
+def test_a_commit_that_is_nowhere_is_one_sentence_before_anything_is_deployed() -> None:
+    """A sha that the repository does not have ends with a usage error that names both."""
+    run = Started(ref="0123456789" * 4)
+    try:
+        status, out = run.end()
+    finally:
+        run.kill()
+    assert status == 4
+    assert "commit 0123456789012345678901234567890123456789 is not in" in out
+    assert [case.outcome for case in run.report().cases].count("error") == 1
+    nothing_left(run)
+
+
+def test_a_failed_run_can_be_kept_and_is_cleaned_up_when_told() -> None:
+    """`--keep` leaves the app up, says how to attach and how to clean up, and that works."""
+    (variant,) = zoo.variants(["functional-fails"])
+    with zoo.suites([variant]) as folder:
+        run = Started("--stages", "functional", "--keep", recipe=variant.recipe, suites=folder)
+        try:
+            status, out = run.end()
+        finally:
+            run.kill()
+    assert status == 1
+    (domain,) = set(re.findall(r"cc-ci attach (\S+);", out))
+    assert f"cc-ci janitor --now {domain}" in out
+    cli = [sys.executable, "-c", "from harness.cli import main; main()"]
+    attach = subprocess.run([*cli, "attach", domain], capture_output=True, text=True, check=True)
+    assert "docker exec -it" in attach.stdout and domain in attach.stdout
+    done = subprocess.run(
+        [*cli, "janitor", "--now", domain], capture_output=True, text=True, check=True
+    )
+    assert f"reaped {domain}" in done.stdout
+    nothing_left(run)
 
 
 def test_sigterm_tears_down_and_the_report_says_interrupted() -> None:

@@ -19,7 +19,7 @@ LAYERS = (
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events"},
     {"proc", "lock", "swarm", "compose"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
-    | {"suite_settings", "level", "outcome"},
+    | {"suite_settings", "level", "outcome", "images"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "junit"},
     {"report"},
