@@ -62,6 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     with _AsUsage():
         collect.enrolled(suites)
+        preflight.markers(config.option.markexpr)
     option = config.option
     lane = collect.lane_of(option.markexpr, option.quick)
     if option.quick and not option.markexpr:

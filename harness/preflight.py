@@ -35,6 +35,18 @@ def asked(settings: Settings, recipe: str, ref: str, stages: Collection[str]) ->
             raise UsageError(f"there is no stage '{stage}'{_near(stage, plan.STAGES)}")
 
 
+def markers(expression: str) -> None:
+    """Check the words of a marker expression; a misspelt one would select nothing.
+
+    Raises:
+        UsageError: a word is neither a stage nor a lane.
+    """
+    known = (*plan.STAGES, "cold", "quick")
+    for word in re.findall(r"[A-Za-z_]\w*", expression):
+        if word not in (*known, "and", "or", "not"):
+            raise UsageError(f"there is no marker '{word}'{_near(word, known)}")
+
+
 def _near(word: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known are: {', '.join(sorted(known))}"
