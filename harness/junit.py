@@ -19,8 +19,7 @@ KINDS = {"fail": "failure", "error": "error", "skip": "skipped", "unverified": "
 
 def to_xml(report: Report) -> str:
     """Return the run as JUnit; a planned stage that was not reached is a skipped case."""
-    cases = [*report.cases, *_absent(report)]
-    counts = _counts(cases, report.seconds)
+    cases, counts = _all_cases(report), counts_of(report)
     root = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(
         root, "testsuite", {"name": _valid(report.recipe or "unknown")} | counts
@@ -32,6 +31,15 @@ def to_xml(report: Report) -> str:
         suite.append(_case(report.recipe or "unknown", case))
     ElementTree.indent(root, " ")
     return f"{HEAD}\n{ElementTree.tostring(root, encoding='unicode')}\n"
+
+
+def counts_of(report: Report) -> dict[str, str]:
+    """Return the numbers of tests, failures, errors, skipped, and the time in seconds."""
+    return _counts(_all_cases(report), report.seconds)
+
+
+def _all_cases(report: Report) -> list[Case]:
+    return [*report.cases, *_absent(report)]
 
 
 def _absent(report: Report) -> list[Case]:

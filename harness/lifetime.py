@@ -27,6 +27,7 @@ class _State:
     why: str = ""
     tearing_down: bool = False
     ignored: int = 0
+    asked: str = ""
     parent: int = 0
     deadline: float = 0.0
 
@@ -66,8 +67,16 @@ def why() -> str:
     return _state.why
 
 
+def cancel(reason: str) -> None:
+    """End the run with this reason, from any thread."""
+    _state.asked = reason
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    if _state.parent and os.getppid() != _state.parent:
+    if _state.asked:
+        _end(_state.asked)
+    elif _state.parent and os.getppid() != _state.parent:
         _end("cancelled: the process that started this run is gone")
     else:
         _end(f"interrupted by {signal.Signals(number).name}")

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness import collect, lifetime, plan, preflight, settings
+from harness import collect, lifetime, own_build, plan, preflight, settings
 from harness.abra import Abra
 from harness.app import App
 from harness.collect import PLACE, Place, Suite
@@ -79,6 +79,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if not config.option.collectonly:
         _leave_the_telling_to_us(config)
         lifetime.arm(deadline=found.deadline)
+        build = own_build.address(os.environ)
+        if build and not workerinput:
+            own_build.watch(build, lifetime.cancel)
 
 
 def _leave_the_telling_to_us(config: pytest.Config) -> None:

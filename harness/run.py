@@ -25,6 +25,7 @@ from harness import (
     report,
     slots,
     swarm,
+    told,
 )
 from harness.abra import Abra
 from harness.app import App
@@ -284,7 +285,7 @@ class Run:
             self._tear_down_rest()
             why = lifetime.why()
             self.tell("run-finished", how="interrupted" if why else "finished", reason=why)
-            report.write_all(self.dir)
+            self._tell_report()
         finally:
             for entry in self._entries.values():
                 entry.close()
@@ -322,6 +323,12 @@ class Run:
         line = events.marked(self.events.write(event, **data))
         if line and os.environ.get("DRONE"):
             self.console(line)
+
+    def _tell_report(self) -> None:
+        """Write the reports; in a Drone build also print the finished run as one marked line."""
+        made = report.write_all(self.dir)
+        if os.environ.get("DRONE"):
+            self.console(told.line(made))
 
     def begin(self, stage: str, life: str) -> None:
         """Tell that a stage begins, once."""

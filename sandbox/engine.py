@@ -17,6 +17,7 @@ PACKAGES = {
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
     "git": "git",
+    "gcc": "gcc",
     "openssl": "openssl",
     "shellcheck": "shellcheck",
     "yamllint": "yamllint",

@@ -119,6 +119,12 @@ def _miniflux(version: str) -> Path:
     return _go("miniflux", version, f"miniflux-{version}", "miniflux.app/v2", flags)
 
 
+def gitea(tags: str) -> Path:
+    """Return Gitea's program, built once with these build tags; SQLite in it needs a C compiler."""
+    flags = f"-s -w -X main.Version={place.GITEA}"
+    return _go("gitea", place.GITEA, "gitea", "code.gitea.io/gitea", flags, tags=tags)
+
+
 def _docker_cli() -> Path:
     """Return the docker client for the backup bot: the host's own, if it is a static program."""
     found = shutil.which("docker")
@@ -126,16 +132,21 @@ def _docker_cli() -> Path:
     return Path(found).resolve()
 
 
-def _go(program: str, version: str, tool: str, package: str, flags: str) -> Path:
-    """Build a Go program from the modules that `tools/<tool>` pins, once; return its path."""
+def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags: str = "") -> Path:
+    """Build a Go program from the modules that `tools/<tool>` pins, once; return its path.
+
+    tags: build tags; with them it is built with cgo.
+    """
     target = place.CACHE / f"{program}-{version}" / program
     with _building(program):
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(".part")
-        env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"}
-        command = ["go", "build", "-trimpath", "-ldflags", flags, "-o", str(part), package]
+        cgo = "1" if tags else "0"
+        env = {**os.environ, "CGO_ENABLED": cgo, "GOFLAGS": "-mod=readonly"}
+        command = ["go", "build", "-trimpath", "-tags", tags, "-ldflags", flags]
+        command += ["-o", str(part), package]
         doing = f"building {program} {version} from its Go module"
         run(command, doing=doing, cwd=TOOLS / tool, timeout=GO_TIMEOUT, env=env)
         os.replace(part, target)

@@ -16,14 +16,16 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 LAYERS = (
     {"errors", "secret"},
-    {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events"},
+    {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events"}
+    | {"own_build"},
     {"proc", "lock", "swarm", "compose"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
     | {"suite_settings", "level", "outcome", "images"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "junit"},
     {"report"},
-    {"terminal", "run"},
+    {"terminal", "told"},
+    {"run"},
     {"provision", "runs"},
     {"lifecycle", "zoo", "doctor"},
     {"plugin", "cli", "__init__"},

@@ -1,0 +1,146 @@
+"""Long-running programs of the sandbox: started in sessions of their own, ended only if they are ours."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.shell import SetupError
+
+GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """One program. Its pid and start time stand in `<folder>/<name>.pid`, its output in `<name>.log`."""
+
+    name: str
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """The file with its output."""
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def _record(self) -> Path:
+        return self.folder / f"{self.name}.pid"
+
+    def pid(self) -> int | None:
+        """Return its pid while it runs; another program that got its pid is not taken for it."""
+        try:
+            pid, started = self._record.read_text().split()
+        except (OSError, ValueError):
+            return None
+        return int(pid) if _started(int(pid)) == started else None
+
+    def start(
+        self,
+        argv: Sequence[str | Path],
+        env: Mapping[str, str],
+        *,
+        cwd: Path | None = None,
+        user: int | None = None,
+    ) -> int:
+        """Start it unless it runs; return its pid.
+
+        user: numeric id to run as.
+
+        Raises:
+            SetupError: it cannot be started.
+        """
+        running = self.pid()
+        if running is not None:
+            return running
+        self.folder.mkdir(parents=True, exist_ok=True)
+        words = [str(word) for word in argv]
+        rights = {} if user is None else {"user": user, "group": user, "extra_groups": []}
+        with self.log.open("ab") as out:
+            try:
+                process = subprocess.Popen(  # type: ignore[call-overload]
+                    words,
+                    env=dict(env),
+                    cwd=cwd or self.folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                    start_new_session=True,
+                    **rights,
+                )
+            except OSError as error:
+                raise SetupError(f"cannot start {words[0]}: {error.strerror}") from error
+        self._record.write_text(f"{process.pid} {_started(process.pid)}\n")
+        return int(process.pid)
+
+    def kill(self) -> None:
+        """End it by SIGKILL at once, as a crash would."""
+        pid = self.pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+            self._wait(GRACE)
+
+    def stop(self, grace: float = GRACE) -> None:
+        """End it: SIGTERM, and SIGKILL for its whole session after `grace` seconds."""
+        pid = self.pid()
+        if pid is not None:
+            os.kill(pid, signal.SIGTERM)
+            if not self._wait(grace):
+                os.killpg(pid, signal.SIGKILL)
+                self._wait(GRACE)
+        self._record.unlink(missing_ok=True)
+
+    def _wait(self, seconds: float) -> bool:
+        """Wait for its end; say whether it came."""
+        end = time.monotonic() + seconds
+        while self.pid() is not None:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def answers(self, url: str, *, seconds: float = 60.0) -> None:
+        """Wait until an address of it answers with a status below 500.
+
+        Raises:
+            SetupError: it ended, or did not answer in time; with the end of its log.
+        """
+        end = time.monotonic() + seconds
+        while not _answers(url):
+            if self.pid() is None or time.monotonic() > end:
+                tail = "\n  ".join(self.log.read_text(errors="replace").splitlines()[-15:])
+                raise SetupError(
+                    f"{self.name} does not answer at {url}; its log ends with\n  {tail}"
+                )
+            time.sleep(0.05)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in the kernel's ticks since boot; "" if it is gone or a zombie."""
+    try:
+        rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    if rest[0] == "Z":
+        try:
+            os.waitpid(pid, os.WNOHANG)  # it is ours, and nobody else takes it away
+        except ChildProcessError:
+            pass
+        return ""
+    return rest[19]
