@@ -2,7 +2,8 @@
 # Every static check of this checkout; the last line is `lint: PASS` when all of them hold.
 set -eu
 cd "$(dirname "$0")/.."
-bin=.venv/bin
+bin=.venv/bin  # on a CI host the tools are on PATH
+[ -x "$bin/ruff" ] || bin=$(dirname "$(command -v ruff)")
 step() { printf 'lint: %s\n' "$1"; }
 
 step 'ruff format'
@@ -10,7 +11,7 @@ step 'ruff format'
 step 'ruff check'
 "$bin/ruff" check --quiet .
 step 'mypy'
-"$bin/mypy" --no-error-summary harness
+"$bin/mypy" --no-error-summary harness bridge
 step 'shellcheck'
 git ls-files --cached --others --exclude-standard -- '*.sh' .ci/run sandbox/images |
   while read -r file; do
