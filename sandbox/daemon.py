@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -138,9 +139,7 @@ def _started(pid: int) -> str:
     except OSError:
         return ""
     if rest[0] == "Z":
-        try:
-            os.waitpid(pid, os.WNOHANG)  # it is ours, and nobody else takes it away
-        except ChildProcessError:
-            pass
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)  # it may be ours, and nobody else takes it away
         return ""
     return rest[19]

@@ -226,7 +226,7 @@ class Forge:
     def _await_branch(self, repo: str, branch: str, sha: str) -> None:
         end = time.monotonic() + PUSH_TIMEOUT
         while True:
-            found = self.call("GET", f"/repos/{repo}/branches/{branch}", ok=404)
+            found = self.call("GET", f"/repos/{repo}/branches/{branch}", ok=500)  # until it is there
             if found and found["commit"]["id"] == sha:
                 return
             if time.monotonic() > end:
@@ -280,9 +280,10 @@ class Forge:
         found = self.call("GET", f"/repos/{repo}/issues/comments/{comment}/reactions") or []
         return [str(row["content"]) for row in found]
 
-    def statuses(self, repo: str, sha: str) -> list[dict[str, Any]]:
-        """Return all statuses of a commit, newest first."""
-        return list(self.call("GET", f"/repos/{repo}/commits/{sha}/statuses?limit=50"))
+    def statuses(self, repo: str, sha: str) -> dict[str, tuple[str, str]]:
+        """Return state and description of the newest status of each context of a commit."""
+        found = self.call("GET", f"/repos/{repo}/commits/{sha}/status")["statuses"] or []
+        return {row["context"]: (row["status"], row["description"]) for row in found}
 
 
 def _sections(folder: Path, url: str, port: int, user: str) -> dict[str, dict[str, object]]:
