@@ -1,0 +1,210 @@
+"""Builds, their stages and steps: what is kept of them, and the JSON that Drone shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+DONE = ("success", "failure", "killed", "error", "skipped")
+WORST = ("killed", "error", "failure")  # what a build becomes if one of its stages did
+
+
+@dataclass(slots=True)
+class Step:
+    """One step of a stage; times are unix seconds, 0 for not yet."""
+
+    id: int
+    stage_id: int
+    number: int
+    name: str
+    ignored: bool = False
+    status: str = "pending"
+    error: str = ""
+    exit_code: int = 0
+    started: int = 0
+    stopped: int = 0
+    version: int = 1
+
+    def json(self) -> dict[str, Any]:
+        """Return it as Drone shows it: what is empty is left out, except the exit code."""
+        return {
+            "id": self.id,
+            "step_id": self.stage_id,
+            "number": self.number,
+            "name": self.name,
+            "status": self.status,
+            **_set(error=self.error, errignore=self.ignored),
+            "exit_code": self.exit_code,
+            **_set(started=self.started, stopped=self.stopped),
+            "version": self.version,
+        }
+
+
+@dataclass(slots=True)
+class Stage:
+    """One pipeline of a build."""
+
+    id: int
+    repo_id: int
+    build_id: int
+    number: int
+    name: str
+    limit: int
+    created: int
+    status: str = "pending"
+    error: str = ""
+    exit_code: int = 0
+    machine: str = ""
+    started: int = 0
+    stopped: int = 0
+    updated: int = 0
+    version: int = 1
+    steps: list[Step] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.status in DONE
+
+    def step(self, number: int) -> Step | None:
+        """Return the step of a number."""
+        return next((step for step in self.steps if step.number == number), None)
+
+    def json(self) -> dict[str, Any]:
+        """Return it as Drone shows it."""
+        return {
+            "id": self.id,
+            "repo_id": self.repo_id,
+            "build_id": self.build_id,
+            "number": self.number,
+            "name": self.name,
+            "kind": "pipeline",
+            "type": "exec",
+            "status": self.status,
+            **_set(error=self.error),
+            "errignore": False,
+            "exit_code": self.exit_code,
+            **_set(machine=self.machine),
+            "os": "linux",
+            "arch": "amd64",
+            **_set(limit=self.limit),
+            "started": self.started,
+            "stopped": self.stopped,
+            "created": self.created,
+            "updated": self.updated or self.created,
+            "version": self.version,
+            "on_success": True,
+            "on_failure": False,
+            **_set(steps=[step.json() for step in self.steps]),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What a build is made from: the commit, and who asked for what."""
+
+    event: str
+    trigger: str
+    sender: str
+    branch: str
+    sha: str
+    before: str
+    link: str
+    message: str
+    action: str = ""
+    parent: int = 0
+    author_login: str = ""
+    author_name: str = ""
+    author_email: str = ""
+    author_avatar: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Build:
+    """One build."""
+
+    id: int
+    repo: str
+    repo_id: int
+    number: int
+    seed: Seed
+    created: int
+    config: str = ""  # the text of .drone.yml
+    status: str = "pending"
+    error: str = ""
+    started: int = 0
+    finished: int = 0
+    version: int = 1
+    stages: list[Stage] = field(default_factory=list)
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self.status in DONE
+
+    @property
+    def ref(self) -> str:
+        """The branch as git names it."""
+        return f"refs/heads/{self.seed.branch}"
+
+    def stage(self, number: int) -> Stage | None:
+        """Return the stage of a number."""
+        return next((stage for stage in self.stages if stage.number == number), None)
+
+    def json(self, *, stages: bool = True) -> dict[str, Any]:
+        """Return it as Drone shows it; a list and the answer to a creation come without stages."""
+        seed = self.seed
+        broken = bool(self.error)  # such a build keeps neither who asked nor the parameters
+        return {
+            "id": self.id,
+            "repo_id": self.repo_id,
+            "trigger": "" if broken else seed.trigger,
+            "number": self.number,
+            **_set(parent=seed.parent),
+            "status": self.status,
+            **_set(error=self.error),
+            "event": seed.event,
+            "action": seed.action,
+            "link": seed.link,
+            "timestamp": 0,
+            "message": seed.message,
+            "before": seed.before,
+            "after": seed.sha,
+            "ref": self.ref,
+            "source_repo": "",
+            "source": seed.branch,
+            "target": seed.branch,
+            "author_login": seed.author_login,
+            "author_name": seed.author_name,
+            "author_email": seed.author_email,
+            "author_avatar": seed.author_avatar,
+            "sender": seed.sender,
+            **_set(params={} if broken else dict(sorted(seed.params.items()))),
+            "started": self.started,
+            "finished": self.finished,
+            "created": self.created,
+            "updated": max(self.created, self.started),
+            "version": self.version,
+            **_set(stages=[stage.json() for stage in self.stages] if stages else []),
+        }
+
+
+def revive(found: Mapping[str, Any]) -> Build:
+    """Return a build from its stored fields."""
+    stages = [
+        Stage(**{**stage, "steps": [Step(**step) for step in stage["steps"]]})
+        for stage in found["stages"]
+    ]
+    return Build(**{**found, "seed": Seed(**found["seed"]), "stages": stages})
+
+
+def outcome(stages: list[Stage]) -> str:
+    """Return what a build whose stages are all done has become."""
+    seen = {stage.status for stage in stages}
+    return next((status for status in WORST if status in seen), "success")
+
+
+def _set(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value}
