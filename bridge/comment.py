@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from bridge import words
-from bridge.markdown import block, cell, code, flat
+from bridge.markdown import block, cell, code, flat, prose
 from bridge.store import Run
 from bridge.told import Case, Progress, Report, Stage
 from bridge.verdict import Verdict
@@ -105,7 +105,7 @@ def _about(run: Run, links: Links) -> str:
 
 
 def _going_on(run: Run) -> list[str]:
-    note = code(run.note) if run.note else ""
+    note = prose(run.note) if run.note else ""
     return [note, _progress_table(Progress.of(run.told()))]
 
 
@@ -140,12 +140,15 @@ def _why(verdict: Verdict) -> str:
         return ""
     report = verdict.told()
     where = f"{cell(report.stage)}: " if report and report.stage else ""
-    told = f"**{where}**{code(verdict.text)}" if where else code(verdict.text)
+    told = f"**{where}**{prose(verdict.text)}" if where else prose(verdict.text)
     return told if verdict.state == "failure" else f"{told}\n\n{words.NOT_YOURS}"
 
 
 def _level(report: Report) -> str:
-    return f"Level: {code(report.level_words)}" if report.level is not None else ""
+    if report.level is None:
+        return ""
+    told = prose(report.level_words.removeprefix(f"level {report.level}: "))
+    return f"**{words.level(report.level)}:** {told}"
 
 
 def _stage_table(stages: Sequence[Stage]) -> str:
@@ -176,7 +179,7 @@ def _failed(report: Report) -> str:
 def _case(case: Case, *, opened: bool) -> str:
     place = ", ".join(part for part in (case.stage, case.life) if part)
     summary = _html(f"{case.id} ({place})" if place else case.id)
-    body = [code(case.message), *([block(case.lines)] if case.lines else [])]
+    body = [prose(case.message), *([block(case.lines)] if case.lines else [])]
     inside = "\n\n".join(part for part in body if part)
     head = f"<details{' open' if opened else ''}><summary>{summary}</summary>"
     return f"{head}\n\n{inside}\n\n</details>"
@@ -198,7 +201,7 @@ def _evidence(report: Report, links: Links) -> str:
 
 def _notes(report: Report) -> str:
     return (
-        "\n".join([f"**{words.NOTES}**", "", *(f"- {code(n)}" for n in report.notes)])
+        "\n".join([f"**{words.NOTES}**", "", *(f"- {prose(n)}" for n in report.notes)])
         if report.notes
         else ""
     )

@@ -92,6 +92,8 @@ class Drone:
             return NotStarted(f"there is no `.drone.yml` on branch {self._branch} of {self.repo}")
         if error.kind == "denied":
             return NotStarted("Drone does not accept the bridge's token")
+        if error.kind == "missing" and "dial tcp" in str(error):
+            return CallError("server", f"Drone cannot reach the forge: {error}")
         if error.kind == "missing":
             return NotStarted(
                 f"Drone knows no {self.repo} with a branch {self._branch}, "

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import requests
+import urllib3
 
 from bridge import metrics
 
@@ -109,7 +110,7 @@ class Http:
             raise CallError("slow", f"{doing}: no answer within {timeout:.0f} s") from error
         except (requests.RequestException, OSError) as error:
             raise CallError("unreachable", f"{doing}: {_root(error)}") from error
-        except Exception as error:  # urllib3's own, while the body is read
+        except urllib3.exceptions.HTTPError as error:  # while the body is read
             raise CallError(
                 "unreachable", f"{doing}: the answer broke off: {_root(error)}"
             ) from error
@@ -140,14 +141,17 @@ class Http:
                 yield from _lines(response)
         except requests.Timeout as error:
             raise CallError("slow", f"{doing}: silent for {silence:.0f} s") from error
-        except (requests.RequestException, OSError) as error:
-            raise CallError("unreachable", f"{doing}: {_root(error)}") from error
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            silent = isinstance(error, urllib3.exceptions.ReadTimeoutError)
+            raise CallError(
+                "slow" if silent else "unreachable", f"{doing}: {_root(error)}"
+            ) from error
 
 
 def _lines(response: requests.Response) -> Iterator[str]:
     """Yield whole lines; only a line feed ends one."""
     rest = b""
-    for chunk in response.iter_content(chunk_size=None):
+    while chunk := response.raw.read1(65_536, decode_content=True):  # as it comes, chunked or not
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield line.decode("utf-8", "replace").rstrip("\r")

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 LONGEST_CODE = 300  # characters of foreign text within a sentence
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9 ,;.()'?→–-]*(: [A-Za-z0-9 ,;.()'?→–-]*)*")
 ANSI = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)")
 
 
@@ -22,9 +23,16 @@ def code(text: str) -> str:
     return f"`{short}`" if short else ""
 
 
+def prose(text: str) -> str:
+    """Return foreign text as it is where it is made of plain words only, else as code."""
+    short = flat(text)
+    plain = PLAIN.fullmatch(short) and "www" not in short.lower() and len(short) <= LONGEST_CODE
+    return short if plain else code(text)
+
+
 def cell(text: str) -> str:
-    """Return foreign text as code for a table, whose bars code does not protect."""
-    return code(text).replace("|", "\\|")
+    """Return foreign text for a table, whose bars code does not protect."""
+    return prose(text).replace("|", "\\|")
 
 
 def block(lines: Sequence[str], language: str = "text") -> str:

@@ -22,6 +22,7 @@ PERIOD = 2.0  # seconds between two questions about one build
 LOG_TRIES = (
     8  # questions for the log of a build that has ended; the runner hands it in after its end
 )
+MUTE = 4_000_000  # characters; Drone's live log says nothing more after 5 MB
 UNTAKEN = 60.0  # seconds; an idle runner may take ten to see a new build
 log = logging.getLogger("bridge.watcher")
 
@@ -37,6 +38,7 @@ class Watch:
     follower: threading.Thread | None = None
     report: Report | None = None
     last_line: float = field(default_factory=time.monotonic)
+    heard: int = 0
     log_tries: int = 0
 
 
@@ -201,7 +203,7 @@ class Watcher:
         note = "" if run.attempt == 1 else run.note
         run = self._change(run, state="running", note=note)
         silent = time.monotonic() - watch.last_line
-        if watch.follower is not None and silent > self._silence:
+        if watch.follower is not None and silent > self._silence and watch.heard < MUTE:
             self._drone.cancel(build.number)
             self._conclude(run, own("infra", words.lost(silent / 60)))
             return PERIOD
@@ -221,10 +223,12 @@ class Watcher:
 
     def _follow(self, number: int, build: int, step: Step, watch: Watch) -> None:
         """Read a running step's log to its end; when the stream breaks, the next step opens another."""
-        reading = Reading()
+        reading, heard = Reading(), 0
         try:
             for piece in self._drone.follow(build, step):
                 watch.last_line = time.monotonic()
+                heard += len(piece)
+                watch.heard = max(watch.heard, heard)
                 if reading.feed(piece):
                     watch.report = reading.report or watch.report
                     self._tell(number, reading)

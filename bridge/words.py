@@ -188,6 +188,11 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
+def level(number: int) -> str:
+    """Return the name of a level."""
+    return f"Level {number}"
+
+
 def counts(tests: int, failures: int, errors: int, skipped: int, seconds: float) -> str:
     """Return the numbers of the JUnit file in a sentence."""
     return (

@@ -7,6 +7,7 @@ back in the opposite order, whatever happened in between.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import time
@@ -100,6 +101,7 @@ class Run:
             UsageError: the commit is not in the repository.
             InfraError: what our own side could not provide.
         """
+        _set_aside(self.dir)
         self.dir.mkdir(parents=True, exist_ok=True)
         self.events = EventLog(self.dir / "events.jsonl", scrub=self.redactor.scrub)
         os.environ["CCCI_RUN"] = self.id
@@ -383,3 +385,13 @@ class Run:
         self.console(self._line(f"{MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
         if message and (outcome.fault or outcome.kind == "skip"):
             self.console(self._line(f"    {message}", life))
+
+
+def _set_aside(folder: Path) -> None:
+    """Rename the directory of an earlier run of this id, which a Drone that lost its database gives again."""
+    if not (folder / "events.jsonl").exists():
+        return
+    free = next(
+        n for n in itertools.count(1) if not folder.with_name(f"{folder.name}.{n}").exists()
+    )
+    folder.rename(folder.with_name(f"{folder.name}.{free}"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -15,15 +14,20 @@ from pathlib import Path
 
 from sandbox.shell import SetupError
 
+_STARTED: list[subprocess.Popen[bytes]] = []  # forgotten, they would complain that they still run
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """One program. Its pid and start time stand in `<folder>/<name>.pid`, its output in `<name>.log`."""
+    """One program. Its pid and start time stand in `<folder>/<name>.pid`, its output in `<name>.log`.
+
+    tied: it is killed when whoever started it dies, as tests want it.
+    """
 
     name: str
     folder: Path
+    tied: bool = False
 
     @property
     def log(self) -> Path:
@@ -61,7 +65,7 @@ class Daemon:
         if running is not None:
             return running
         self.folder.mkdir(parents=True, exist_ok=True)
-        words = [str(word) for word in argv]
+        words = [*(["setpriv", "--pdeathsig", "KILL"] if self.tied else []), *map(str, argv)]
         rights = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         with self.log.open("ab") as out:
             try:
@@ -77,6 +81,7 @@ class Daemon:
                 )
             except OSError as error:
                 raise SetupError(f"cannot start {words[0]}: {error.strerror}") from error
+        _STARTED.append(process)
         self._record.write_text(f"{process.pid} {_started(process.pid)}\n")
         return int(process.pid)
 
@@ -96,6 +101,8 @@ class Daemon:
                 os.killpg(pid, signal.SIGKILL)
                 self._wait(GRACE)
         self._record.unlink(missing_ok=True)
+        for process in _STARTED:
+            process.poll()
 
     def _wait(self, seconds: float) -> bool:
         """Wait for its end; say whether it came."""
@@ -139,7 +146,7 @@ def _started(pid: int) -> str:
     except OSError:
         return ""
     if rest[0] == "Z":
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # it may be ours, and nobody else takes it away
+        for process in _STARTED:
+            process.poll()  # takes its own children away
         return ""
     return rest[19]

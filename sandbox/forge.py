@@ -57,10 +57,11 @@ def static() -> Path:
 
 @dataclass
 class Forge:
-    """One Gitea with an administrator. folder: its data; port: on loopback."""
+    """One Gitea with an administrator. folder: its data; port: on loopback; tied: see `Daemon`."""
 
     folder: Path
     port: int
+    tied: bool = False
     _tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -70,7 +71,7 @@ class Forge:
 
     @property
     def _daemon(self) -> Daemon:
-        return Daemon("gitea", self.folder)
+        return Daemon("gitea", self.folder, self.tied)
 
     @property
     def _config(self) -> Path:
@@ -226,7 +227,9 @@ class Forge:
     def _await_branch(self, repo: str, branch: str, sha: str) -> None:
         end = time.monotonic() + PUSH_TIMEOUT
         while True:
-            found = self.call("GET", f"/repos/{repo}/branches/{branch}", ok=500)  # until it is there
+            found = self.call(
+                "GET", f"/repos/{repo}/branches/{branch}", ok=500
+            )  # until it is there
             if found and found["commit"]["id"] == sha:
                 return
             if time.monotonic() > end:

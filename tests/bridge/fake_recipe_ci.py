@@ -1,0 +1,80 @@
+"""What a Drone step runs in these tests in place of pytest: tells a run by the harness's own words.
+
+A file `<PLANS>/<REF>.json` says how it goes: {"fail": stage, "exit": status without a report,
+"noise": lines that an app would print}. It waits before its second stage while `<PLANS>/<REF>.hold` is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness import events, plan, report, told
+
+ENV = os.environ
+PLANS = Path(ENV["PLANS"])
+REF = ENV["REF"]
+
+
+def main() -> int:
+    """Tell one run; return the exit status that pytest would have."""
+    wanted = PLANS / f"{REF}.json"
+    script = json.loads(wanted.read_text()) if wanted.exists() else {}
+    lane = "quick" if ENV.get("CCCI_QUICK") == "1" else "cold"
+    stages = [
+        s
+        for s in plan.STAGES
+        if lane == "cold" or s in ("lint", "functional", "upgrade", "cleanup")
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        log = events.EventLog(path)
+
+        def tell(name: str, **data: object) -> None:
+            line = events.marked(log.write(name, **data))
+            print(line, flush=True) if line else None
+
+        tell(
+            "run-started",
+            run=ENV["DRONE_BUILD_NUMBER"],
+            recipe=ENV["RECIPE"],
+            ref=script.get("ref", REF),
+            pr=ENV["PR"],
+            src=ENV["SRC"],
+            lane=lane,
+            stages=stages,
+            version="1.1.0+2",
+            base_version="1.0.0+1",
+        )
+        for line in script.get("noise", []):
+            print(line, flush=True)
+        for number, stage in enumerate(stages):
+            tell("stage-started", stage=stage, life="fresh")
+            end = time.monotonic() + 120
+            while number == 1 and (PLANS / f"{REF}.hold").exists() and time.monotonic() < end:
+                time.sleep(0.02)
+            bad = script.get("fail") == stage
+            tell(
+                "case",
+                id=f"test_{stage}",
+                stage=stage,
+                life="fresh",
+                outcome="fail" if bad else "pass",
+                seconds=0.1,
+                message="@alice [x](http://evil) `oops` | no page" if bad else None,
+                details="app.log line 1\n```\n@alice line 2" if bad else None,
+                fault="recipe" if bad else None,
+            )
+        if "exit" in script:
+            return int(script["exit"])
+        tell("run-finished", how="finished", reason="")
+        made = report.build(events.read(path))
+        print(told.line(made), flush=True)
+        return made.verdict.exit_status
+
+
+sys.exit(main())

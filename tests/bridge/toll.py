@@ -1,0 +1,109 @@
+"""A proxy between the bridge and a server, which can fail, hang or raise an alarm at a chosen call."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
+
+import requests
+
+Mood = Literal["pass", "fail", "hang", "limit"]
+DROPPED = frozenset({"connection", "transfer-encoding", "content-length", "content-encoding"})
+
+
+class Toll:
+    """Forwards every call. mood: how it treats calls. before, after: called around each forwarded call."""
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self.mood: Mood = "pass"
+        self.before: Callable[[str, str, bytes], None] = lambda method, path, body: None
+        self.after: Callable[[str, str, bytes], None] = lambda method, path, body: None
+        self.calls: list[tuple[float, str, str]] = []
+        self.refused = 0
+        toll = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def _serve(self) -> None:
+                toll.serve(self)
+
+            do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        """Its own address."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def close(self) -> None:
+        """End it."""
+        self.mood = "fail"
+        self._server.shutdown()
+        self._server.server_close()
+
+    def serve(self, handler: BaseHTTPRequestHandler) -> None:
+        """Treat one call."""
+        body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
+        self.calls.append((time.monotonic(), handler.command, handler.path))
+        while self.mood == "hang":
+            time.sleep(0.02)
+        if self.mood in ("fail", "limit"):
+            self.refused += 1
+            self._refuse(handler)
+            return
+        self.before(handler.command, handler.path, body)
+        try:
+            self._forward(handler, body)
+        except (OSError, requests.RequestException):
+            handler.close_connection = True
+
+    def _refuse(self, handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(429 if self.mood == "limit" else 500)
+        handler.send_header("Retry-After", "2")
+        handler.send_header("Content-Length", "14")
+        handler.send_header("Content-Type", "application/json")
+        handler.end_headers()
+        handler.wfile.write(b'{"message":""}')
+
+    def _forward(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
+        headers = {
+            k: v for k, v in handler.headers.items() if k.lower() not in ("host", "connection")
+        }
+        with requests.request(
+            handler.command,
+            self.target + handler.path,
+            data=body,
+            headers=headers,
+            allow_redirects=False,
+            stream=True,
+            timeout=120,
+        ) as answer:
+            streams = "event-stream" in answer.headers.get("Content-Type", "")
+            content = b"" if streams else answer.content
+            self.after(handler.command, handler.path, body)
+            handler.send_response(answer.status_code)
+            for name, value in answer.headers.items():
+                if name.lower() not in DROPPED:
+                    handler.send_header(name, value)
+            if streams:
+                handler.send_header("Connection", "close")
+                handler.end_headers()
+                while chunk := answer.raw.read1(65_536, decode_content=True):
+                    handler.wfile.write(chunk)
+                    handler.wfile.flush()
+                handler.close_connection = True
+                return
+            handler.send_header("Content-Length", str(len(content)))
+            handler.end_headers()
+            handler.wfile.write(content)
