@@ -73,7 +73,7 @@ def drone(
     made.stop()
 
 
-@pytest.fixture()
+@pytest.fixture
 def make_world(
     forge: Forge, drone: StandinDrone, plans: Path, tmp_path: Path
 ) -> Iterator[Callable[..., World]]:
@@ -91,7 +91,7 @@ def make_world(
         world.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
     """Hand out a world whose bridge runs, with webhook and polling."""
     found = make_world()

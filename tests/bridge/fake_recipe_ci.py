@@ -20,6 +20,12 @@ PLANS = Path(ENV["PLANS"])
 REF = ENV["REF"]
 
 
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
 def main() -> int:
     """Tell one run; return the exit status that pytest would have."""
     wanted = PLANS / f"{REF}.json"
@@ -36,7 +42,7 @@ def main() -> int:
 
         def tell(name: str, **data: object) -> None:
             line = events.marked(log.write(name, **data))
-            print(line, flush=True) if line else None
+            say(line) if line else None
 
         tell(
             "run-started",
@@ -51,7 +57,7 @@ def main() -> int:
             base_version="1.0.0+1",
         )
         for line in script.get("noise", []):
-            print(line, flush=True)
+            say(line)
         for number, stage in enumerate(stages):
             tell("stage-started", stage=stage, life="fresh")
             end = time.monotonic() + 120
@@ -73,7 +79,7 @@ def main() -> int:
             return int(script["exit"])
         tell("run-finished", how="finished", reason="")
         made = report.build(events.read(path))
-        print(told.line(made), flush=True)
+        say(told.line(made))
         return made.verdict.exit_status
 
 

@@ -32,7 +32,7 @@ class Toll:
             def _serve(self) -> None:
                 toll.serve(self)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve
+            do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815 - its base's names
 
             def log_message(self, *args: object) -> None:
                 pass

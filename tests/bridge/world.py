@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +21,12 @@ from .toll import Toll
 
 Path_ = Literal["hook", "poll", "both"]
 BOT, MEMBER, STRANGER = "ccbot", "alice", "mallory"
+LEFT = (
+    "SELECT count(*) FROM runs WHERE status != 'told' OR state != 'done'",
+    "SELECT count(*) FROM comments WHERE decision IS NULL",
+    "SELECT count(*) FROM reactions WHERE done = 0",
+    "SELECT count(*) FROM answers WHERE done = 0",
+)
 PATIENCE = 40.0  # seconds; a bound for a broken bridge, not a measure
 
 
@@ -200,13 +208,10 @@ class World:
 
     def quiet(self) -> None:
         """Wait until the bridge has told everything of all its runs."""
-        import sqlite3
+        self.until(self.is_quiet, "the bridge has told everything")
 
-        def told() -> bool:
-            with sqlite3.connect(
-                f"file:{self.bridge.folder}/bridge.sqlite?mode=ro", uri=True
-            ) as db:
-                left = "SELECT (SELECT count(*) FROM runs WHERE status != 'told' OR state != 'done') + (SELECT count(*) FROM comments WHERE decision IS NULL) + (SELECT count(*) FROM reactions WHERE done = 0) + (SELECT count(*) FROM answers WHERE done = 0)"
-                return db.execute(left).fetchone()[0] == 0
-
-        self.until(told, "the bridge has told everything")
+    def is_quiet(self) -> bool:
+        """Say whether the bridge has nothing left to decide or to tell."""
+        address = f"file:{self.bridge.folder}/bridge.sqlite?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+            return all(db.execute(query).fetchone()[0] == 0 for query in LEFT)
