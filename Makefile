@@ -3,11 +3,13 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.lock-$(shell sha256sum requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help setup demo zoo test test-fast test-swarm lint bench down
+.PHONY: help setup demo zoo test test-fast faults reliability lint bench down
 help:
 	@echo 'make demo       a CI host on this machine: two recipes green, one broken recipe caught'
-	@echo 'make test       every check of this checkout'
+	@echo 'make test       every check of this checkout but the long fault tests'
 	@echo 'make test-fast  the checks that need no Swarm'
+	@echo 'make faults     deaths, signals, crowds and trouble, on the real Swarm'
+	@echo 'make reliability  docs/reliability.md from the figures of the last make faults'
 	@echo 'make zoo        every broken recipe, caught where and why it should be'
 	@echo 'make lint       static checks alone'
 	@echo 'make bench      one cold run beside the same plan by bare Docker'
@@ -35,10 +37,18 @@ lint: $(STAMP)
 	@scripts/lint.sh
 
 test: setup lint
-	@$(BIN)/pytest tests
+	@$(BIN)/pytest tests -m 'not faults'
 
 test-fast: $(STAMP)
-	@$(BIN)/pytest tests -m 'not swarm'
+	@$(BIN)/pytest tests -m 'not swarm and not faults'
+
+FIGURES := $(CURDIR)/.bench/figures.jsonl
+faults: setup
+	@rm -f $(FIGURES)
+	@CCCI_FIGURES=$(FIGURES) $(BIN)/pytest tests -m faults -v --durations=15
+
+reliability: $(STAMP)
+	@$(BIN)/python -m tests.faults.figures $(FIGURES) docs/reliability.md
 
 bench: setup
 	@$(BIN)/python -m sandbox floor > .bench/floor.json

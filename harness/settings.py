@@ -29,6 +29,7 @@ KEYS = frozenset(
         "CCCI_PROXY_API",
         "CCCI_RECIPES_URL",
         "CCCI_FORGE_URL",
+        "CCCI_FIGURES",  # where the fault tests keep what they measured
         "CCCI_RUN",  # set by a run for its children, so that they can be found
         "CCCI_RUNS_DIR",
         "CCCI_SLOTS_DIR",

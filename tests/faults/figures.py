@@ -1,0 +1,135 @@
+"""What the fault tests tried, how often, and what was lost: collected as JSON lines, told as a table.
+
+Every trial is one line in the file that `CCCI_FIGURES` names, written at once, so that a suite that is
+killed keeps what it had. `python -m tests.faults.figures FILE DOCUMENT` puts the table between the
+document's marks.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+FIGURES = "CCCI_FIGURES"
+BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
+HEAD = "| what was tried | incident | times | lost | median | slowest | bound |"
+RULE = "|---|---|---|---|---|---|---|"
+
+
+@dataclass
+class Trial:
+    """One kind of trial: how often it was tried, what was lost, how long it took (seconds).
+
+    part: the heading it stands under. what: names the trial; trials of one name share a row.
+    bound: the longest it may take, 0 where time is not the point. note: what a repetition needs.
+    """
+
+    part: str
+    what: str
+    incidents: tuple[str, ...] = ()
+    bound: float = 0.0
+    times: int = 1
+    seconds: list[float] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    failed: str = ""
+    note: str = ""
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Take the time of what happens within."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds.append(round(time.monotonic() - start, 2))
+
+    def none_lost(self, names: Iterable[object]) -> None:
+        """Require that these are none, and keep them as lost if they are not."""
+        found = [str(name) for name in names]
+        self.lost += found
+        assert found == [], f"left behind after {self.what}: {', '.join(found)}"
+
+    def in_time(self) -> None:
+        """Require that no time taken is beyond the bound."""
+        slowest = max(self.seconds, default=0.0)
+        assert slowest <= self.bound, (
+            f"{self.what} took {slowest:.1f} s, more than {self.bound:.0f} s"
+        )
+
+
+@contextmanager
+def trial(
+    part: str, what: str, *, incidents: tuple[str, ...] = (), bound: float = 0.0, times: int = 1
+) -> Iterator[Trial]:
+    """Record one trial, also when what it tried does not hold."""
+    made = Trial(part, what, incidents, bound, times)
+    try:
+        yield made
+    except BaseException as error:
+        made.failed = str(error).partition("\n")[0][:200] or type(error).__name__
+        raise
+    finally:
+        _append(made)
+
+
+def _append(made: Trial) -> None:
+    name = os.environ.get(FIGURES)
+    if name:
+        with Path(name).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(made), ensure_ascii=False) + "\n")
+
+
+def load(path: Path) -> list[Trial]:
+    """Return all trials of a file."""
+    return [Trial(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
+
+
+def table(trials: Iterable[Trial]) -> str:
+    """Return the trials as Markdown, a table for each part, one row for each name."""
+    parts: dict[str, dict[str, list[Trial]]] = {}
+    for made in trials:
+        parts.setdefault(made.part, {}).setdefault(made.what, []).append(made)
+    return "\n".join(line for part, rows in parts.items() for line in _part(part, rows))
+
+
+def _part(part: str, rows: Mapping[str, list[Trial]]) -> list[str]:
+    return [f"### {part}", "", HEAD, RULE, *(_row(what, rows[what]) for what in rows), ""]
+
+
+def _row(what: str, trials: list[Trial]) -> str:
+    seconds = [each for made in trials for each in made.seconds]
+    lost = [name for made in trials for name in made.lost]
+    failed = [made.failed for made in trials if made.failed]
+    notes = dict.fromkeys(made.note for made in trials if made.note)
+    cells = [
+        " · ".join([what, *notes]),
+        ", ".join(dict.fromkeys(each for made in trials for each in made.incidents)),
+        f"{sum(made.times for made in trials):,}",
+        f"**{'; '.join([*lost, *failed])}**" if lost or failed else "nothing",
+        f"{statistics.median(seconds):.1f} s" if seconds else "",
+        f"{max(seconds):.1f} s" if seconds else "",
+        f"{max(made.bound for made in trials):.0f} s" if any(m.bound for m in trials) else "",
+    ]
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def render(figures: Path, document: Path) -> None:
+    """Put the table of a file of figures between the marks of a document."""
+    text = document.read_text()
+    block = f"{BEGIN}\n{table(load(figures))}\n{END}"
+    marked = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
+    if not marked.search(text):
+        raise SystemExit(f"'{document}' has no place for figures: {BEGIN} … {END}")
+    document.write_text(marked.sub(lambda _: block, text))
+
+
+if __name__ == "__main__":
+    render(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,63 @@
+"""The figures of the fault tests: kept whatever happens, and told as a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults import figures
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that figures go to."""
+    path = tmp_path / "figures.jsonl"
+    monkeypatch.setenv(figures.FIGURES, str(path))
+    return path
+
+
+def test_trials_of_one_name_share_a_row(kept: Path) -> None:
+    """Times are summed, the median and the slowest are told beside the bound."""
+    for seconds in (1.0, 2.0, 9.0):
+        with figures.trial("Deaths", "SIGKILL", incidents=("C5",), bound=30.0) as tried:
+            tried.seconds.append(seconds)
+    told = figures.table(figures.load(kept))
+    assert "### Deaths" in told
+    assert "| SIGKILL | C5 | 3 | nothing | 2.0 s | 9.0 s | 30 s |" in told
+
+
+def test_what_was_lost_is_told(kept: Path) -> None:
+    """A trial that left something behind fails, and its row names what."""
+    with figures.trial("Deaths", "SIGKILL") as tried:
+        tried.none_lost([])
+    with pytest.raises(AssertionError), figures.trial("Deaths", "SIGKILL") as tried:
+        tried.none_lost(["volume x"])
+    assert "| SIGKILL |  | 2 | **volume x;" in figures.table(figures.load(kept))
+
+
+def test_a_trial_that_fails_is_no_success(kept: Path) -> None:
+    """What a test did not prove is never told as nothing lost."""
+    with pytest.raises(ValueError), figures.trial("Deaths", "SIGTERM"):
+        raise ValueError("no report")
+    assert "**no report**" in figures.table(figures.load(kept))
+
+
+def test_beyond_the_bound_is_a_failure(kept: Path) -> None:
+    """The bound is held to, not only told."""
+    with pytest.raises(AssertionError, match=r"31\.0 s, more than 30 s"):  # noqa: SIM117
+        with figures.trial("Deaths", "SIGTERM", bound=30.0) as tried:
+            tried.seconds.append(31.0)
+            tried.in_time()
+
+
+def test_the_table_goes_between_the_marks(kept: Path, tmp_path: Path) -> None:
+    """The rest of the document stays."""
+    document = tmp_path / "reliability.md"
+    document.write_text(f"before\n{figures.BEGIN}\nold\n{figures.END}\nafter\n")
+    with figures.trial("Deaths", "SIGTERM", times=1000):
+        pass
+    figures.render(kept, document)
+    text = document.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| SIGTERM |  | 1,000 | nothing |" in text
