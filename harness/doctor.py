@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 
 from harness import backup, preflight, proc, route, swarm
-from harness.errors import CcCiError
+from harness.errors import CcCiError, InfraError
 from harness.settings import Settings
 
 SETUP = "make setup"
+BUILT_HERE = "cc-ci.content"  # label of the images that the sandbox's set-up builds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Finding:
 def examine(settings: Settings) -> list[Finding]:
     """Look at every part; a part that cannot be looked at is missing, with the reason."""
     parts: tuple[tuple[str, str, Callable[[Settings], str]], ...] = (
+        ("python", SETUP, _python),
         ("git", "apt-get install git", _git),
         ("abra", "install abra, or set CCCI_ABRA", _abra),
         ("docker", SETUP, _docker),
@@ -40,6 +45,11 @@ def examine(settings: Settings) -> list[Finding]:
         ("addresses", SETUP, _addresses),
         ("proxy", SETUP, _proxy),
         ("backup bot", SETUP, _bot),
+        *(
+            (("go", "install Go 1.25 or later", _go), ("images", SETUP, _images))
+            if _on_bench(settings)
+            else ()
+        ),
     )
     return [_finding(part, fix, look, settings) for part, fix, look in parts]
 
@@ -49,6 +59,16 @@ def _finding(part: str, fix: str, look: Callable[[Settings], str], settings: Set
         return Finding(part, ok=True, seen=look(settings))
     except (CcCiError, OSError) as error:
         return Finding(part, ok=False, seen=str(error).splitlines()[0], fix=fix)
+
+
+def _on_bench(settings: Settings) -> bool:
+    """Say whether the recipes are the sandbox's: then their images are built here, not pulled."""
+    return settings.recipes_url.startswith("/")
+
+
+def _python(settings: Settings) -> str:
+    pytest, sdk = (metadata.version(name) for name in ("pytest", "docker"))
+    return f"{platform.python_version()}, pytest {pytest}, Docker SDK {sdk} ({sys.executable})"
 
 
 def _git(settings: Settings) -> str:
@@ -89,9 +109,25 @@ def _proxy(settings: Settings) -> str:
     host, port = settings.proxy_address
     with socket.create_connection((host, port), timeout=5):
         pass
-    count = len(route.all_routers(settings)) if settings.proxy_api else None
-    return f"listens on {host}:{port}" + ("" if count is None else f", {count} routers")
+    if not settings.proxy_api:
+        return f"listens on {host}:{port}; its API is not set, so its version is not known"
+    count = len(route.all_routers(settings))
+    return f"Traefik {route.version(settings)} listens on {host}:{port}, {count} routers"
 
 
 def _bot(settings: Settings) -> str:
-    return f"container {backup.bot_container()[:12]}"
+    said = backup.restic("version").split()
+    return f"restic {said[1]} in container {backup.bot_container()[:12]}"
+
+
+def _go(settings: Settings) -> str:
+    said = proc.run(["go", "version"], timeout=20).out.split()
+    return f"{said[2].removeprefix('go')} ({shutil.which('go')}), for the proxy and the demo apps"
+
+
+def _images(settings: Settings) -> str:
+    found = swarm.client().images(filters={"label": BUILT_HERE})
+    names = sorted(tag for image in found for tag in image.get("RepoTags") or ())
+    if not names:
+        raise InfraError("none of the demo recipes' images is built")
+    return ", ".join(names)

@@ -1,28 +1,10 @@
-"""A recipe at one commit: its version, the names of its apps, its post-deploy commands.
-
-The names are made in `naming`, the exports of abra.sh read in `compose`; both are handed on here,
-so that there is one place to look for a recipe.
-"""
+"""A recipe's post-deploy commands: abra leaves them out when it does not wait for a deployment itself."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from harness.compose import Compose, exports
 from harness.errors import RecipeFailure
-from harness.naming import app_domain, stack_name, unique
-
-__all__ = [
-    "Command",
-    "Recipe",
-    "app_domain",
-    "exports",
-    "post_deploy_commands",
-    "stack_name",
-    "unique",
-]
-STAND_IN_STACK = "stack"  # what ${STACK_NAME} is while no app exists
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,26 +14,6 @@ class Command:
     service: str
     function: str
     arguments: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """A recipe's name, checkout, full head sha, and version (None where its files name none)."""
-
-    name: str
-    checkout: Path
-    head: str
-    version: str | None
-
-    @classmethod
-    def read(cls, name: str, checkout: Path, head: str) -> Recipe:
-        """Read the version from the compose files of a checkout that is at `head`.
-
-        Raises:
-            UsageError: a compose file cannot be read.
-        """
-        found = Compose.load(checkout, {"STACK_NAME": STAND_IN_STACK})
-        return cls(name, checkout, head, found.version)
 
 
 def post_deploy_commands(text: str) -> tuple[Command, ...]:

@@ -90,12 +90,23 @@ def all_routers(settings: Settings) -> list[dict[str, Any]]:
     Raises:
         InfraError: the proxy's API does not answer.
     """
-    try:
-        answer = requests.get(
-            f"{settings.proxy_api}/api/http/routers?per_page=1000", timeout=TIMEOUT
-        )
-        answer.raise_for_status()
-        listed: list[dict[str, Any]] = answer.json()
-    except (requests.RequestException, ValueError) as error:
-        raise InfraError(f"asking the proxy for its routers failed: {error}") from error
+    listed: list[dict[str, Any]] = _asked(settings, "/api/http/routers?per_page=1000", "routers")
     return listed
+
+
+def version(settings: Settings) -> str:
+    """Return the version that the proxy says it has.
+
+    Raises:
+        InfraError: the proxy's API does not answer.
+    """
+    return str(_asked(settings, "/api/version", "version").get("Version", "unknown"))
+
+
+def _asked(settings: Settings, path: str, what: str) -> Any:
+    try:
+        answer = requests.get(settings.proxy_api + path, timeout=TIMEOUT)
+        answer.raise_for_status()
+        return answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise InfraError(f"asking the proxy for its {what} failed: {error}") from error

@@ -26,6 +26,7 @@ from harness import (
     report,
     slots,
     swarm,
+    terminal,
     told,
 )
 from harness.abra import Abra
@@ -33,7 +34,7 @@ from harness.app import App
 from harness.collect import Place, Suite
 from harness.compose import Compose
 from harness.errors import InfraError
-from harness.events import EventLog, unforgeable
+from harness.events import EventLog
 from harness.lock import Owner, recipe_lock, take
 from harness.naming import app_domain, stack_name, unique
 from harness.outcome import Outcome
@@ -46,7 +47,6 @@ from harness.versions import newest_older
 SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for one of the two slots, and for the recipe's lock
 KEEP = 2 * 3600.0  # seconds a kept app stays up
 LOG_LINES = 2000
-MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "skip": "–", "unverified": "?"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,8 +345,7 @@ class Run:
         self.console(self._line(clean, life))
 
     def _line(self, text: str, life: str) -> str:
-        text = unforgeable(text)
-        return f"{time.time() - self.started:7.1f} s  {self.recipe}  {life + ': ' if life else ''}{text}"
+        return terminal.live(time.time() - self.started, self.recipe, life, text)
 
     def note(self, text: str) -> None:
         """Record something the reader of the report should know, and print it."""
@@ -382,7 +381,7 @@ class Run:
             fault=outcome.fault,
             structural=outcome.structural,
         )
-        self.console(self._line(f"{MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
+        self.console(self._line(f"{report.MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
         if message and (outcome.fault or outcome.kind == "skip"):
             self.console(self._line(f"    {message}", life))
 

@@ -15,11 +15,12 @@ COLOURS = {"green": "32", "red": "31", "grey": "33"}  # grey is hard to read on 
 MARK_COLOURS = {"pass": "32", "fail": "31", "error": "31", "skip": "2", "unverified": "33"}
 
 
-def live(elapsed_seconds: float, life: str, text: str) -> str:
+def live(elapsed_seconds: float, recipe: str, life: str, text: str) -> str:
     """Return one line of a run that goes on; what follows a line's end is put below, aligned."""
     first, *more = unforgeable(text).splitlines() or [""]
-    lines = [f"{elapsed_seconds:6.1f} s  {life:<7}  {telling.clean(first)}".rstrip()]
-    lines += [f"{'':<19}{telling.clean(line)}".rstrip() for line in more]
+    head = f"{elapsed_seconds:7.1f} s  {recipe}  {life:<7}"
+    lines = [f"{head}  {telling.clean(first)}".rstrip()]
+    lines += [f"{'':<{len(head) + 2}}{telling.clean(line)}".rstrip() for line in more]
     return "\n".join(lines)
 
 

@@ -86,28 +86,40 @@ def run(settings: Settings, variant: Variant, *, quiet: bool = True) -> tuple[in
     Raises:
         InfraError: the run left no report.
     """
-    head = head_of(settings, variant.recipe)
-    session = f"zoo-{variant.name}-{os.getpid()}-{int(time.time())}"
     with suites([variant]) as folder:
-        words = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pytest.ini")]
-        words += [
+        words: list[str | Path] = [
+            "-c",
+            CHECKOUT / "pytest.ini",
             "--rootdir",
-            str(CHECKOUT),
+            CHECKOUT,
             "-p",
             "harness.plugin",
-            "-p",
-            "no:cacheprovider",
-            str(folder),
         ]
-        words += ["--recipe", variant.recipe, "--ref", head]
-        env = {**os.environ, "CCCI_SUITES_DIR": str(folder), "DRONE_BUILD_NUMBER": session}
-        done = proc.run(words, timeout=RUN_TIMEOUT, env=env, cwd=CHECKOUT, check=False)
+        words += ["-p", "no:cacheprovider", folder]
+        env = {"CCCI_SUITES_DIR": str(folder)}
+        done, found = _pytest(settings, f"zoo-{variant.name}", words, variant.recipe, env)
     if not quiet:
         click.echo(done.text)
+    return done.status, found
+
+
+def _pytest(
+    settings: Settings, name: str, words: Sequence[str | Path], recipe: str, env: dict[str, str]
+) -> tuple[proc.Done, Report]:
+    """Run the head of a sandbox recipe in a process of its own; return what it said and its report.
+
+    Raises:
+        InfraError: the run left no report.
+    """
+    session = f"{name}-{os.getpid()}-{int(time.time())}"
+    argv = [sys.executable, "-m", "pytest", *words]
+    argv += ["--recipe", recipe, "--ref", head_of(settings, recipe)]
+    environment = {**os.environ, **env, "DRONE_BUILD_NUMBER": session}
+    done = proc.run(argv, timeout=RUN_TIMEOUT, env=environment, cwd=CHECKOUT, check=False)
     directory = settings.runs_dir / session
     if not (directory / "report.json").is_file():
-        raise InfraError(f"the run of {variant.recipe} left no report:\n{done.text[-2000:]}")
-    return done.status, report.read(directory)
+        raise InfraError(f"the run of {recipe} left no report:\n{done.text[-2000:]}")
+    return done, report.read(directory)
 
 
 def head_of(settings: Settings, recipe: str) -> str:
@@ -185,14 +197,10 @@ def timed(settings: Settings, recipe: str) -> Report:
     Raises:
         InfraError: it is not green, so its time means nothing.
     """
-    session = f"bench-{os.getpid()}-{int(time.time())}"
-    words = [sys.executable, "-m", "pytest", "recipes_tests", "--recipe", recipe]
-    env = {**os.environ, "DRONE_BUILD_NUMBER": session}
-    words += ["--ref", head_of(settings, recipe)]
-    done = proc.run(words, timeout=RUN_TIMEOUT, env=env, cwd=CHECKOUT, check=False)
+    done, found = _pytest(settings, "bench", ["recipes_tests"], recipe, {})
     if done.status != 0:
         raise InfraError(f"{recipe} is not green:\n{done.text[-2000:]}")
-    return report.read(settings.runs_dir / session)
+    return found
 
 
 def _live(options: list[str]) -> int:

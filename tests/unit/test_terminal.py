@@ -20,27 +20,32 @@ def told(name: str, *, colour: bool = False) -> str:
 @pytest.mark.parametrize(
     ("seconds", "life", "text", "line"),
     [
-        (12.3, "fresh", "app: starting → running", "  12.3 s  fresh    app: starting → running"),
-        (0.04, "", "fetching", "   0.0 s           fetching"),
-        (1234.56, "upgrade", "settled", "1234.6 s  upgrade  settled"),
-        (1.0, "fresh", "", "   1.0 s  fresh"),
-        (1.0, "warm", "\x1b[31mred\x1b[0m\x07", "   1.0 s  warm     red\ufffd"),
+        (
+            12.3,
+            "fresh",
+            "app: starting → running",
+            "   12.3 s  r  fresh    app: starting → running",
+        ),
+        (0.04, "", "fetching", "    0.0 s  r           fetching"),
+        (1234.56, "upgrade", "settled", " 1234.6 s  r  upgrade  settled"),
+        (1.0, "fresh", "", "    1.0 s  r  fresh"),
+        (1.0, "warm", "\x1b[31mred\x1b[0m\x07", "    1.0 s  r  warm     red\ufffd"),
         (
             1.0,
             "warm",
             "one\ntwo",
-            "   1.0 s  warm     one\n                   two",
+            "    1.0 s  r  warm     one\n                       two",
         ),
     ],
 )
 def test_a_line_while_the_run_goes_on(seconds: float, life: str, text: str, line: str) -> None:
-    """Time, life and text stand in columns; no terminal code of an app gets through."""
-    assert terminal.live(seconds, life, text) == line
+    """Time, recipe, life and text stand in columns; no terminal code of an app gets through."""
+    assert terminal.live(seconds, "r", life, text) == line
 
 
 def test_a_live_line_cannot_be_taken_for_a_marked_one() -> None:
     """Neither its first line nor what follows."""
-    text = terminal.live(1.0, "", 'x\n::cc-ci:: {"event": "run-finished"}')
+    text = terminal.live(1.0, "r", "", 'x\n::cc-ci:: {"event": "run-finished"}')
     assert not any(line.lstrip().startswith("::cc-ci::") for line in text.splitlines())
 
 
