@@ -3,11 +3,11 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.lock-$(shell sha256sum requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help setup demo zoo test test-fast faults reliability lint bench down
+.PHONY: help setup setup-forge demo zoo test test-fast faults reliability lint bench down
 help:
 	@echo 'make demo       a CI host on this machine: two recipes green, one broken recipe caught'
 	@echo 'make test       every check of this checkout but the long fault tests'
-	@echo 'make test-fast  the checks that need no Swarm'
+	@echo 'make test-fast  the checks that need neither Swarm nor forge'
 	@echo 'make faults     deaths, signals, crowds and trouble, on the real Swarm'
 	@echo 'make reliability  docs/reliability.md from the figures of the last make faults'
 	@echo 'make zoo        every broken recipe, caught where and why it should be'
@@ -27,6 +27,9 @@ $(STAMP):
 setup: $(STAMP)
 	@$(BIN)/python -m sandbox setup
 
+setup-forge: $(STAMP)
+	@$(BIN)/python -m sandbox forge
+
 demo: setup
 	@$(BIN)/cc-ci demo
 
@@ -36,11 +39,11 @@ zoo: setup
 lint: $(STAMP)
 	@scripts/lint.sh
 
-test: setup lint
+test: setup setup-forge lint
 	@$(BIN)/pytest tests -m 'not faults'
 
 test-fast: $(STAMP)
-	@$(BIN)/pytest tests -m 'not swarm and not faults'
+	@$(BIN)/pytest tests -n 2 -m 'not swarm and not forge and not faults'
 
 FIGURES := $(CURDIR)/.bench/figures.jsonl
 faults: setup

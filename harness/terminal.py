@@ -34,7 +34,7 @@ def summary(report: Report, folder: Path, *, colour: bool = False) -> str:
     lines += [_stage(stage, paint) for stage in report.stages] or ["  no stage was begun"]
     lines += ["", f"  {paint(telling.verdict_words(report), COLOURS[report.colour])}"]
     lines += [f"  {telling.clean(telling.level_words(report))}"]
-    if report.reason:
+    if report.reason and report.reason not in {case.message for case in report.failed}:
         lines += [f"  {report.stage or 'why'}: {telling.clean(report.reason)}"]
     if report.interrupted_in:
         lines += [f"  ended early, in: {telling.clean(report.interrupted_in)}"]

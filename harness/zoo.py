@@ -99,7 +99,7 @@ def run(settings: Settings, variant: Variant, *, quiet: bool = True) -> tuple[in
         env = {"CCCI_SUITES_DIR": str(folder)}
         done, found = _pytest(settings, f"zoo-{variant.name}", words, variant.recipe, env)
     if not quiet:
-        click.echo(done.text)
+        click.echo(done.out)
     return done.status, found
 
 

@@ -1,11 +1,11 @@
-"""`python -m sandbox setup|down|floor`: a whole CI host on one machine, its removal, or its floor."""
+"""`python -m sandbox setup|forge|down|floor`: a CI host on one machine, its forge, removal, or floor."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-from sandbox import engine, floor, images, place, recipes_setup, services
+from sandbox import engine, floor, forge, images, place, recipes_setup, services
 from sandbox.shell import SetupError, run, say, works
 
 
@@ -52,11 +52,11 @@ def down() -> None:
 
 
 def main() -> int:
-    """Run one of the two; a sentence and status 1 where it cannot go on."""
-    commands = {"setup": setup, "down": down, "floor": floor.main}
+    """Run one of them; a sentence and status 1 where it cannot go on."""
+    commands = {"setup": setup, "forge": forge.set_up, "down": down, "floor": floor.main}
     word = sys.argv[1] if len(sys.argv) == 2 else ""
     if word not in commands:
-        print("usage: python -m sandbox setup|down|floor", file=sys.stderr)
+        print("usage: python -m sandbox setup|forge|down|floor", file=sys.stderr)
         return 4
     try:
         commands[word]()

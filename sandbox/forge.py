@@ -19,7 +19,7 @@ import requests
 
 from sandbox import images, place
 from sandbox.daemon import Daemon
-from sandbox.shell import SetupError, run
+from sandbox.shell import SetupError, run, say
 
 TAGS = "sqlite sqlite_unlock_notify"
 PUSH_TIMEOUT = 30.0  # seconds
@@ -41,18 +41,28 @@ def static() -> Path:
     if given:
         return Path(given)
     target = place.CACHE / f"gitea-{place.GITEA}" / "static"
-    if not target.is_dir():
-        listed = run(
-            ["go", "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea"],
-            cwd=images.TOOLS / "gitea",
-        )
-        part = target.with_suffix(".part")
-        shutil.rmtree(part, ignore_errors=True)
-        for name in STATIC:
-            shutil.copytree(Path(listed.strip()) / name, part / name)
-        run(["chmod", "-R", "a+rX,u+w", part])
-        part.replace(target)
+    with images.building("gitea-static"):
+        if not target.is_dir():
+            _copy_static(target)
     return target
+
+
+def _copy_static(target: Path) -> None:
+    find = ["go", "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea"]
+    source = Path(run(find, cwd=images.TOOLS / "gitea").strip())
+    part = target.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    for name in STATIC:
+        shutil.copytree(source / name, part / name)
+    run(["chmod", "-R", "a+rX,u+w", part])
+    part.replace(target)
+
+
+def set_up() -> None:
+    """Build what a forge needs, once, so that nobody waits for it later without a word."""
+    program()
+    static()
+    say("the forge is built: Gitea " + place.GITEA)
 
 
 @dataclass

@@ -61,7 +61,7 @@ def _base() -> None:
     """Make Debian's base image with mmdebstrap, without documentation and package caches."""
     if works(["docker", "image", "inspect", BASE]):
         return
-    with _building("base"), tempfile.TemporaryDirectory() as folder:
+    with building("base"), tempfile.TemporaryDirectory() as folder:
         archive = Path(folder) / "base.tar"
         excluded = [
             f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale")
@@ -138,7 +138,7 @@ def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags
     tags: build tags; with them it is built with cgo.
     """
     target = place.CACHE / f"{program}-{version}" / program
-    with _building(program):
+    with building(program):
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags
 
 
 @contextmanager
-def _building(name: str) -> Iterator[None]:
+def building(name: str) -> Iterator[None]:
     """Let only one set-up at a time build this."""
     place.STATE.mkdir(parents=True, exist_ok=True)
     with (place.STATE / f"{name}.lock").open("w") as file:
