@@ -88,10 +88,12 @@ class App:
         """Send a request through the real proxy, with the certificate checked.
 
         status: the status or statuses the app must answer with. options: as for `requests`
-        (redirects are not followed unless `allow_redirects` says so; 10 s for an answer).
+        (redirects are not followed unless `allow_redirects` says so). An answer has 10 s to begin
+        and to go on (`timeout` says otherwise), six times that to end, and 64 MiB.
 
         Raises:
-            RecipeFailure: no answer, another status, or an answer of the proxy itself.
+            RecipeFailure: no answer or one without end, another status, or an answer of the proxy
+                itself.
         """
         options.setdefault("timeout", route.TIMEOUT)
         options.setdefault("allow_redirects", False)

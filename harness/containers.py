@@ -6,12 +6,13 @@ takes an empty answer for a value: a command that fails raises with its output.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
 
 from docker.errors import APIError, NotFound
 
@@ -20,6 +21,11 @@ from harness.errors import RecipeFailure
 
 FIND_TIMEOUT = 60.0  # seconds a service may need to have a running container
 LOG_LINES = 40
+LOG_BYTES = 4 * 1024 * 1024  # of one service's log; its lines may be as long as it likes
+SPARE = 1024 * 1024  # bytes more before the oldest are thrown away, all at once
+LOG_SECONDS = 20.0  # for reading it; one that grows faster than it is read ends too
+MOST_OUTPUT = 16 * 1024 * 1024  # bytes of one command's output
+MOST_FILE = 256 * 1024 * 1024  # bytes of one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +66,38 @@ def execute(
     """Run a command in the service's container (as `abra app run` does, without its terminal).
 
     Raises:
-        RecipeFailure: the container went away or cannot run this command at all.
+        RecipeFailure: the container went away, cannot run this command at all, or the command says
+            more than 16 MiB.
     """
     api = swarm.client()
     container = find(stack, service)
+    name = " ".join(argv[:3])
     try:
         made = api.exec_create(container, list(argv), user=user, environment=env)
-        out, err = api.exec_start(made["Id"], demux=True)
+        with contextlib.closing(api.exec_start(made["Id"], demux=True, stream=True)) as pieces:
+            out, err = _both(pieces, name, service)
         status = api.exec_inspect(made["Id"])["ExitCode"]
     except APIError as error:
         raise RecipeFailure(
-            f"running '{' '.join(argv[:3])}' in service '{service}' failed: {error.explanation}"
+            f"running '{name}' in service '{service}' failed: {error.explanation}"
         ) from error
     return Output(status if status is not None else -1, _text(out), _text(err))
+
+
+def _both(
+    pieces: Iterable[tuple[bytes | None, bytes | None]], name: str, service: str
+) -> tuple[bytes, bytes]:
+    """Return a command's whole standard output and error."""
+    out, err = bytearray(), bytearray()
+    for more_out, more_err in pieces:
+        out += more_out or b""
+        err += more_err or b""
+        if len(out) + len(err) > MOST_OUTPUT:
+            raise RecipeFailure(
+                f"'{name}' in service '{service}' said more than {MOST_OUTPUT} bytes; "
+                "let the command choose what matters"
+            )
+    return bytes(out), bytes(err)
 
 
 def write(stack: str, service: str, path: str, data: bytes, *, mode: int = 0o644) -> None:
@@ -105,7 +130,15 @@ def read(stack: str, service: str, path: str) -> bytes | None:
         raise RecipeFailure(
             f"reading '{path}' from service '{service}' failed: {error.explanation}"
         ) from error
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+    data = bytearray()
+    for piece in stream:
+        data += piece
+        if len(data) > MOST_FILE:
+            raise RecipeFailure(
+                f"'{path}' in service '{service}' is larger than {MOST_FILE} bytes; "
+                "let a command in the container look at it"
+            )
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:
             file = archive.extractfile(member)
             if file is not None:
@@ -117,20 +150,42 @@ def logs(stack: str, service: str, *, lines: int = LOG_LINES) -> list[str]:
     """Return the service's last log lines, from its newest container that has any.
 
     Containers are asked, not the service: a service's log follows tasks that Swarm already forgot.
+    At most 4 MiB: the oldest lines are left out whole, since half a line may hold half a secret,
+    which nobody recognises.
     """
     api = swarm.client()
     label = f"com.docker.swarm.service.name={stack}_{service}"
     found = api.containers(all=True, filters={"label": [label]})
     for container in sorted(found, key=lambda c: -int(c.get("Created", 0))):
         try:
-            raw: Any = api.logs(container["Id"], tail=lines, stdout=True, stderr=True)
+            with contextlib.closing(
+                api.logs(container["Id"], tail=lines, stream=True, follow=False)
+            ) as pieces:
+                text = _text(_end(pieces)).strip()
         except APIError:
             continue  # removed meanwhile
-        text = _text(raw).strip()
         if text:
             return text.splitlines()[-lines:]
     return []
 
 
-def _text(data: bytes | None) -> str:
-    return (data or b"").decode(errors="replace")
+def _end(pieces: Iterable[bytes]) -> bytes:
+    """Return the end of a log, from a line's beginning; says so where the beginning is left out."""
+    kept, dropped = bytearray(), 0
+    until = time.monotonic() + LOG_SECONDS
+    for piece in pieces:
+        kept += piece
+        if len(kept) > LOG_BYTES + SPARE:
+            dropped += len(kept) - LOG_BYTES
+            del kept[:-LOG_BYTES]
+        if time.monotonic() > until:
+            break
+    if not dropped:
+        return bytes(kept)
+    whole = kept.find(b"\n") + 1 or len(kept)
+    told = f"(what came before is left out: {dropped + whole} bytes)\n"
+    return told.encode() + bytes(kept[whole:])
+
+
+def _text(data: bytes) -> str:
+    return data.decode(errors="replace")

@@ -8,10 +8,12 @@ answer the same 404, so where the proxy's API can be asked, its list of routers 
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 from harness.errors import InfraError, RecipeFailure
 from harness.settings import Settings
@@ -20,6 +22,13 @@ TIMEOUT = 10.0  # seconds for one request; a dead back-end answers after 3 s
 OWN_BODIES = {404: b"404 page not found\n", 502: b"Bad Gateway", 503: b"no available server\n"}
 OWN_BODIES[504] = b"Gateway Timeout"
 MOST_BODY = 64 * 1024 * 1024  # bytes
+WHOLE = 6.0  # times the time-out of one request, for all of an answer: one that only drips ends too
+REDIRECTS = 10
+PIECE = 64 * 1024  # bytes
+
+
+class Endless(requests.RequestException):
+    """An answer that does not end within the size or the time that we allow."""
 
 
 class ProxyAnswered(RecipeFailure):
@@ -51,11 +60,57 @@ class _ToProxy(HTTPAdapter):
         host["host"], host["port"] = self._address
         return host, pool
 
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send, and read the answer to its end within bounds, unless its reader wants to do that."""
+        start = time.monotonic()
+        answer = super().send(request, *args, **kwargs)
+        if not (args[0] if args else kwargs.get("stream")):
+            limit = _seconds(kwargs.get("timeout")) * WHOLE
+            read_whole(answer, start=start, seconds=limit)
+        return answer
+
+
+def _seconds(timeout: object) -> float:
+    """Return the time-out for one read: `requests` takes a number or a pair."""
+    read = timeout[1] if isinstance(timeout, tuple) else timeout
+    return float(read) if isinstance(read, int | float) else TIMEOUT
+
+
+def read_whole(
+    answer: requests.Response, *, start: float, seconds: float, most: int = MOST_BODY
+) -> None:
+    """Read an answer's body, at most so many bytes, within so many seconds of a monotonic start.
+
+    requests' own time-out is one for each piece that arrives, and the size has no bound at all.
+
+    Raises:
+        Endless: says how much had come by then.
+        requests.ConnectionError: the connection broke off.
+    """
+    body = bytearray()
+    try:
+        while piece := answer.raw.read1(PIECE, decode_content=True):
+            body += piece
+            taken = time.monotonic() - start
+            if len(body) > most or taken > seconds:
+                answer.raw.close()
+                raise Endless(
+                    f"its answer did not end: {len(body)} bytes came in {taken:.1f} s "
+                    f"(bounds: {most} bytes, {seconds:.0f} s)",
+                    response=answer,
+                )
+    except HTTPError as error:
+        raise requests.ConnectionError(error, response=answer) from error
+    answer.raw.release_conn()
+    answer._content = bytes(body)  # noqa: SLF001 - requests has no other way to hand a body in
+    answer._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
+
 
 def session(settings: Settings, domain: str) -> requests.Session:
     """Return a session whose requests to `https://<domain>/…` go through the proxy, TLS verified."""
     made = requests.Session()
     made.trust_env = False
+    made.max_redirects = REDIRECTS
     made.mount(f"https://{domain}/", _ToProxy(settings.proxy_address, domain))
     made.verify = str(settings.ca_file) if settings.ca_file else True
     return made
