@@ -87,7 +87,9 @@ def janitor_(domain: str) -> None:
     preflight.host(settings)
     if domain:
         registry.keep(settings, domain, until=0.0)
-    result = janitor.sweep(settings, swarm.client(), own_run="", report=click.echo)
+    result = janitor.sweep(
+        settings, swarm.client(), own_run="", report=click.echo, finish=report.finish_dead
+    )
     click.echo(str(result))
 
 

@@ -61,11 +61,17 @@ class Reading:
 
 
 class EventLog:
-    """Appends events to a file; every text goes through `scrub` first."""
+    """Appends events to a file; every text goes through `scrub` first. now: unix seconds."""
 
-    def __init__(self, path: Path, scrub: Callable[[str], str] = lambda text: text) -> None:
+    def __init__(
+        self,
+        path: Path,
+        scrub: Callable[[str], str] = lambda text: text,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         self._path = path
         self._scrub = scrub
+        self._now = now
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._torn = self._ends_torn()
 
@@ -75,7 +81,8 @@ class EventLog:
         Raises:
             InfraError: the line did not fit on the disk, or the file cannot be written.
         """
-        made = Event(round(time.time(), 3), event, self._clean_all(data))
+        clean = {key: self._value(key, value) for key, value in data.items()}
+        made = Event(round(self._now(), 3), event, clean)
         line = ("\n" if self._torn else "") + to_line(made) + "\n"
         self._append(line.encode("utf-8", "replace"))
         return made
@@ -103,10 +110,10 @@ class EventLog:
 
     def _clean_all(self, data: Mapping[Any, object]) -> dict[str, Any]:
         """Return a mapping without secrets: values of keys that name one are masked whole."""
-        return {
-            self._scrub(str(key)): MASK if SECRET_KEY.search(str(key)) else self._clean(value)
-            for key, value in data.items()
-        }
+        return {self._scrub(str(key)): self._value(str(key), value) for key, value in data.items()}
+
+    def _value(self, key: str, value: object) -> Any:
+        return MASK if SECRET_KEY.search(key) else self._clean(value)
 
     def _clean(self, value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float):

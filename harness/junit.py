@@ -85,8 +85,13 @@ def _identity(report: Report) -> dict[str, str]:
         "version": report.version,
         "base_version": report.base_version,
         "abra": report.abra,
+        "no_secret_leak": _yes_or_no(report.no_secret_leak),
     }
     return told | {f"phase.{name}": f"{seconds:.3f}" for name, seconds in report.phases.items()}
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
 
 
 def _properties(parent: ElementTree.Element, values: dict[str, str]) -> None:

@@ -75,6 +75,7 @@ class Record:
     """A run's events, sorted: start, end (None for a run that died), cases, stages.
 
     ended_in: the stage that was begun last, "" before the first. inside: its end was not recorded.
+    scan: the last look for secrets in what is kept, None where there was none.
     """
 
     start: Event
@@ -84,6 +85,12 @@ class Record:
     ended_in: str
     inside: bool
     last_phase: str
+    scan: Event | None
+
+    @property
+    def no_secret_leak(self) -> bool | None:
+        """Whether the last look found no secret in any file; None where nobody looked."""
+        return None if self.scan is None else self.scan.data.get("clean") is True
 
     @property
     def lane(self) -> plan.Lane:
@@ -108,13 +115,18 @@ def gather(found: Sequence[Event]) -> Record:
     )
     return Record(
         start=start,
-        end=next((event for event in reversed(found) if event.name == "run-finished"), None),
+        end=_last(found, "run-finished"),
         cases=cases,
         stages=outcomes,
         ended_in=begun[-1].text("stage") if begun else "",
         inside=bool(begun) and begun[-1].name == "stage-started",
         last_phase=phases[-1].text("phase") if phases else "",
+        scan=_last(found, "scan"),
     )
+
+
+def _last(found: Sequence[Event], name: str) -> Event | None:
+    return next((event for event in reversed(found) if event.name == name), None)
 
 
 def _case(event: Event) -> Case:

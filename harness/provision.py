@@ -96,6 +96,10 @@ def _insert(run: Run, app: App, spec: SecretSpec) -> None:
 def _learn(run: Run, app: App, made: dict[str, Secret]) -> None:
     app.secrets.update(made)
     run.redactor.learn(made.values())
+    for name in sorted(name for name, value in made.items() if run.redactor.is_weak(value)):
+        run.note(
+            f"secret '{name}' is too short or too plain a word to be masked in logs and reports"
+        )
 
 
 def compose(run: Run, app: App) -> Compose:

@@ -6,17 +6,19 @@ import json
 import os
 import re
 import shlex
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import events, junit, level, plan, verdict
-from harness.events import Event
+from harness import events, junit, leak, level, plan, verdict
+from harness.events import Event, EventLog
 from harness.level import UNTESTED, Case, Record, StageResult
 from harness.verdict import Colour, CommitState, Verdict
 
 SCHEMA = 1
+FILES = ("report.json", "summary.md", "junit.xml")
 MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "skip": "–", "unverified": "?"}
 UNSURE = (Verdict.TIMEOUT, Verdict.INFRA)  # say nothing final, so what they show lowers no level
 LAST_LINES = 25  # of a failed case's details
@@ -40,7 +42,7 @@ class Report:
     Times are seconds, `started` and `finished` unix seconds. A phase within another counts in both;
     `unaccounted` is the time in no phase. `level_note` says why there is no level, why not a higher
     one, or why it does not count. While the run lives (`running`), verdict and level are what they
-    would be if it ended here.
+    would be if it ended here. `no_secret_leak` is None where the run ended before it could look.
     """
 
     run: str
@@ -71,6 +73,8 @@ class Report:
     notes: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     repeat: str
+    no_secret_leak: bool | None
+    leaks: tuple[str, ...]
 
     @property
     def failed(self) -> tuple[Case, ...]:
@@ -142,6 +146,8 @@ def build(found: Sequence[Event], *, alive: bool = False, broken: int = 0, run: 
         notes=_notes(found, start, broken),
         evidence=_evidence(found),
         repeat=_repeat(record),
+        no_secret_leak=record.no_secret_leak,
+        leaks=record.scan.texts("files") if record.scan else (),
     )
 
 
@@ -240,6 +246,15 @@ def level_words(report: Report) -> str:
     return f"level {report.level}: {level.sentence(report.level)}{note}"
 
 
+def secrets_words(report: Report) -> str:
+    """Return in words whether the run's secrets stayed out of its files."""
+    if report.no_secret_leak is None:
+        return "no last look for secrets: the run ended before it"
+    if report.no_secret_leak:
+        return "no secret of the run stands in any of its files"
+    return f"A SECRET WAS FOUND and masked: {', '.join(report.leaks) or 'in the output'}"
+
+
 def to_json(report: Report) -> str:
     """Return the report for machines, with what the verdict means beside it."""
     body: dict[str, Any] = {"schema": SCHEMA, **asdict(report)}
@@ -268,7 +283,8 @@ def to_markdown(report: Report) -> str:
         lines += ["", f"## {MARKS[case.outcome]} {escape(case.id)}", ""]
         lines += [f"In {escape(place)}: {escape(case.message or 'no message')}"]
         lines += ["", *_fenced(last_lines(case.details))] if case.details else []
-    lines += ["", f"Phases: {escape(phases_line(report))}.", ""]
+    lines += ["", f"Secrets: {escape(secrets_words(report))}.", ""]
+    lines += [f"Phases: {escape(phases_line(report))}.", ""]
     lines += [f"- Note: {escape(note)}" for note in report.notes]
     lines += [f"- Evidence: {escape(item.kind)} {_code(item.path)}" for item in report.evidence]
     if report.repeat:
@@ -363,14 +379,31 @@ def read(folder: Path, *, alive: bool = False) -> Report:
 def write_all(folder: Path) -> Report:
     """Write report.json, summary.md and junit.xml of a run directory; return the report."""
     made = read(folder)
-    texts = {
-        "report.json": to_json(made),
-        "summary.md": to_markdown(made),
-        "junit.xml": junit.to_xml(made),
-    }
-    for name, text in texts.items():
+    texts = (to_json(made), to_markdown(made), junit.to_xml(made))
+    for name, text in zip(FILES, texts, strict=True):
         _replace(folder / name, text)
     return made
+
+
+def finish_dead(folder: Path) -> Report:
+    """Finish the directory of a run that died: its report is at best one of an interruption.
+
+    Nobody knows its secrets any more. What it wrote itself was masked as it was written; other files
+    are removed, unless the run had come to its last look for secrets.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = read(folder)
+    log = EventLog(folder / "events.jsonl", now=lambda: found.finished)
+    if found.no_secret_leak is None:
+        known = {*FILES, "events.jsonl", *(item.path for item in found.evidence)}
+        for name in leak.keep_only(folder, known):
+            log.write(
+                "note", text=f"'{name}' was removed: nobody can say whether it holds a secret"
+            )
+    log.write("run-finished", how="interrupted", reason="")
+    log.close()
+    shutil.rmtree(folder / leak.WORKPLACE, ignore_errors=True)
+    return write_all(folder)
 
 
 def _replace(path: Path, text: str) -> None:

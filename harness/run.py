@@ -20,6 +20,7 @@ from harness import (
     events,
     git,
     janitor,
+    leak,
     lifetime,
     registry,
     remove,
@@ -35,18 +36,21 @@ from harness.collect import Place, Suite
 from harness.compose import Compose
 from harness.errors import InfraError
 from harness.events import EventLog
+from harness.level import OUTCOMES
 from harness.lock import Owner, recipe_lock, take
 from harness.naming import app_domain, stack_name, unique
 from harness.outcome import Outcome
-from harness.plan import Lane
+from harness.plan import LANE_STAGES, STAGES, Lane
 from harness.secret import Redactor
 from harness.settings import Settings
 from harness.suite_settings import SuiteSettings
+from harness.verdict import Verdict
 from harness.versions import newest_older
 
 SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for one of the two slots, and for the recipe's lock
 KEEP = 2 * 3600.0  # seconds a kept app stays up
 LOG_LINES = 2000
+WORDS = (*STAGES, *OUTCOMES, *LANE_STAGES, *Verdict, *events.TOLD)  # what reports are made of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +76,7 @@ class Run:
     suite_settings: SuiteSettings
     stages: tuple[str, ...]
     console: Callable[[str], None]
-    redactor: Redactor = field(default_factory=Redactor)
+    redactor: Redactor = field(init=False)
     ref: str = ""
     base_ref: str = ""
     base_version: str = ""
@@ -80,6 +84,7 @@ class Run:
     started: float = field(default_factory=time.time)
 
     def __post_init__(self) -> None:
+        self.redactor = Redactor(words=(*WORDS, self.recipe))
         self.dir = self.settings.runs_dir / self.id
         self.abra_dir = self.dir / "abra"
         self.checkout_dir = self.abra_dir / "recipes" / self.recipe
@@ -89,6 +94,7 @@ class Run:
         self._stack = contextlib.ExitStack()
         self._entries: dict[str, registry.Entry] = {}
         self._finished = False
+        self._escaped = False  # a secret got as far as the console
         self.life = ""
         self._begun = ("", "")
 
@@ -122,7 +128,11 @@ class Run:
             )
         with self.phase("janitor"):
             janitor.sweep(
-                self.settings, swarm.client(), own_run=self.id, report=say, finish=report.write_all
+                self.settings,
+                swarm.client(),
+                own_run=self.id,
+                report=say,
+                finish=report.finish_dead,
             )
         try:
             with self.phase("fetch"):
@@ -139,6 +149,7 @@ class Run:
         )
         if not self.request.src and self.request.pr == "0":
             source = upstream
+        self.abra_dir.mkdir(mode=0o700, exist_ok=True)  # holds the apps' env files
         (self.abra_dir / "servers" / "default").mkdir(parents=True, exist_ok=True)
         self.ref = self.request.ref or git.resolve(source, None)
         git.fetch_checkout(source, self.ref, self.checkout_dir, upstream_url=upstream)
@@ -285,14 +296,23 @@ class Run:
         lifetime.begin_teardown()
         try:
             self._tear_down_rest()
+            self._look_for_secrets()
             why = lifetime.why()
             self.tell("run-finished", how="interrupted" if why else "finished", reason=why)
             self._tell_report()
+            leak.scan(self.dir, self.redactor, names=report.FILES)
         finally:
             for entry in self._entries.values():
                 entry.close()
             self._stack.close()
             lifetime.end_teardown()
+
+    def _look_for_secrets(self) -> None:
+        """Write the reports as they would be, then look for secrets in all that is kept."""
+        report.write_all(self.dir)
+        with self.phase("scan"):
+            found = leak.scan(self.dir, self.redactor)
+        self.tell("scan", clean=not (found or self._escaped), files=[str(item) for item in found])
 
     def _tear_down_rest(self) -> None:
         if self.request.keep and self.failed and self.apps and not lifetime.why():
@@ -324,13 +344,19 @@ class Run:
         """Record an event; in a Drone build also print it as a marked line, for who has only the log."""
         line = events.marked(self.events.write(event, **data))
         if line and os.environ.get("DRONE"):
-            self.console(line)
+            self._print(line)
 
     def _tell_report(self) -> None:
         """Write the reports; in a Drone build also print the finished run as one marked line."""
         made = report.write_all(self.dir)
         if os.environ.get("DRONE"):
-            self.console(told.line(made))
+            self._print(told.line(made))
+
+    def _print(self, line: str) -> None:
+        """Print a line; one that still holds a secret is masked, and counts as a leak."""
+        clean = self.redactor.scrub(line)
+        self._escaped = self._escaped or clean != line
+        self.console(clean)
 
     def begin(self, stage: str, life: str) -> None:
         """Tell that a stage begins, once."""
@@ -342,7 +368,7 @@ class Run:
         """Print a line at once and record it."""
         clean = self.redactor.scrub(text)
         self.events.write("state", life=life or None, text=clean)
-        self.console(self._line(clean, life))
+        self._print(self._line(clean, life))
 
     def _line(self, text: str, life: str) -> str:
         return terminal.live(time.time() - self.started, self.recipe, life, text)
@@ -351,7 +377,7 @@ class Run:
         """Record something the reader of the report should know, and print it."""
         clean = self.redactor.scrub(text)
         self.events.write("note", text=clean)
-        self.console(self._line(f"note: {clean}", ""))
+        self._print(self._line(f"note: {clean}", ""))
 
     @contextlib.contextmanager
     def phase(self, name: str, life: str = "") -> Iterator[None]:
@@ -381,9 +407,9 @@ class Run:
             fault=outcome.fault,
             structural=outcome.structural,
         )
-        self.console(self._line(f"{report.MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
+        self._print(self._line(f"{report.MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
         if message and (outcome.fault or outcome.kind == "skip"):
-            self.console(self._line(f"    {message}", life))
+            self._print(self._line(f"    {message}", life))
 
 
 def _set_aside(folder: Path) -> None:

@@ -1,13 +1,23 @@
-"""Values nobody may read by accident, and their removal from text that leaves the run."""
+"""Values nobody may read by accident, and their removal from what leaves the run.
+
+A secret reaches a log in many dresses: on several lines, base64 inside a longer base64 text, URL- or
+JSON-escaped, in hex. Each is a `Form`: some bytes that are looked for quickly, and the pattern that
+masks what was found. Looking is linear: one pass of the C library's search for each form.
+"""
 
 from __future__ import annotations
 
 import base64
+import re
 import urllib.parse
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 MASK = "[secret]"
 SHORTEST_REDACTED = 6  # characters; shorter values occur by chance in ordinary text
+SHORTEST_WRAPPED = 12  # bytes; a shorter form that lies on two lines is there by chance
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
+BREAK = rb"(?:\r?\n[ \t]*)?"
 
 
 class Secret:
@@ -37,32 +47,164 @@ class Secret:
         return hash((Secret, self._value))
 
 
-class Redactor:
-    """Knows the secrets of one run and masks them, also base64, URL-encoded and line by line."""
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way a secret shows up: bytes that must be there, and what is masked where they are.
 
-    def __init__(self) -> None:
-        self._forms: set[str] = set()
+    edges: patterns of what is masked before and behind the bytes; None where these are only a stretch
+    of what the pattern masks.
+    """
+
+    needle: bytes
+    pattern: re.Pattern[bytes]
+    edges: tuple[bytes, bytes] | None = (b"", b"")
+
+    def over_lines(self) -> re.Pattern[bytes]:
+        """Return the pattern that finds the form where line ends stand in it."""
+        head, tail = self.edges or (b"", b"")
+        middle = BREAK.join(re.escape(bytes([byte])) for byte in self.needle)
+        return re.compile(head + middle + (BREAK + tail if tail else b""))
+
+
+class Redactor:
+    """Knows the secrets of one run and masks them, in every form of `forms`.
+
+    words: what reports are made of (names of stages, outcomes); a secret that is one of these is not
+    masked, since nothing of the report would be left.
+    """
+
+    def __init__(self, words: Iterable[str] = ()) -> None:
+        self._words = frozenset(word.lower() for word in words)
+        self._forms: list[Form] = []
 
     def learn(self, secrets: Iterable[Secret]) -> None:
-        """Remember values; too short ones (under 6 characters) are left out."""
+        """Remember values; those that are too weak to be told from ordinary text are left out."""
         for secret in secrets:
-            self._forms.update(forms(secret.reveal()))
+            if not self.is_weak(secret):
+                self._forms += forms(secret.reveal())
+        unlike = {form.pattern.pattern: form for form in self._forms}
+        self._forms = sorted(unlike.values(), key=lambda form: -len(form.needle))
+
+    def is_weak(self, secret: Secret) -> bool:
+        """Say whether a value is too short (under 6 characters) or a word of the reports."""
+        value = secret.reveal().strip()
+        return len(value) < SHORTEST_REDACTED or value.lower() in self._words
+
+    @property
+    def longest(self) -> int:
+        """The most bytes a form can span; what reads in pieces overlaps them by so much."""
+        return max((len(form.pattern.pattern) for form in self._forms), default=0)
 
     def scrub(self, text: str) -> str:
         """Return the text with every known form of every known secret masked."""
-        for form in sorted(self._forms, key=len, reverse=True):
-            text = text.replace(form, MASK)
-        return text
+        data = text.encode("utf-8", "surrogatepass")
+        found = self.mask(data)
+        return text if found is data else found.decode("utf-8", "surrogatepass")
 
-    def leaks(self, text: str) -> bool:
-        """Say whether any known form of any known secret stands in the text."""
-        return any(form in text for form in self._forms)
+    def mask(self, data: bytes) -> bytes:
+        """Return the bytes with every known form masked; the same object where there was none."""
+        for form in self._forms:
+            if form.needle in data:
+                data = form.pattern.sub(MASK.encode(), data)
+        wrapped = list(self._wrapped(data))
+        for form in wrapped:
+            data = form.over_lines().sub(MASK.encode(), data)
+        return self.mask(data) if wrapped else data
+
+    def leaks(self, data: str | bytes) -> bool:
+        """Say whether any known form of any known secret stands in the data."""
+        raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        found = (form for form in self._forms if form.needle in raw)
+        return any(form.pattern.search(raw) for form in found) or any(self._wrapped(raw))
+
+    def _wrapped(self, data: bytes) -> Iterator[Form]:
+        """Yield the forms that stand in the data on more than one line."""
+        if b"\n" not in data or not self._forms:
+            return
+        joined = b"".join(line.strip(b" \t\r") for line in data.split(b"\n"))
+        for form in self._forms:
+            tellable = form.edges is not None and len(form.needle) >= SHORTEST_WRAPPED
+            if tellable and form.needle in joined and form.over_lines().search(data):
+                yield form
 
 
-def forms(value: str) -> set[str]:
-    """Return the ways a secret value may show up in text."""
-    lines = {line.strip() for line in value.splitlines()}
-    plain = {value, value.strip(), *lines}
-    encoded = {base64.b64encode(part.encode()).decode() for part in (value, value.strip())}
-    quoted = {urllib.parse.quote(part, safe="") for part in plain}
-    return {form for form in plain | encoded | quoted if len(form) >= SHORTEST_REDACTED}
+def forms(value: str) -> list[Form]:
+    """Return the ways a secret value may show up, those of its single lines too.
+
+    Plain, in UTF-16, JSON-, XML- and URL-escaped in any mixture, in hex, and in base64: both
+    alphabets, with and without padding, at each of the three places in a longer base64 text.
+    """
+    parts = dict.fromkeys((value, value.strip(), *(line.strip() for line in value.splitlines())))
+    return [form for part in parts if len(part) >= SHORTEST_REDACTED for form in _forms(part)]
+
+
+def _forms(part: str) -> Iterator[Form]:
+    raw = part.encode("utf-8", "surrogatepass")
+    for exact in (raw, part.encode("utf-16-le", "surrogatepass"), *_hex(raw)):
+        yield Form(exact, re.compile(re.escape(exact)))
+    for quoted in _quoted(part, raw):
+        yield Form(quoted, re.compile(re.escape(quoted)))
+    yield from _base64(raw)
+    if any(not (c.isascii() and c.isalnum()) for c in part):
+        yield from _escaped(part)
+
+
+def _hex(raw: bytes) -> tuple[bytes, ...]:
+    plain = raw.hex().encode()
+    apart = [raw.hex(mark).encode() for mark in (":", " ")]
+    return tuple(f for form in (plain, *apart) for f in (form, form.upper()))
+
+
+def _quoted(part: str, raw: bytes) -> set[bytes]:
+    """Return the URL-encoded forms; hex digits in both cases, a blank as %20 and as plus."""
+    upper = {urllib.parse.quote(raw, safe=safe) for safe in ("", "/")}
+    upper |= {urllib.parse.quote_plus(raw), "".join(f"%{byte:02X}" for byte in raw)}
+    lower = {re.sub("%..", lambda found: found[0].lower(), text) for text in upper}
+    return {text.encode() for text in upper | lower} - {part.encode("utf-8", "surrogatepass")}
+
+
+def _base64(raw: bytes) -> Iterator[Form]:
+    """Yield what base64 makes of the value at each of the three places in a longer text.
+
+    Of the characters at both ends only some bits are the value's: they are masked with the rest.
+    """
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw)
+        first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        plain = encoded[first:last]
+        for core in {plain, plain.translate(URL_SAFE)}:
+            head = rb"(?<!\\)[A-Za-z0-9+/_-]?" if before else b""
+            tail = rb"[A-Za-z0-9+/_-]?={0,2}" if (before + len(raw)) % 3 else b"={0,2}"
+            pattern = re.compile(head + re.escape(core) + tail)
+            yield Form(core, pattern, edges=(head, tail))
+
+
+def _escaped(part: str) -> Iterator[Form]:
+    """Yield the form of a value with special characters, each escaped in any of the usual ways.
+
+    What is looked for is its longest stretch of letters and digits, which nothing escapes.
+    """
+    stretch = max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
+    if stretch:
+        pattern = re.compile(b"".join(_any_of(c) for c in part))
+        yield Form(stretch.encode(), pattern, edges=None)
+
+
+def _any_of(c: str) -> bytes:
+    """Return the pattern of one character, plain or escaped for JSON, XML, a shell or a URL."""
+    if c.isascii() and c.isalnum():
+        return c.encode()
+    raw = c.encode("utf-8", "surrogatepass")
+    units = c.encode("utf-16-be", "surrogatepass")
+    ways = [rb"\\{0,3}" + re.escape(raw)]
+    ways += [rb"\\{1,2}u(?i:" + rb")\\{1,2}u(?i:".join(_hex_of(units, 2)) + b")"]
+    ways += [b"".join(rb"%%(?:25)?(?i:%02x)" % byte for byte in raw)]
+    ways += [b"".join(rb"\\{1,2}x(?i:%02x)" % byte for byte in raw)]
+    ways += [rb"&#(?:0*%d|[xX]0*(?i:%x));" % (ord(c), ord(c))]
+    named = {" ": rb"\+", "\n": rb"\\{1,2}n|\r\n", "\r": rb"\\{1,2}r", "\t": rb"\\{1,2}t"}
+    named |= {"&": b"&amp;", "<": b"&lt;", ">": b"&gt;", '"': b"&quot;", "'": b"&apos;"}
+    return b"(?:" + b"|".join([*ways, *([named[c]] if c in named else [])]) + b")"
+
+
+def _hex_of(raw: bytes, size: int) -> list[bytes]:
+    return [raw[i : i + size].hex().encode() for i in range(0, len(raw), size)]

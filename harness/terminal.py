@@ -65,6 +65,7 @@ def _stage(stage: StageResult, paint: Callable[[str, str], str]) -> str:
 
 def _rest(report: Report, folder: Path) -> list[str]:
     lines = [f"  phases (s): {telling.phases_line(report)}"]
+    lines += [f"  secrets: {telling.clean(telling.secrets_words(report))}"]
     lines += [f"  note: {telling.clean(note)}" for note in report.notes]
     lines += [f"  everything: {folder}"]
     return [*lines, *([f"  again: {report.repeat}"] if report.repeat else [])]

@@ -35,6 +35,7 @@ def line(report: Report) -> str:
         "level": report.level,
         "level_words": _short(telling.level_words(report)),
         "seconds": report.seconds,
+        "no_secret_leak": report.no_secret_leak,
         "stages": [
             {"name": s.name, "outcome": s.outcome, "seconds": s.seconds, "reason": _short(s.reason)}
             for s in report.stages

@@ -155,6 +155,8 @@ def _unproven(record: Record) -> Judgement | None:
         if stage.outcome == "unverified" and stage.reason != UNTESTED:
             blame = Verdict.SUITE if _all_skipped(record, stage.name) else Verdict.INFRA
             return Judgement(blame, _accounted(stage.name, stage.reason), stage.name)
+    if record.no_secret_leak is False:
+        return Judgement(Verdict.INFRA, leak_words(record), "")
     if not any(case.outcome == "pass" for case in record.cases):
         blame = Verdict.SUITE if record.cases else Verdict.INFRA
         return Judgement(blame, "nothing was tested", "")
@@ -162,6 +164,13 @@ def _unproven(record: Record) -> Judgement | None:
     if cleanup is None or cleanup.outcome != "pass":
         return Judgement(Verdict.INFRA, "nothing shows that the run left nothing behind", "cleanup")
     return None
+
+
+def leak_words(record: Record) -> str:
+    """Return in words where a secret was found, without its value; "" where none was."""
+    if record.scan is None or record.no_secret_leak:
+        return ""
+    return f"a secret stood in {', '.join(record.scan.texts('files')) or 'the output'}"
 
 
 def _all_skipped(record: Record, stage: str) -> bool:

@@ -16,7 +16,7 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 LAYERS = (
     {"errors", "secret"},
-    {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events"}
+    {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
     | {"own_build"},
     {"proc", "lock", "swarm", "compose"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
