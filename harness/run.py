@@ -107,9 +107,7 @@ class Run:
             UsageError: the commit is not in the repository.
             InfraError: what our own side could not provide.
         """
-        _set_aside(self.dir)
-        self.dir.mkdir(parents=True, exist_ok=True)
-        self.events = EventLog(self.dir / "events.jsonl", scrub=self.redactor.scrub)
+        self.start_record()
         os.environ["CCCI_RUN"] = self.id
         owner = Owner.me(run=self.id, recipe=self.recipe)
         say = self.say
@@ -141,6 +139,12 @@ class Run:
             self._told_start(abra="")  # so that the report says at least what was asked for
             raise
         self._announce()
+
+    def start_record(self) -> None:
+        """Make the run's directory and its file of events, from which every secret is kept away."""
+        _set_aside(self.dir)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self.events = EventLog(self.dir / "events.jsonl", scrub=self.redactor.scrub)
 
     def _fetch(self) -> None:
         upstream = self.settings.recipes_url.format(recipe=self.recipe)

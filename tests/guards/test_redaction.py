@@ -21,7 +21,6 @@ import pytest
 
 from harness import events, leak, report, settings, terminal, told
 from harness.collect import Place, Suite
-from harness.events import EventLog
 from harness.outcome import Outcome
 from harness.plan import GENERIC
 from harness.run import Request, Run
@@ -70,6 +69,7 @@ DRESSES: dict[str, Callable[[str], str]] = {
     "url-with-slashes": urllib.parse.quote,
     "url-with-plus": urllib.parse.quote_plus,
     "url-small": lower_hex,
+    "url-of-a-form": lambda value: urllib.parse.quote_plus(value, safe='/&<"'),
     "url-twice": lambda value: urllib.parse.quote(urllib.parse.quote(value, safe=""), safe=""),
     "url-whole": lambda value: "".join(f"%{byte:02x}" for byte in value.encode()),
     "json": lambda value: json.dumps({"a": value}),
@@ -291,7 +291,7 @@ def test_abras_own_data_is_no_part_of_what_is_kept(tmp_path: Path) -> None:
 class Watched:
     """A run with its directory and the lines it printed, without anything deployed."""
 
-    def __init__(self, folder: Path, *, drone: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.printed: list[str] = []
         found = settings.load({"CCCI_RUNS_DIR": str(folder), "CCCI_SETTINGS": "/dev/null"})
         self.run = Run(
@@ -304,8 +304,7 @@ class Watched:
             stages=("install", "cleanup"),
             console=self.printed.append,
         )
-        self.run.dir.mkdir()
-        self.run.events = EventLog(self.run.dir / "events.jsonl", scrub=self.run.redactor.scrub)
+        self.run.start_record()
         self.run._told_start(abra="test")
         self.run.redactor.learn([Secret(value) for value in VALUES.values()])
 
