@@ -13,12 +13,23 @@ SECRET = b"hunter2hunter2"
 MEGABYTE = 1024 * 1024
 
 
+class Answer:
+    """The answer that a stream is read from."""
+
+    closed = False
+
+    def close(self) -> None:
+        """Note that its socket is closed."""
+        self.closed = True
+
+
 class Stream:
     """Pieces as the SDK streams them; counts how many were taken and whether it was closed."""
 
     def __init__(self, pieces: Iterable[object]) -> None:
         self._pieces = iter(pieces)
         self.taken, self.closed = 0, False
+        self._response = Answer()
 
     def __iter__(self) -> Iterator[object]:
         """Yield the pieces."""
@@ -76,7 +87,7 @@ def log_of(engine: list[Engine], pieces: Iterable[bytes], *, lines: int = 2000) 
     """Return what is read of a log."""
     engine.append(Engine(pieces))
     found = containers.logs("stack", "app", lines=lines)
-    assert engine[0].stream.closed
+    assert engine[0].stream.closed and engine[0].stream._response.closed
     return found
 
 
@@ -125,7 +136,8 @@ def test_a_command_may_not_say_too_much(engine: list[Engine]) -> None:
     engine.append(Engine([(b"x" * MEGABYTE, None), (None, b"y" * MEGABYTE)] * 100))
     with pytest.raises(RecipeFailure, match=r"'cat /dev/zero' in service 'app' said more than"):
         containers.execute("stack", "app", ["cat", "/dev/zero"])
-    assert engine[0].stream.taken <= 18 and engine[0].stream.closed
+    assert engine[0].stream.taken <= 18
+    assert engine[0].stream.closed and engine[0].stream._response.closed
 
 
 def test_a_command_keeps_its_streams_apart(engine: list[Engine]) -> None:
