@@ -134,12 +134,18 @@ class Drone:
         return "".join(_out(row) for row in rows) if isinstance(rows, list) else ""
 
     def follow(self, number: int, step: Step) -> Iterator[str]:
-        """Yield the pieces of a running step's log, from its beginning; a line may come in two."""
+        """Yield the pieces of a running step's log, from its beginning; a line may come in two.
+
+        An empty piece is a sign of life: the stream of a cancelled step may stay open without an end
+        (seen about one time in three), so its reader has to look whether the build has ended.
+        """
         path = f"/api/stream/{self.repo}/{number}/{step.stage}/{step.number}"
         for line in self._http.stream(path, silence=STREAM_SILENCE):
             if line == "data: eof":
                 return
-            if line.startswith("data: "):
+            if line.startswith(":"):
+                yield ""
+            elif line.startswith("data: "):
                 try:
                     yield _out(json.loads(line.removeprefix("data: ")))
                 except ValueError:

@@ -204,6 +204,19 @@ def test_a_build_whose_answer_was_lost_is_found(world: World) -> None:
     assert len(world.builds()) == 1
 
 
+def test_a_stream_without_an_end_is_left(world: World) -> None:
+    """Drone may keep a cancelled step's stream open for good: the bridge does not stay in it."""
+    number, sha = world.pull()
+    world.drone_toll.endless = True
+    world.hold(sha)
+    world.say(number, "!testme")
+    world.living(number, "running: install")
+    assert world.drone_toll.streams == 1
+    world.say(number, "!testme cancel")
+    assert world.ended(sha) == "error"
+    world.until(lambda: world.drone_toll.streams == 0, "the bridge leaves the stream")
+
+
 def test_our_own_trouble_is_tried_once_more(world: World) -> None:
     """Exit status 16 of a build is ours: a second attempt is made, then it is an error, never red."""
     number, sha = world.pull()

@@ -15,7 +15,11 @@ DROPPED = frozenset({"connection", "transfer-encoding", "content-length", "conte
 
 
 class Toll:
-    """Forwards every call. mood: how it treats calls. before, after: called around each forwarded call."""
+    """Forwards every call.
+
+    mood: how it treats calls. before, after: called around each forwarded call. endless: a stream goes on
+    with pings after its end, as long as its reader stays; streams: how many are open.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -24,6 +28,8 @@ class Toll:
         self.after: Callable[[str, str, bytes], None] = lambda method, path, body: None
         self.calls: list[tuple[float, str, str]] = []
         self.refused = 0
+        self.endless = False
+        self.streams = 0
         toll = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -99,11 +105,24 @@ class Toll:
             if streams:
                 handler.send_header("Connection", "close")
                 handler.end_headers()
-                while chunk := answer.raw.read1(65_536, decode_content=True):
-                    handler.wfile.write(chunk)
-                    handler.wfile.flush()
-                handler.close_connection = True
+                self._stream(handler, answer)
                 return
             handler.send_header("Content-Length", str(len(content)))
             handler.end_headers()
             handler.wfile.write(content)
+
+    def _stream(self, handler: BaseHTTPRequestHandler, answer: requests.Response) -> None:
+        handler.close_connection = True
+        self.streams += 1
+        try:
+            while chunk := answer.raw.read1(65_536, decode_content=True):
+                if self.endless:
+                    chunk = chunk.replace(b"event: error\ndata: eof\n\n", b"")
+                handler.wfile.write(chunk)
+                handler.wfile.flush()
+            while self.endless and self.mood == "pass":
+                handler.wfile.write(b": ping\n\n")
+                handler.wfile.flush()
+                time.sleep(0.05)
+        finally:
+            self.streams -= 1
