@@ -48,8 +48,8 @@ def test_a_broken_pull_request_ends_red_and_says_where(world: World) -> None:
     assert world.ended(sha) == "failure"
     assert world.status(sha)[1] == "the recipe failed in backup"
     body = world.living(number, "the recipe failed in backup")
-    assert "**backup: **" in body
     html = world.rendered(body)
+    assert re.search(r"<strong>backup:</strong> <code[^>]*>@alice", html)
     assert "test_backup" in html and "app.log line 1" in html
     assert 'class="mention"' not in html and "http://evil" not in re.findall('href="([^"]*)"', html)
 
