@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from harness import collect, plan, report, suite_settings, terminal, trusted
+from harness import collect, plan, report, suite_settings, terminal
 from harness.collect import PLACE, Place, Suite
 from harness.errors import UsageError
 from harness.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
 from harness.run import Request, Run
 from harness.settings import Settings
-from harness.trusted import Trust
 from harness.verdict import Verdict
 
 
@@ -36,7 +35,6 @@ class Runs:
     )
     suites: dict[str, Suite] = field(default_factory=dict)
     planned: dict[str, list[pytest.Item]] = field(default_factory=dict)
-    trust: Mapping[str, Trust] = field(default_factory=dict)
     current: Run | None = None
     _all: list[pytest.Item] = field(default_factory=list)
     _passed: set[str] = field(default_factory=set)
@@ -49,7 +47,6 @@ class Runs:
     def place(self, items: list[pytest.Item]) -> None:
         """Give every item its recipe, step and markers; refuse what a suite may not contain."""
         suites = self.settings.suites_dir
-        self.trust = trusted.load(suites, collect.enrolled(suites))
         for item in items:
             if PLACE not in item.stash:
                 item.stash[PLACE] = self._placed(item, suites)
@@ -77,15 +74,10 @@ class Runs:
         return Place(recipe, step)
 
     def _superfluous(self, item: pytest.Item) -> bool:
-        """Say whether a generic step has no place here.
-
-        The witness, where the suite has checks of its own; a recipe's own tests, without trust.
-        """
+        """Say whether this is the generic witness of a recipe whose suite has checks of its own."""
         if not collect.is_lifecycle(item.path, self.settings.suites_dir):
             return False
         place = item.stash[PLACE]
-        if place.step.stage == "recipe_tests" and place.recipe not in self.trust:
-            return True
         has_own = bool(self.suites.get(place.recipe, Suite()).checks)
         return place.step.name in plan.CHECKS and has_own
 
@@ -154,7 +146,6 @@ class Runs:
             suite_settings=self.recipe_settings[recipe],
             stages=stages,
             console=self.console,
-            trust=self.trust.get(recipe),
         )
         self.current = run
         try:

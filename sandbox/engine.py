@@ -16,7 +16,6 @@ PACKAGES = {
     "dockerd": "docker.io",
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
-    "bwrap": "bubblewrap",
     "git": "git",
     "gcc": "gcc",
     "openssl": "openssl",

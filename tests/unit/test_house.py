@@ -17,16 +17,16 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 LAYERS = (
     {"errors", "secret"},
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
-    | {"own_build", "way"},
-    {"proc", "lock", "swarm", "compose", "strict_yaml", "cgroup"},
+    | {"own_build"},
+    {"proc", "lock", "swarm", "compose"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
-    | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
+    | {"suite_settings", "level", "outcome", "images"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "junit"},
     {"report"},
-    {"terminal", "told", "foreign_junit"},
+    {"terminal", "told"},
     {"run"},
-    {"provision", "runs", "recipe_tests"},
+    {"provision", "runs"},
     {"lifecycle", "zoo", "doctor"},
     {"plugin", "cli", "__init__"},
 )
