@@ -63,6 +63,7 @@ class Service:
     labels: Mapping[str, str] = field(default_factory=dict)
     env: tuple[str, ...] = ()
     has_health_check: bool = False
+    attempts: int = 0  # restarts before Swarm gives up, 0 for never
     tasks: tuple[Task, ...] = ()
 
 
@@ -159,6 +160,7 @@ def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> Service:
         labels=dict(spec.get("Labels") or {}),
         env=tuple(container.get("Env") or ()),
         has_health_check=bool(container.get("Healthcheck")),
+        attempts=int(template.get("RestartPolicy", {}).get("MaxAttempts") or 0),
         tasks=tuple(task for task in tasks if task.service_id == raw["ID"]),
     )
 
