@@ -17,6 +17,7 @@ from harness import (
     containers,
     converge,
     images,
+    preflight,
     provision,
     recipe,
     remove,
@@ -76,7 +77,9 @@ def deploy(run: Run, app: App, ref: str) -> None:
     Raises:
         RecipeFailure: abra refused, or the services did not come up.
         TimedOut: not settled within the recipe's own or the suite's time.
+        InfraError: the host has no room for it.
     """
+    preflight.enough(run.settings)
     run.checkout(ref)
     with run.phase("pull", app.life):
         images.pull(provision.images(run), report=app.report)
@@ -293,6 +296,7 @@ def restore(run: Run, app: App) -> None:
 
 def lose_everything(run: Run, app: App) -> None:
     """Undeploy, delete the volumes, and deploy the same again with its secrets: a new, empty server."""
+    preflight.enough(run.settings)
     run.abra.app_undeploy(app.domain)
     remove.remove_stack(swarm.client(), app.stack, keep_secrets=True, report=app.report)
     with blaming_the_recipe("deploying onto emptied volumes"):
@@ -345,6 +349,7 @@ def upgrade(run: Run, app: App) -> None:
     Raises:
         RecipeFailure: refused, rolled back, head not the deployed commit, dropped services left.
     """
+    preflight.enough(run.settings)
     before = swarm.view(app.stack)
     old_version = provision.compose(run, app).version
     old_sample = provision.sample(run)

@@ -74,7 +74,11 @@ def register(
         domain, stack, run, str(run_dir), recipe, life, pid, start_time(pid), boot_id(), time.time()
     )
     entry.held = held
-    _write(path, entry)
+    try:
+        _write(path, entry)
+    except OSError as error:
+        entry.close()
+        raise InfraError(f"cannot register '{domain}' in '{path}': {error.strerror}") from error
     return entry
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class Runs:
     _reasons: dict[str, str] = field(default_factory=dict)
     _inapplicable: dict[str, str] = field(default_factory=dict)
     _open_error: dict[str, BaseException] = field(default_factory=dict)
+    _told: dict[str, report.Report] = field(default_factory=dict)
 
     # -- collection
 
@@ -147,8 +149,9 @@ class Runs:
             stages=stages,
             console=self.console,
         )
-        self.current = run
         try:
+            run.start_record()
+            self.current = run
             run.open()
         except BaseException as error:
             self._open_error[recipe] = error
@@ -192,6 +195,8 @@ class Runs:
         self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
     ) -> None:
         """Write one case as an event, print it, and remember what later steps build on."""
+        if self.current is not None:
+            outcome = self.current.reconsider(outcome)
         key = f"{place.recipe}:{place.step.name}"
         if outcome.kind == "pass":
             self._passed.add(key)
@@ -216,14 +221,23 @@ class Runs:
         if self.current is not None:
             run, self.current = self.current, None
             run.close()
+            self._told[run.id] = run.report()
 
     # -- the end
 
     def reports(self) -> list[report.Report]:
-        """Return the reports of all planned runs that began, read back from their directories."""
+        """Return the reports of all planned runs that began.
+
+        Those of other workers are read from their directories; our own know what no disk took.
+        """
         runs = self.settings.runs_dir
         folders = [runs / self.session_id, *sorted(runs.glob(f"{self.session_id}-*"))]
-        return [report.read(folder) for folder in folders if (folder / "events.jsonl").exists()]
+        found = dict(self._told)
+        for folder in folders:
+            with contextlib.suppress(OSError):  # a disk that died under our own run
+                if folder.name not in found and (folder / "events.jsonl").exists():
+                    found[folder.name] = report.read(folder)
+        return list(found.values())
 
     def status(self) -> int | None:
         """Return pytest's exit status by the worst verdict, or None where nothing ran."""
@@ -231,7 +245,12 @@ class Runs:
             return int(pytest.ExitCode.USAGE_ERROR)
         order = [Verdict.PASSED, Verdict.CANCELLED, Verdict.INTERRUPTED, Verdict.INFRA]
         order += [Verdict.TIMEOUT, Verdict.SUITE, Verdict.RECIPE]
-        verdicts = [found.verdict for found in self.reports()]
+        reports = self.reports()
+        verdicts = [found.verdict for found in reports]
+        begun = {found.run for found in reports}
+        verdicts += [
+            Verdict.INFRA for recipe in self._open_error if self.run_id(recipe) not in begun
+        ]
         return max(verdicts, key=order.index).exit_status if verdicts else None
 
     def summaries(self) -> list[str]:

@@ -17,7 +17,7 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 LAYERS = (
     {"errors", "secret"},
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
-    | {"own_build"},
+    | {"own_build", "room"},
     {"proc", "lock", "swarm", "compose"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
     | {"suite_settings", "level", "outcome", "images"},
