@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
-from harness import backup, preflight, proc, route, swarm
+from harness import backup, collect, jail, preflight, proc, route, swarm, trusted
 from harness.errors import CcCiError, InfraError
 from harness.settings import Settings
 
@@ -45,6 +45,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("addresses", SETUP, _addresses),
         ("proxy", SETUP, _proxy),
         ("backup bot", SETUP, _bot),
+        ("jail", SETUP, _jail),
         *(
             (("go", "install Go 1.25 or later", _go), ("images", SETUP, _images))
             if _on_bench(settings)
@@ -131,3 +132,12 @@ def _images(settings: Settings) -> str:
     if not names:
         raise InfraError("none of the demo recipes' images is built")
     return ", ".join(names)
+
+
+def _jail(settings: Settings) -> str:
+    folder = settings.suites_dir
+    recipes = trusted.load(folder, collect.enrolled(folder))
+    if not recipes:
+        return "not needed: no recipe is trusted to have its own tests run"
+    jail.check()
+    return f"can be had, for the own tests of {', '.join(recipes)}"

@@ -26,6 +26,7 @@ from harness import (
     wait,
     witness,
 )
+from harness import recipe_tests as own_tests
 from harness.abra import AbraFailed
 from harness.app import App
 from harness.envfile import EnvFile
@@ -323,6 +324,15 @@ def _prove_the_loss(run: Run, app: App) -> None:
         f"after wreck and emptied volumes every check still passes ({names}): "
         "they cannot show that a restore brings anything back"
     )
+
+
+def recipe_tests(run: Run, app: App) -> None:
+    """Run the tests of the recipe's own repository in a jail, against the live app.
+
+    Raises:
+        RecipeFailure: they do not hold.
+    """
+    own_tests.verify(run, app)
 
 
 def base(run: Run, app: App) -> None:

@@ -12,7 +12,11 @@ from typing import Literal
 
 Lane = Literal["cold", "quick"]
 
-STAGES = ("lint", "install", "functional", "redeploy", "backup", "restore", "upgrade", "cleanup")
+STAGES = (
+    *("lint", "install", "functional", "redeploy", "backup", "restore"),
+    *("recipe_tests", "upgrade", "cleanup"),
+)
+EXTRA = frozenset({"recipe_tests"})  # no run needs it to be whole, and no level stands on it
 STAGE_MEANING = {
     "lint": "the recipe's files keep abra's rules",
     "install": "the head deploys on empty state, settles and answers",
@@ -20,11 +24,12 @@ STAGE_MEANING = {
     "redeploy": "deploying the same again changes nothing",
     "backup": "the snapshot holds what it must",
     "restore": "what was lost comes back from the snapshot",
+    "recipe_tests": "the tests in the recipe's own repository hold, where they are trusted to run",
     "upgrade": "the published version becomes the head and keeps its data",
     "cleanup": "nothing is left behind",
 }
 LANE_STAGES: dict[Lane, tuple[str, ...]] = {
-    "cold": STAGES,
+    "cold": tuple(stage for stage in STAGES if stage not in EXTRA),
     "quick": ("lint", "upgrade", "functional", "cleanup"),
 }
 
@@ -62,6 +67,8 @@ GENERIC = {
         Step("test_redeploy_is_a_no_op", "redeploy", 60, None, ("test_health",)),
         Step("test_backup", "backup", 70, None, ("test_seed",)),
         Step("test_restore", "restore", 80, None, ("test_backup",)),
+        # The last in its life: what they do to the app, no other stage sees.
+        Step("test_recipe_tests", "recipe_tests", 90, 150, ("test_health", "test_upgrade")),
         Step("test_base", "upgrade", 110, 110),
         Step("test_upgrade", "upgrade", 120, 120, ("test_base",)),
         Step("test_leave_no_trace", "cleanup", 200, 200),

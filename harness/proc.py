@@ -31,6 +31,14 @@ MOST_OUTPUT = 16 * 1024 * 1024  # bytes kept of one command's output
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL of a group
 
 
+class RanTooLong(TimedOut):
+    """A command was ended because its time was up; `output` is what it had said."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """A finished command: its words, exit status, both streams and its time in seconds."""
@@ -58,6 +66,7 @@ def run(
     check: bool = True,
     report: Callable[[str], None] = lambda line: None,
     shown: str | None = None,
+    newest: int = 0,
 ) -> Done:
     """Run one command to its end and return what it said.
 
@@ -67,10 +76,11 @@ def run(
     check: a status other than 0 is an error.
     report: told every 10 s that the command still runs.
     shown: how messages name the command, when its words hold anything secret.
+    newest: keep only so many of the last bytes of each stream; the first 16 MiB when left out.
 
     Raises:
         CommandFailed: could not be started, or `check` and a status other than 0.
-        TimedOut: still running after `timeout` seconds.
+        RanTooLong: still running after `timeout` seconds.
     """
     words = tuple(str(word) for word in argv)
     name = shown or " ".join(words[:6])
@@ -78,7 +88,7 @@ def run(
     start = time.monotonic()
     process, streams, feed = _start(words, cwd, env, stdin, terminal, name)
     try:
-        out, err = _collect(process, streams, feed, start + timeout, name, report)
+        out, err = _collect(process, streams, feed, start + timeout, name, report, newest)
     except BaseException:
         end_group(process)
         raise
@@ -189,6 +199,7 @@ def _collect(
     deadline: float,
     name: str,
     report: Callable[[str], None],
+    newest: int,
 ) -> tuple[bytes, bytes]:
     """Read the streams until they end, the process ends, or the deadline comes."""
     chunks: dict[int, bytearray] = {fd: bytearray() for fd in streams}
@@ -200,16 +211,17 @@ def _collect(
         while selector.get_map():
             ready = selector.select(0.0 if ended else 0.5)
             for key, _ in ready:
-                if not _read(key.fd, chunks[key.fd]):
+                if not _read(key.fd, chunks[key.fd], newest):
                     selector.unregister(key.fd)
             if ended and not ready:
                 break  # a background child holds the stream; the command itself is done
             ended = ended or process.poll() is not None
             now = time.monotonic()
             if now >= deadline:
-                raise TimedOut(
+                raise RanTooLong(
                     f"'{name}' still ran after {now - started:.0f} s; "
-                    f"its last output: {_tail(chunks) or '(none)'}"
+                    f"its last output: {_tail(chunks) or '(none)'}",
+                    b"".join(chunks.values()).decode(errors="replace"),
                 )
             if now - last >= HEARTBEAT:
                 last = now
@@ -218,14 +230,16 @@ def _collect(
     return outputs[0], outputs[1] if len(outputs) > 1 else b""
 
 
-def _read(fd: int, into: bytearray) -> bool:
+def _read(fd: int, into: bytearray, newest: int) -> bool:
     """Read once; return False at the end of the stream (a closed terminal says EIO)."""
     try:
         data = os.read(fd, 65536)
     except OSError:
         return False
-    if len(into) < MOST_OUTPUT:
+    if newest or len(into) < MOST_OUTPUT:
         into += data
+    if newest:
+        del into[:-newest]
     return bool(data)
 
 

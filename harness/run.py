@@ -33,6 +33,7 @@ from harness import (
     swarm,
     terminal,
     told,
+    trusted,
 )
 from harness.abra import Abra
 from harness.app import App
@@ -48,6 +49,7 @@ from harness.plan import LANE_STAGES, STAGES, Lane
 from harness.secret import Redactor
 from harness.settings import Settings
 from harness.suite_settings import SuiteSettings
+from harness.trusted import Trust
 from harness.verdict import Verdict
 from harness.versions import newest_older
 
@@ -83,6 +85,7 @@ class Run:
     suite_settings: SuiteSettings
     stages: tuple[str, ...]
     console: Callable[[str], None]
+    trust: Trust | None = None
     redactor: Redactor = field(init=False)
     ref: str = ""
     base_ref: str = ""
@@ -210,6 +213,8 @@ class Run:
                 f"every service runs with endpoint_mode {self.settings.endpoint_mode}: "
                 "this kernel's service addresses are dead"
             )
+        if self.trust is None and trusted.tests_of(self.checkout_dir):
+            self.note(trusted.NOT_TRUSTED)
         base = (
             f"upgrade from {self.base_version}" if self.base_ref else f"no upgrade: {self.no_base}"
         )
@@ -301,16 +306,19 @@ class Run:
 
         What cannot be saved is noted: evidence is no reason to leave an app standing.
         """
-        folder = self.dir / "logs"
         try:
-            folder.mkdir(exist_ok=True)
             for service in swarm.view(app.stack).services:
                 lines = containers.logs(app.stack, service.name, lines=LOG_LINES)
-                path = folder / f"{app.life}-{service.name}.log"
-                path.write_text(self.redactor.scrub("\n".join(lines) + "\n"), errors="replace")
-                self.events.write("evidence", kind="log", path=str(path.relative_to(self.dir)))
+                self.keep_log(app.life, service.name, "\n".join(lines) + "\n")
         except (CcCiError, DockerException, OSError) as error:
             self.note(f"could not save the logs of life '{app.life}': {error}")
+
+    def keep_log(self, life: str, name: str, text: str) -> None:
+        """Write a text below logs/, without secrets, as evidence."""
+        path = self.dir / "logs" / f"{life}-{name}.log"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(self.redactor.scrub(text), errors="replace")
+        self.events.write("evidence", kind="log", path=str(path.relative_to(self.dir)))
 
     def checkout(self, ref: str) -> None:
         """Move the run's own checkout to exactly this commit."""

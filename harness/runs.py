@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from harness import collect, plan, report, suite_settings, terminal
+from harness import collect, plan, report, suite_settings, terminal, trusted
 from harness.collect import PLACE, Place, Suite
 from harness.errors import UsageError
 from harness.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
 from harness.run import Request, Run
 from harness.settings import Settings
+from harness.trusted import Trust
 from harness.verdict import Verdict
 
 
@@ -36,6 +37,7 @@ class Runs:
     )
     suites: dict[str, Suite] = field(default_factory=dict)
     planned: dict[str, list[pytest.Item]] = field(default_factory=dict)
+    trust: Mapping[str, Trust] = field(default_factory=dict)
     current: Run | None = None
     _all: list[pytest.Item] = field(default_factory=list)
     _passed: set[str] = field(default_factory=set)
@@ -49,6 +51,7 @@ class Runs:
     def place(self, items: list[pytest.Item]) -> None:
         """Give every item its recipe, step and markers; refuse what a suite may not contain."""
         suites = self.settings.suites_dir
+        self.trust = trusted.load(suites, collect.enrolled(suites))
         for item in items:
             if PLACE not in item.stash:
                 item.stash[PLACE] = self._placed(item, suites)
@@ -76,10 +79,15 @@ class Runs:
         return Place(recipe, step)
 
     def _superfluous(self, item: pytest.Item) -> bool:
-        """Say whether this is the generic witness of a recipe whose suite has checks of its own."""
+        """Say whether a generic step has no place here.
+
+        The witness, where the suite has checks of its own; a recipe's own tests, without trust.
+        """
         if not collect.is_lifecycle(item.path, self.settings.suites_dir):
             return False
         place = item.stash[PLACE]
+        if place.step.stage == "recipe_tests" and place.recipe not in self.trust:
+            return True
         has_own = bool(self.suites.get(place.recipe, Suite()).checks)
         return place.step.name in plan.CHECKS and has_own
 
@@ -148,6 +156,7 @@ class Runs:
             suite_settings=self.recipe_settings[recipe],
             stages=stages,
             console=self.console,
+            trust=self.trust.get(recipe),
         )
         try:
             run.start_record()

@@ -11,6 +11,7 @@ from harness.level import StageResult
 from harness.report import MARKS, Report
 
 WIDTH = 78
+NAME_WIDTH = 11  # of the stages' column; wider where a name is longer
 COLOURS = {"green": "32", "red": "31", "grey": "33"}  # grey is hard to read on a terminal
 MARK_COLOURS = {"pass": "32", "fail": "31", "error": "31", "skip": "2", "unverified": "33"}
 
@@ -31,7 +32,8 @@ def summary(report: Report, folder: Path, *, colour: bool = False) -> str:
     """
     paint = _paint if colour else _plain
     lines = [_title(report)]
-    lines += [_stage(stage, paint) for stage in report.stages] or ["  no stage was begun"]
+    width = max([NAME_WIDTH, *(len(stage.name) for stage in report.stages)])
+    lines += [_stage(s, width, paint) for s in report.stages] or ["  no stage was begun"]
     lines += ["", f"  {paint(telling.verdict_words(report), COLOURS[report.colour])}"]
     lines += [f"  {telling.clean(telling.level_words(report))}"]
     if report.reason and report.reason not in {case.message for case in report.failed}:
@@ -57,9 +59,11 @@ def _title(report: Report) -> str:
     return f"{telling.clean(' '.join(words))} ".ljust(WIDTH, "─")
 
 
-def _stage(stage: StageResult, paint: Callable[[str, str], str]) -> str:
+def _stage(stage: StageResult, width: int, paint: Callable[[str, str], str]) -> str:
     mark = paint(MARKS[stage.outcome], MARK_COLOURS[stage.outcome])
-    told = f"{stage.name:<11}{stage.seconds:6.1f} s  {telling.clean(telling.cut(stage.reason))}"
+    told = (
+        f"{stage.name:<{width}}{stage.seconds:6.1f} s  {telling.clean(telling.cut(stage.reason))}"
+    )
     return f"  {mark} {told}".rstrip()
 
 

@@ -64,6 +64,12 @@ def test_restore(run: Run, app: App) -> None:
     lifecycle.restore(run, app)
 
 
+# %% The tests in the recipe's own repository hold, if it is trusted
+@pytest.mark.recipe_tests
+def test_recipe_tests(run: Run, app: App) -> None:
+    lifecycle.recipe_tests(run, app)
+
+
 # %% [markdown]
 # # The upgrade life
 

@@ -16,6 +16,7 @@ PACKAGES = {
     "dockerd": "docker.io",
     "iptables": "iptables",
     "mmdebstrap": "mmdebstrap",
+    "bwrap": "bubblewrap",
     "git": "git",
     "gcc": "gcc",
     "openssl": "openssl",

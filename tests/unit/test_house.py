@@ -17,16 +17,16 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 LAYERS = (
     {"errors", "secret"},
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
-    | {"own_build", "room"},
-    {"proc", "lock", "swarm", "compose"},
+    | {"own_build", "way", "room"},
+    {"proc", "lock", "swarm", "compose", "strict_yaml", "cgroup"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
-    | {"suite_settings", "level", "outcome", "images"},
+    | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "junit"},
     {"report"},
-    {"terminal", "told"},
+    {"terminal", "told", "foreign_junit"},
     {"run"},
-    {"provision", "runs"},
+    {"provision", "runs", "recipe_tests"},
     {"lifecycle", "zoo", "doctor"},
     {"plugin", "cli", "__init__"},
 )
