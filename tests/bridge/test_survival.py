@@ -141,9 +141,9 @@ def test_a_comment_of_a_megabyte(world: World) -> None:
     assert world.ended(sha) == "success"
 
 
-@pytest.mark.parametrize("mood", ["fail", "hang", "limit"])
+@pytest.mark.parametrize("mood", ["fail", "hang", "limit", "missing"])
 def test_a_forge_that_fails_for_a_while(make_world: Make, mood: str) -> None:
-    """Answers of 500, of 429, or none at all delay what is heard and said; nothing is lost or doubled."""
+    """Answers of 500, 429, 404 (L12) or none delay what is heard and said; nothing is lost or doubled."""
     world = make_world("both")
     world.open()
     number, sha = world.pull()

@@ -10,7 +10,8 @@ from typing import Literal
 
 import requests
 
-Mood = Literal["pass", "fail", "hang", "limit"]
+Mood = Literal["pass", "fail", "hang", "limit", "missing"]
+REFUSALS = {"fail": 500, "limit": 429, "missing": 404}
 DROPPED = frozenset({"connection", "transfer-encoding", "content-length", "content-encoding"})
 
 
@@ -64,7 +65,7 @@ class Toll:
         self.calls.append((time.monotonic(), handler.command, handler.path))
         while self.mood == "hang":
             time.sleep(0.02)
-        if self.mood in ("fail", "limit"):
+        if self.mood in REFUSALS:
             self.refused += 1
             self._refuse(handler)
             return
@@ -75,7 +76,7 @@ class Toll:
             handler.close_connection = True
 
     def _refuse(self, handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(429 if self.mood == "limit" else 500)
+        handler.send_response(REFUSALS.get(self.mood, 500))
         handler.send_header("Retry-After", "2")
         handler.send_header("Content-Length", "14")
         handler.send_header("Content-Type", "application/json")

@@ -22,7 +22,7 @@ LAYERS = (
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
     | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
-    {"witness", "preflight", "junit"},
+    {"witness", "preflight", "probe", "junit"},
     {"report"},
     {"terminal", "told", "foreign_junit"},
     {"run"},
