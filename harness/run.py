@@ -289,6 +289,7 @@ class Run:
     def tear_down(self, app: App) -> tuple[remove.Leftover, ...]:
         """Save the app's logs, then remove it by force; return what would not go."""
         with self.phase("teardown", app.life):
+            swarm.await_engine(self.say)
             self.save_logs(app)
             left = remove.remove_stack(
                 swarm.client(), app.stack, env_file=self.env_path(app), report=self.say

@@ -15,8 +15,10 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException
 
-from harness.errors import InfraError
+from harness import wait
+from harness.errors import InfraError, TimedOut
 
+RETURN = 60.0  # seconds that a restarted engine may need; measured 5 to 15 with a swarm
 NAMESPACE = "com.docker.stack.namespace"
 ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 
@@ -103,6 +105,28 @@ def client() -> Any:
             "`cc-ci doctor` tells more"
         ) from error
     return api
+
+
+def await_engine(report: wait.Report, *, timeout: float = RETURN) -> None:
+    """Wait until the engine answers again as a swarm's manager, if it does not now.
+
+    timeout: seconds.
+
+    Raises:
+        InfraError: it did not come back.
+    """
+
+    def look() -> wait.Look[bool]:
+        try:
+            client().services(filters={"name": "none"})
+        except (InfraError, DockerException, OSError) as error:
+            return wait.Look(f"Docker does not answer: {' '.join(str(error).split())[:120]}")
+        return wait.Look("", True)
+
+    try:
+        wait.until(look, what="Docker to answer again", timeout=timeout, every=0.5, report=report)
+    except TimedOut as error:
+        raise InfraError(str(error)) from None
 
 
 def view(stack: str, api: Any = None) -> StackView:
