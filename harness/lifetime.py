@@ -2,20 +2,31 @@
 
 Drone's exec runner ends a build by SIGKILL to the step's shell alone, so the harness asks the kernel
 for a signal when its parent dies. A plain SIGTERM would end pytest without teardown; here it becomes
-an exception, once. During teardown further signals are noted and ignored.
+an exception, again every few seconds until the teardown has begun, since code under test may swallow
+it. During teardown, and where a process is being started, signals are noted and wait.
+
+A session that only controls workers (pytest-xdist) passes the signal on and lives until they are done:
+it would otherwise kill them in the middle of their teardown.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import fcntl
 import os
+import select
 import signal
+import stat
 import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
 PR_SET_PDEATHSIG = 1
-SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+CANCEL = signal.SIGUSR1  # a controller's word to its workers that their session was cancelled
+SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, CANCEL)
+AGAIN = 5.0  # seconds until a run that was told to end, and has not begun to, is told again
 
 
 class Interrupted(KeyboardInterrupt):
@@ -24,42 +35,68 @@ class Interrupted(KeyboardInterrupt):
 
 @dataclass
 class _State:
-    why: str = ""
+    why: str = ""  # the reason the run was told to end for
+    noted: str = ""  # the first reason that has to wait
+    asked: str = ""  # the reason that another thread gave
     tearing_down: bool = False
-    ignored: int = 0
-    asked: str = ""
+    deferred: int = 0
     parent: int = 0
     deadline: float = 0.0
+    pass_on: Callable[[signal.Signals, str], None] | None = None
 
 
 _state = _State()
 
 
-def arm(*, deadline: float) -> None:
+def arm(*, deadline: float, pass_on: Callable[[signal.Signals, str], None] | None = None) -> None:
     """Turn the parent's death, SIGTERM, SIGHUP, SIGINT and the deadline into `Interrupted`.
 
-    deadline: seconds from now.
+    deadline: seconds from now. pass_on: called instead with the signal for the workers and the reason,
+    in a session that only controls them; they have deadlines of their own.
     """
+    global _state
     if threading.current_thread() is not threading.main_thread():
         return
-    _state.parent, _state.deadline = os.getppid(), deadline
+    _state = _State(parent=os.getppid(), deadline=deadline, pass_on=pass_on)
     for number in SIGNALS:
         signal.signal(number, _on_signal)
-    signal.signal(signal.SIGALRM, _on_deadline)
-    signal.setitimer(signal.ITIMER_REAL, deadline)
+    signal.signal(signal.SIGALRM, _on_alarm)
+    signal.setitimer(signal.ITIMER_REAL, 0.0 if pass_on else deadline)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != _state.parent:  # it died between the two lines
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def begin_teardown() -> None:
-    """From here on signals are noted and ignored, so that nothing is left half removed."""
+    """From here on signals wait, so that nothing is left half removed."""
     _state.tearing_down = True
+    if _state.why:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+    drop_dead_outputs()
 
 
 def end_teardown() -> None:
-    """Signals count again: the next run of the same pytest may be interrupted."""
+    """Signals count again: a session may go on with another run.
+
+    Raises:
+        Interrupted: a signal came during the teardown.
+    """
     _state.tearing_down = False
+    _act_on_what_waited()
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Let signals wait until the end of a `with`, where a process could otherwise get lost."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _state.deferred += 1
+    try:
+        yield
+    finally:
+        _state.deferred -= 1
+        _act_on_what_waited()
 
 
 def why() -> str:
@@ -73,22 +110,69 @@ def cancel(reason: str) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def drop_dead_outputs() -> None:
+    """Point outputs that nobody reads any more at nothing: writing to them would break the teardown.
+
+    They belong to a terminal that was closed, or to a runner that went away.
+    """
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if _is_dead_output(int(name)):
+                null = os.open(os.devnull, os.O_RDWR)
+                os.dup2(null, int(name))
+                os.close(null)
+
+
+def _is_dead_output(fd: int) -> bool:
+    mode = os.fstat(fd).st_mode
+    reads_only = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    if reads_only or not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        return False
+    look = select.poll()
+    look.register(fd, 0)
+    return any(seen & (select.POLLERR | select.POLLHUP) for _, seen in look.poll(0))
+
+
 def _on_signal(number: int, frame: FrameType | None) -> None:
+    drop_dead_outputs()
     if _state.asked:
         _end(_state.asked)
     elif _state.parent and os.getppid() != _state.parent:
         _end("cancelled: the process that started this run is gone")
+    elif number == CANCEL:
+        _end("cancelled: the session that this run belongs to was cancelled")
     else:
         _end(f"interrupted by {signal.Signals(number).name}")
 
 
-def _on_deadline(number: int, frame: FrameType | None) -> None:
-    _end(f"timeout: the run's own deadline of {_state.deadline:.0f} s passed")
+def _on_alarm(number: int, frame: FrameType | None) -> None:
+    if not _state.why:
+        _end(f"timeout: the run's own deadline of {_state.deadline:.0f} s passed")
+    elif not _state.tearing_down:
+        _raise()
 
 
 def _end(reason: str) -> None:
-    if _state.tearing_down or _state.why:
-        _state.ignored += 1
+    if _state.pass_on is not None:
+        _state.why = _state.why or reason
+        cancelled = _state.why.startswith("cancelled")
+        _state.pass_on(CANCEL if cancelled else signal.SIGTERM, _state.why)
+    elif _state.tearing_down or _state.deferred:
+        _state.noted = _state.noted or reason
+    elif not _state.why:
+        _state.why = reason
+        _raise()
+
+
+def _act_on_what_waited() -> None:
+    if _state.tearing_down or _state.deferred:
         return
-    _state.why = reason
-    raise Interrupted(reason)
+    reason, _state.noted = _state.noted, ""
+    if reason and not _state.why:
+        _end(reason)
+
+
+def _raise() -> None:
+    signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    if not _state.deferred:
+        raise Interrupted(_state.why)

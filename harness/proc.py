@@ -21,6 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import lifetime
 from harness.errors import CommandFailed, TimedOut
 from harness.wait import HEARTBEAT
 
@@ -86,17 +87,21 @@ def run(
     name = shown or " ".join(words[:6])
     log.debug("run %s", name)
     start = time.monotonic()
-    process, streams, feed = _start(words, cwd, env, stdin, terminal, name)
+    process: subprocess.Popen[bytes] | None = None
+    streams: list[int] = []
     try:
-        out, err = _collect(process, streams, feed, start + timeout, name, report, newest)
+        with lifetime.deferred():  # a signal between fork and assignment would lose the process
+            process, streams = _start(words, cwd, env, stdin, terminal, name)
+        out, err = _collect(process, streams, start + timeout, name, report, newest)
+        status = process.wait()
     except BaseException:
-        end_group(process)
+        if process is not None:
+            end_group(process)
         raise
     finally:
         for fd in streams:
             with contextlib.suppress(OSError):
                 os.close(fd)
-    status = process.wait()
     done = Done(
         words, status, _clean(out, terminal), _clean(err, terminal), time.monotonic() - start
     )
@@ -128,17 +133,18 @@ def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = N
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """End the command's whole process group: SIGTERM, 5 s of grace, SIGKILL."""
-    for sign in (signal.SIGTERM, signal.SIGKILL):
+    with lifetime.deferred():  # a signal in between would leave the rest of the group alive
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                continue
+            break
         with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _start(
@@ -148,8 +154,8 @@ def _start(
     stdin: bytes | None,
     terminal: bool,
     name: str,
-) -> tuple[subprocess.Popen[bytes], list[int], bytes]:
-    """Start the command; return it, the descriptors to read (out, err) and what to feed it."""
+) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start the command; return it and the descriptors to read (out, err)."""
     environment = dict(os.environ if env is None else env)
     slave = None
     if terminal:
@@ -171,7 +177,7 @@ def _start(
         if slave is not None:
             os.close(slave)
     if terminal:
-        return process, [master], b""
+        return process, [master]
     assert process.stdout is not None and process.stderr is not None
     if stdin and process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
@@ -181,7 +187,7 @@ def _start(
     streams = [os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno())]
     process.stdout.close()
     process.stderr.close()
-    return process, streams, b""
+    return process, streams
 
 
 def _quiet(slave: int) -> None:
@@ -195,7 +201,6 @@ def _quiet(slave: int) -> None:
 def _collect(
     process: subprocess.Popen[bytes],
     streams: list[int],
-    feed: bytes,
     deadline: float,
     name: str,
     report: Callable[[str], None],
