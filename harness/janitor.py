@@ -1,16 +1,15 @@
 """The janitor removes what no live run holds; it asks for life, not for age.
 
 An owner that lives is never touched. One that is dead (its lock is free and its process gone, or it
-is from another boot) is reaped at once: first its processes that still work, then its apps. Stacks
-that look like ours without an entry are left alone until they are old.
+is from another boot) is reaped at once: first its processes that still work, then its apps, then its
+checkout; at last its report is written. The entry is held meanwhile, so that no new run takes the name.
+Stacks that look like ours without an entry are left alone until they are old.
 """
 
 from __future__ import annotations
 
-import contextlib
-import os
 import re
-import signal
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +17,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from harness import lock, registry, remove, wait
-from harness.errors import TimedOut
+from harness import lock, orphans, registry, remove
+from harness.errors import CcCiError
 from harness.lock import Owner
 from harness.registry import Entry
 from harness.remove import Leftover
@@ -28,7 +27,7 @@ from harness.swarm import NAMESPACE
 
 OURS = re.compile(r"[0-9a-f]{6}-[a-z0-9-]+_.+")
 LOCK_TIMEOUT = 300.0  # seconds to wait for another sweep
-GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+ABRA = "abra"  # folder in a run's directory: abra's data directory, with checkout and env files
 
 
 @dataclass
@@ -38,6 +37,7 @@ class Sweep:
     reaped: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     left: list[Leftover] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set, repr=False)
 
     def __str__(self) -> str:
         """Tell it in one line."""
@@ -54,7 +54,7 @@ def sweep(
     *,
     own_run: str,
     report: Callable[[str], None],
-    finish: Callable[[Path], object] = lambda folder: None,
+    finish: Callable[[Path], object],
     now: Callable[[], float] = time.time,
 ) -> Sweep:
     """Reap what dead runs left, and what is ours and unowned for longer than the settings' age.
@@ -67,26 +67,78 @@ def sweep(
     owner = Owner.me(run=own_run, recipe="janitor")
     with lock.take(path, owner, what="another sweep", timeout=LOCK_TIMEOUT, report=report):
         for entry in registry.entries(settings):
-            if registry.owner_alive(settings, entry):
-                continue
-            if entry.keep_until > now():
-                done.kept.append(entry.domain)
-                continue
-            report(f"reaping {entry.domain}, left by run {entry.run}")
-            end_processes(entry.run)
-            _reap(settings, api, entry, done)
-            finish(Path(entry.run_dir))
+            _held(settings, entry, lambda held: _reap(settings, api, held, done, report, now()))
+        for record in registry.runs(settings):
+            _held(settings, record, lambda held: _bury(settings, held, done, report, finish))
         _reap_unknown(settings, api, done, report, now())
+    for item in done.left:
+        report(f"could not remove {item.kind} {item.name}: {item.why or 'it does not go'}")
     return done
 
 
-def _reap(settings: Settings, api: Any, entry: Entry, done: Sweep) -> None:
-    env = Path(entry.run_dir) / "abra" / "servers" / "default" / f"{entry.domain}.env"
-    left = remove.remove_stack(api, entry.stack, env_file=env)
+def _held(settings: Settings, entry: Entry, work: Callable[[Entry], None]) -> None:
+    """Do something with an entry whose owner is dead, holding it meanwhile."""
+    mine = registry.claim(settings, entry)
+    if mine is not None:
+        try:
+            work(mine)
+        finally:
+            mine.close()
+
+
+def _reap(
+    settings: Settings,
+    api: Any,
+    entry: Entry,
+    done: Sweep,
+    report: Callable[[str], None],
+    now: float,
+) -> None:
+    """Remove a dead run's app, unless somebody keeps it."""
+    if entry.keep_until > now:
+        done.kept.append(entry.domain)
+        return
+    report(f"reaping {entry.domain}, left by run {entry.run}")
+    left = _ended(entry, done)
+    env = entry.folder / ABRA / "servers" / "default" / f"{entry.domain}.env"
+    left += [] if left else remove.remove_stack(api, entry.stack, env_file=env)
     done.left += left
     if not left:
-        registry.forget(settings, entry.domain)
+        registry.forget(settings, entry)
         done.reaped.append(entry.domain)
+
+
+def _bury(
+    settings: Settings,
+    record: Entry,
+    done: Sweep,
+    report: Callable[[str], None],
+    finish: Callable[[Path], object],
+) -> None:
+    """End what still runs of a dead run, remove its checkout and write its report.
+
+    The record stays while an app of the run could not be removed.
+    """
+    done.left += _ended(record, done)
+    own = [entry for entry in registry.entries(settings) if entry.run_dir == record.run_dir]
+    if not own:
+        shutil.rmtree(record.folder / ABRA, ignore_errors=True)
+    try:
+        finish(record.folder)
+    except (OSError, CcCiError) as error:
+        report(f"could not write the report of run {record.run}: {error}")
+        return
+    if not own:
+        registry.forget(settings, record)
+
+
+def _ended(entry: Entry, done: Sweep) -> list[Leftover]:
+    """End what still runs of an entry's run; return what would not end."""
+    if not entry.domain and entry.run in done.ended:
+        return []
+    done.ended.add(entry.run)
+    living = orphans.end(entry.run, [entry.domain] if entry.domain else [])
+    return [Leftover("process", str(p.pid), f"of run {entry.run}, does not end") for p in living]
 
 
 def _reap_unknown(
@@ -113,33 +165,3 @@ def _reap_unknown(
 def _created(service: dict[str, Any]) -> float:
     text = str(service.get("CreatedAt", "1970-01-01T00:00:00"))[:19]
     return datetime.fromisoformat(text + "+00:00").timestamp()
-
-
-def processes_of(run: str) -> list[int]:
-    """Return the living processes that carry a run's id in their environment, without ourselves."""
-    wanted = f"CCCI_RUN={run}".encode()
-    mine = {os.getpid(), os.getppid()}
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit() or int(folder.name) in mine:
-            continue
-        with contextlib.suppress(OSError):
-            if wanted in (folder / "environ").read_bytes().split(b"\0"):
-                found.append(int(folder.name))
-    return found
-
-
-def end_processes(run: str) -> None:
-    """End every process of a dead run: SIGTERM, five seconds, SIGKILL."""
-    if not run:
-        return
-    for sign in (signal.SIGTERM, signal.SIGKILL):
-        for pid in processes_of(run):
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, sign)
-        with contextlib.suppress(TimedOut):
-            wait.until(
-                lambda: wait.Look("", None if processes_of(run) else True),
-                what="a dead run's processes to end",
-                timeout=GRACE,
-            )

@@ -12,10 +12,8 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-
-from docker.errors import DockerException
 
 from harness import (
     containers,
@@ -24,11 +22,10 @@ from harness import (
     janitor,
     leak,
     lifetime,
-    preflight,
+    orphans,
     registry,
     remove,
     report,
-    room,
     slots,
     swarm,
     terminal,
@@ -39,7 +36,7 @@ from harness.abra import Abra
 from harness.app import App
 from harness.collect import Place, Suite
 from harness.compose import Compose
-from harness.errors import CcCiError, InfraError
+from harness.errors import InfraError
 from harness.events import EventLog
 from harness.level import OUTCOMES
 from harness.lock import Owner, recipe_lock, take
@@ -57,9 +54,6 @@ SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for one of the two slots, and for t
 KEEP = 2 * 3600.0  # seconds a kept app stays up
 LOG_LINES = 2000
 WORDS = (*STAGES, *OUTCOMES, *LANE_STAGES, *Verdict, *events.TOLD)  # what reports are made of
-LONGEST_MESSAGE = 4_000  # characters of a case's message
-LONGEST_DETAILS = 64_000  # characters of its details, the last ones
-BLAMED = ("recipe", "suite", "timeout")  # what a host in trouble may have caused
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +86,6 @@ class Run:
     base_version: str = ""
     no_base: str = ""
     started: float = field(default_factory=time.time)
-    memory_kills: int = field(default_factory=room.memory_kills)
 
     def __post_init__(self) -> None:
         self.redactor = Redactor(words=(*WORDS, self.recipe))
@@ -104,6 +97,7 @@ class Run:
         self.stacks: list[str] = []
         self._stack = contextlib.ExitStack()
         self._entries: dict[str, registry.Entry] = {}
+        self._record: registry.Entry | None = None
         self._finished = False
         self._escaped = False  # a secret got as far as the console
         self.life = ""
@@ -114,13 +108,13 @@ class Run:
     def open(self) -> None:
         """Take slot and lock, clear what dead runs left, fetch the commit, announce the plan.
 
-        Its record has been started.
-
         Raises:
             UsageError: the commit is not in the repository.
             InfraError: what our own side could not provide.
         """
-        os.environ["CCCI_RUN"] = self.id
+        with lifetime.deferred():
+            self.start_record()
+            os.environ["CCCI_RUN"] = self.id
         owner = Owner.me(run=self.id, recipe=self.recipe)
         say = self.say
         with self.phase("queue"):
@@ -137,14 +131,7 @@ class Run:
                 )
             )
         with self.phase("janitor"):
-            janitor.sweep(
-                self.settings,
-                swarm.client(),
-                own_run=self.id,
-                report=say,
-                finish=report.finish_dead,
-            )
-            self._write_late_reports()
+            self._sweep(say)
         try:
             with self.phase("fetch"):
                 self._fetch()
@@ -153,25 +140,27 @@ class Run:
             raise
         self._announce()
 
-    def _write_late_reports(self) -> None:
-        """Write the reports of runs that came to their end on a disk that took no report then."""
-        for folder in report.without(self.settings.runs_dir):
-            with contextlib.suppress(OSError):  # it still takes none
-                report.write_all(folder)
-                self.say(f"wrote the reports of run {folder.name}, whose disk took none at its end")
-
     def start_record(self) -> None:
-        """Make the run's directory and its file of events, from which every secret is kept away.
+        """Make the run's directory, record and file of events, from which every secret is kept away.
+
+        What an earlier run of this id left is reaped first.
 
         Raises:
-            InfraError: the disk does not take them.
+            InfraError: a run of this id is still going on.
         """
-        try:
-            _set_aside(self.dir)
-            self.dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InfraError(f"cannot make '{self.dir}': {error.strerror}") from error
+        if (self.dir / registry.RECORD).exists():
+            self._sweep(self.console)
+        if not registry.is_free(self.dir):
+            raise InfraError(f"run '{self.id}' is still going on; give this one another id")
+        _set_aside(self.dir)
+        self.dir.mkdir(parents=True, exist_ok=True)
+        self._record = registry.begin(self.dir, run=self.id, recipe=self.recipe)
         self.events = EventLog(self.dir / "events.jsonl", scrub=self.redactor.scrub)
+
+    def _sweep(self, say: Callable[[str], None]) -> None:
+        janitor.sweep(
+            self.settings, swarm.client(), own_run=self.id, report=say, finish=report.finish_dead
+        )
 
     def _fetch(self) -> None:
         upstream = self.settings.recipes_url.format(recipe=self.recipe)
@@ -254,7 +243,8 @@ class Run:
         if life not in self.apps:
             for other in list(self.apps):
                 self.tear_down(self.apps[other])
-            self.apps[life] = self._mint(life)
+            with lifetime.deferred():  # a registered app that is not known would not be torn down
+                self.apps[life] = self._mint(life)
         self.life = life
         return self.apps[life]
 
@@ -289,36 +279,29 @@ class Run:
     def tear_down(self, app: App) -> tuple[remove.Leftover, ...]:
         """Save the app's logs, then remove it by force; return what would not go."""
         with self.phase("teardown", app.life):
-            swarm.await_engine(self.say)
             self.save_logs(app)
             left = remove.remove_stack(
                 swarm.client(), app.stack, env_file=self.env_path(app), report=self.say
             )
         if not left:
-            self._entries.pop(app.domain).close()
-            registry.forget(self.settings, app.domain)
-            self.apps.pop(app.life, None)
+            with lifetime.deferred():
+                registry.forget(self.settings, self._entries.pop(app.domain))
+                self.apps.pop(app.life, None)
         for item in left:
             self.note(f"could not remove {item.kind} '{item.name}': {item.why}")
         return left
 
     def save_logs(self, app: App) -> None:
-        """Write the last 2,000 log lines of every service below logs/, without secrets.
-
-        What cannot be saved is noted: evidence is no reason to leave an app standing.
-        """
-        try:
-            for service in swarm.view(app.stack).services:
-                lines = containers.logs(app.stack, service.name, lines=LOG_LINES)
-                self.keep_log(app.life, service.name, "\n".join(lines) + "\n")
-        except (CcCiError, DockerException, OSError) as error:
-            self.note(f"could not save the logs of life '{app.life}': {error}")
+        """Write the last 2,000 log lines of every service below logs/, without secrets."""
+        for service in swarm.view(app.stack).services:
+            lines = containers.logs(app.stack, service.name, lines=LOG_LINES)
+            self.keep_log(app.life, service.name, "\n".join(lines) + "\n")
 
     def keep_log(self, life: str, name: str, text: str) -> None:
         """Write a text below logs/, without secrets, as evidence."""
         path = self.dir / "logs" / f"{life}-{name}.log"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(self.redactor.scrub(text), errors="replace")
+        path.write_text(self.redactor.scrub(text))
         self.events.write("evidence", kind="log", path=str(path.relative_to(self.dir)))
 
     def checkout(self, ref: str) -> None:
@@ -333,43 +316,43 @@ class Run:
 
     def close(self) -> None:
         """Tear down what still stands, write the reports, give back lock and slot."""
-        if self._finished:
-            return
-        self._finished = True
         lifetime.begin_teardown()
         try:
-            self._tear_down_rest()
-            self._look_for_secrets()
-            why = lifetime.why()
-            self.tell("run-finished", how="interrupted" if why else "finished", reason=why)
-            self._tell_report()
-            leak.scan(self.dir, self.redactor, names=report.FILES)
+            if not self._finished and self._record is not None:
+                self._finished = True
+                self._finish()
         finally:
-            for entry in self._entries.values():
-                entry.close()
+            for entry in (*self._entries.values(), self._record):
+                if entry is not None:
+                    entry.close()
             self._stack.close()
-            self.events.close()
             lifetime.end_teardown()
+
+    def _finish(self) -> None:
+        why = lifetime.why()
+        for process in orphans.end(self.id, list(self._entries)) if why else ():
+            self.note(f"{process} of this run does not end")
+        self._tear_down_rest()
+        self._look_for_secrets()
+        self.tell("run-finished", how="interrupted" if why else "finished", reason=why)
+        self._tell_report()
+        leak.scan(self.dir, self.redactor, names=report.FILES)
+        if self._record is not None and not self._entries and not self.apps:
+            registry.forget(self.settings, self._record)
 
     def _look_for_secrets(self) -> None:
         """Write the reports as they would be, then look for secrets in all that is kept."""
-        self._write_reports()
+        report.write_all(self.dir)
         with self.phase("scan"):
-            try:
-                found = [str(item) for item in leak.scan(self.dir, self.redactor)]
-            except OSError as error:
-                found = [f"'{self.dir}' could not be looked into: {error.strerror}"]
-        self.tell("scan", clean=not (found or self._escaped), files=found)
+            found = leak.scan(self.dir, self.redactor)
+        self.tell("scan", clean=not (found or self._escaped), files=[str(item) for item in found])
 
     def _tear_down_rest(self) -> None:
         if self.request.keep and self.failed and self.apps and not lifetime.why():
             self._keep()
             return
         for app in list(self.apps.values()):
-            try:
-                self.tear_down(app)
-            except (CcCiError, DockerException, OSError) as error:
-                self.note(f"could not tear down '{app.domain}', the janitor will: {error}")
+            self.tear_down(app)
         if not self._entries:
             self.clean_directory()
 
@@ -382,11 +365,11 @@ class Run:
                 f"kept: https://{app.domain} for 2 h (until {clock}); "
                 f"attach: cc-ci attach {app.domain}; clean up: cc-ci janitor --now {app.domain}"
             )
-        self._entries.clear()
 
     def clean_directory(self) -> None:
         """Remove the run's abra directory; its env files name secrets' versions, its checkout is big."""
-        shutil.rmtree(self.abra_dir, ignore_errors=True)
+        for folder in (self.abra_dir, self.dir / registry.APPS):
+            shutil.rmtree(folder, ignore_errors=True)
 
     # -- telling
 
@@ -398,21 +381,9 @@ class Run:
 
     def _tell_report(self) -> None:
         """Write the reports; in a Drone build also print the finished run as one marked line."""
-        made = self._write_reports()
+        made = report.write_all(self.dir)
         if os.environ.get("DRONE"):
             self._print(told.line(made))
-
-    def _write_reports(self) -> report.Report:
-        """Write the reports and return what they tell.
-
-        On a disk that takes no report the events are still there, and the janitor writes it later.
-        """
-        made = self.report()
-        try:
-            report.write(self.dir, made)
-        except OSError as error:
-            self.say(f"could not write the reports into '{self.dir}': {error.strerror}")
-        return made
 
     def _print(self, line: str) -> None:
         """Print a line; one that still holds a secret is masked, and counts as a leak."""
@@ -420,47 +391,8 @@ class Run:
         self._escaped = self._escaped or clean != line
         self.console(clean)
 
-    def report(self) -> report.Report:
-        """Return the report of what has happened so far, also of what the disk did not take."""
-        try:
-            return report.read(self.dir, unwritten=self.events.unwritten)
-        except OSError:
-            return report.build(self.events.told, run=self.id)
-
-    def reconsider(self, outcome: Outcome) -> Outcome:
-        """Return an outcome with whose fault it is after a look at the host it happened on.
-
-        On a host in trouble a failure says nothing about the recipe. A service that the kernel ended
-        at a memory limit of its own is the recipe's affair; one without a limit met the host's.
-        """
-        if outcome.fault not in BLAMED:
-            return outcome
-        trouble = self.events.trouble or preflight.trouble(self.settings)
-        if not trouble:
-            killed = self._memory_kill()
-            if killed and killed.limit:
-                own = room.size(killed.limit)
-                text = f"service '{killed.service}' was ended at its own memory limit of {own}"
-                return replace(outcome, message=f"{text}: {outcome.message}")
-            if killed:
-                trouble = f"the kernel ended service '{killed.service}' because memory ran out"
-        if not trouble:
-            return outcome
-        return replace(outcome, fault="infra", message=f"{trouble}; by then: {outcome.message}")
-
-    def _memory_kill(self) -> containers.MemoryKill | None:
-        host_killed = room.memory_kills() > self.memory_kills
-        found = (containers.memory_kill(s, host_killed=host_killed) for s in self.stacks)
-        return next((kill for kill in found if kill), None)
-
     def begin(self, stage: str, life: str) -> None:
-        """Tell that a stage begins, once.
-
-        Raises:
-            InfraError: what happens can no longer be recorded; only the cleanup goes on.
-        """
-        if self.events.trouble and stage != "cleanup":
-            raise InfraError(self.events.trouble)
+        """Tell that a stage begins, once."""
         if (stage, life) != self._begun:
             self._begun = (stage, life)
             self.tell("stage-started", stage=stage, life=life or None)
@@ -493,8 +425,8 @@ class Run:
     def case(self, name: str, place: Place, outcome: Outcome, *, seconds: float) -> None:
         """Record one case as an event and print it; a failure has its app's logs saved at once."""
         self.failed = self.failed or outcome.kind in ("fail", "error")
-        message = self.redactor.scrub(outcome.message or "")[:LONGEST_MESSAGE] or None
-        details = self.redactor.scrub(outcome.details or "")[-LONGEST_DETAILS:] or None
+        message = self.redactor.scrub(outcome.message or "") or None
+        details = self.redactor.scrub(outcome.details or "") or None
         life = place.step.life(self.request.lane)
         self.tell(
             "case",

@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from harness import janitor, lock, registry, remove, settings, slots
+from harness import janitor, lock, orphans, registry, remove, settings, slots
 from harness.errors import InfraError, TimedOut
 from harness.lock import Owner
 from harness.settings import CHECKOUT, Settings
@@ -29,8 +30,12 @@ what = sys.argv[1]
 if what == "lock":
     held = lock.try_take(Path(sys.argv[2]), lock.Owner.me(run="run-7", recipe="hello"))
 else:
-    held = registry.register(found, domain=sys.argv[2], stack=sys.argv[3], run="run-7",
-                             run_dir=Path(sys.argv[4]), recipe="hello", life="fresh")
+    folder = Path(sys.argv[4])
+    folder.mkdir(parents=True, exist_ok=True)
+    record = registry.begin(folder, run="run-7", recipe="hello")
+    held = what == "run" or registry.register(
+        found, domain=sys.argv[2], stack=sys.argv[3], run="run-7",
+        run_dir=folder, recipe="hello", life="fresh")
 print("held" if held else "refused", flush=True)
 sys.stdin.read()
 """
@@ -93,10 +98,10 @@ def me() -> Owner:
     return Owner.me(run="run-8", recipe="hello")
 
 
-def sweep(here: Settings, api: FakeDocker, **options: object) -> janitor.Sweep:
+def sweep(here: Settings, api: FakeDocker, **options: Any) -> janitor.Sweep:
     """Run the janitor once."""
-    said: list[str] = []
-    return janitor.sweep(here, api, own_run="run-8", report=said.append, **options)  # type: ignore[arg-type]
+    options.setdefault("finish", lambda folder: None)
+    return janitor.sweep(here, api, own_run="run-8", report=lambda line: None, **options)
 
 
 def test_the_kernel_frees_a_lock_when_its_holder_is_killed(here: Settings) -> None:
@@ -304,3 +309,112 @@ def test_secrets_are_kept_when_the_app_is_deployed_again() -> None:
     api.deploy(STACK)
     assert remove.remove_stack(api, STACK, keep_secrets=True) == ()
     assert api.names() == {f"{STACK}_password_v1"}
+
+
+def test_one_that_is_only_waited_for_does_not_live(here: Settings, live: Holder) -> None:
+    """Where nobody collects the dead, their process ids stay; an owner that is one of them is dead."""
+    live.process.kill()  # and not waited for
+    os.waitid(os.P_PID, live.process.pid, os.WEXITED | os.WNOWAIT)
+    assert Path(f"/proc/{live.process.pid}/stat").exists()
+    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+
+
+def test_a_run_that_died_before_it_had_an_app_is_reaped_too(here: Settings, tmp_path: Path) -> None:
+    """Its record tells the janitor: processes are ended, the checkout goes, the report is written."""
+    folder = tmp_path / "runs" / "run-7"
+    holder = Holder(here, "run", "", "", str(folder))
+    orphan = Holder(here, "lock", str(here.lock_dir / "other"), run="run-7")
+    (folder / "abra" / "recipes").mkdir(parents=True)
+    finished: list[Path] = []
+    sweep(here, FakeDocker(), finish=finished.append)
+    assert finished == [] and (folder / "abra").exists()
+    holder.kill()
+    try:
+        sweep(here, FakeDocker(), finish=finished.append)
+        assert orphan.process.wait(timeout=10) != 0
+    finally:
+        orphan.kill()
+    assert finished == [folder]
+    assert not (folder / "abra").exists() and registry.runs(here) == []
+
+
+def test_a_machine_s_registry_that_was_emptied_is_no_loss(here: Settings, live: Holder) -> None:
+    """A reboot empties /run; the run's own directory still says which apps it had."""
+    api = FakeDocker()
+    api.deploy(STACK)
+    live.kill()
+    for path in here.active_dir.iterdir():
+        path.unlink()
+    assert sweep(here, api).reaped == [DOMAIN]
+    assert api.names() == set()
+
+
+def test_a_report_that_cannot_be_written_does_not_stop_the_sweep(
+    here: Settings, live: Holder
+) -> None:
+    """The innocent run that sweeps goes on; the record stays for the next try."""
+    live.kill()
+
+    def full(folder: Path) -> None:
+        raise OSError("no space left on device")
+
+    assert sweep(here, FakeDocker(), finish=full).reaped == [DOMAIN]
+    assert [record.run for record in registry.runs(here)] == ["run-7"]
+    sweep(here, FakeDocker())
+    assert registry.runs(here) == []
+
+
+def test_what_a_dead_app_left_is_not_taken_for_a_new_one(
+    here: Settings, live: Holder, tmp_path: Path
+) -> None:
+    """A name whose last owner is dead and not removed yet is refused, with what helps."""
+    live.kill()
+    with pytest.raises(InfraError, match="left behind by run 'run-7'; `cc-ci janitor`"):
+        registry.register(
+            here,
+            domain=DOMAIN,
+            stack=STACK,
+            run="x",
+            run_dir=tmp_path / "runs" / "x",
+            recipe="hello",
+            life="fresh",
+        )
+
+
+def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
+    """A child without the run's mark, in a session of its own, descends from a marked one all the same."""
+    marked = {"PATH": os.environ["PATH"], "CCCI_RUN": "run-orphans"}
+    inner = "env -i setsid sh -c 'echo $$; exec sleep 600'"
+    words = ["sh", "-c", f"trap '' TERM; {inner} & wait"]
+    parent = subprocess.Popen(words, env=marked, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    try:
+        assert b"CCCI_RUN" not in Path(f"/proc/{child}/environ").read_bytes()
+        assert orphans.end("run-orphans") == []
+        assert orphans.look_at(child) is None and orphans.look_at(parent.pid) is None
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+
+
+def test_only_what_bears_the_mark_is_ended() -> None:
+    """A run whose id begins the same, and the one that looks, are left alone."""
+    other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "run-orphans-2"})
+    try:
+        assert orphans.of("run-orphans") == [] and orphans.end("run-orphans") == []
+        assert orphans.look_at(other.pid) is not None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_what_a_domain_s_command_runs_in_the_backup_bot_is_found() -> None:
+    """The bot's container knows no run, but abra gives it the app's domain."""
+    bot = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "SERVICE": DOMAIN})
+    try:
+        assert [process.pid for process in orphans.of("no-run", [DOMAIN])] == [bot.pid]
+    finally:
+        bot.kill()
+        bot.wait()
