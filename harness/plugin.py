@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,33 @@ def pytest_configure(config: pytest.Config) -> None:
     runs.session_id = workerinput["ccci_session"] if workerinput else runs.session_id
     if not config.option.collectonly:
         _leave_the_telling_to_us(config)
-        lifetime.arm(deadline=found.deadline)
+        controls = not workerinput and getattr(option, "dist", "no") != "no"
+        lifetime.arm(deadline=found.deadline, pass_on=_pass_on(config) if controls else None)
         build = own_build.address(os.environ)
         if build and not workerinput:
             own_build.watch(build, lifetime.cancel)
+
+
+def _pass_on(config: pytest.Config) -> Callable[[signal.Signals, str], None]:
+    """Return what hands a signal on to the workers; the session ends when they are done."""
+
+    def pass_on(sign: signal.Signals, reason: str) -> None:
+        workers = config.stash[RUNS].workers
+        for pid in workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, sign)
+        if not workers:
+            raise lifetime.Interrupted(reason)
+        _stop_if_told(config)
+
+    return pass_on
+
+
+def _stop_if_told(config: pytest.Config) -> None:
+    """Let a controller whose session was told to end give out no more work."""
+    session = config.pluginmanager.getplugin("dsession")
+    if session is not None and lifetime.why():
+        session.shouldstop = lifetime.why()
 
 
 def _leave_the_telling_to_us(config: pytest.Config) -> None:
@@ -143,9 +167,44 @@ class _AsUsage:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell an xdist worker which session its runs belong to."""
+    """Tell an xdist worker which session its runs belong to, and remember its process."""
     runs = node.config.stash.get(RUNS, None)
     node.workerinput["ccci_session"] = runs.session_id if runs else ""
+    if runs is not None:
+        runs.workers.append(_pid_of(node))
+
+
+def _pid_of(node: Any) -> int:
+    return int(node.gateway._rinfo().pid)  # noqa: SLF001 - execnet has no public name for it
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: Any) -> None:
+    """Give no work to a worker that comes up after the session was told to end."""
+    _stop_if_told(node.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Learn from a worker what is to be tested: what never began must not look green."""
+    runs = node.config.stash.get(RUNS, None)
+    if runs is not None:
+        runs.collected = list(ids)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object | None) -> None:
+    """Clear at once what a worker that died has left; it cannot do so itself."""
+    runs = node.config.stash.get(RUNS, None)
+    if runs is None:
+        return
+    with contextlib.suppress(ValueError):
+        runs.workers.remove(_pid_of(node))
+    if error:
+        try:
+            runs.sweep()
+        except CcCiError as trouble:
+            runs.console(f"what worker {node.gateway.id} left is not cleared yet: {trouble}")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -356,6 +415,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if runs is None:
         return
     runs.close()
+    lifetime.begin_teardown()  # for good: nothing runs any more that a signal could end
     if not hasattr(session.config, "workerinput"):
         status = runs.status()
         if status is not None and int(session.exitstatus) in (0, 1, 2):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -11,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import collect, plan, report, suite_settings, terminal, trusted
+from harness import collect, janitor, plan, report, suite_settings, swarm, terminal, trusted
 from harness.collect import PLACE, Place, Suite
 from harness.errors import UsageError
 from harness.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
 from harness.run import Request, Run
+from harness.scheduling import scope_of
 from harness.settings import Settings
 from harness.trusted import Trust
 from harness.verdict import Verdict
@@ -38,13 +38,14 @@ class Runs:
     suites: dict[str, Suite] = field(default_factory=dict)
     planned: dict[str, list[pytest.Item]] = field(default_factory=dict)
     trust: Mapping[str, Trust] = field(default_factory=dict)
+    collected: list[str] = field(default_factory=list)
+    workers: list[int] = field(default_factory=list)
     current: Run | None = None
     _all: list[pytest.Item] = field(default_factory=list)
     _passed: set[str] = field(default_factory=set)
     _reasons: dict[str, str] = field(default_factory=dict)
     _inapplicable: dict[str, str] = field(default_factory=dict)
     _open_error: dict[str, BaseException] = field(default_factory=dict)
-    _told: dict[str, report.Report] = field(default_factory=dict)
 
     # -- collection
 
@@ -158,9 +159,8 @@ class Runs:
             console=self.console,
             trust=self.trust.get(recipe),
         )
+        self.current = run
         try:
-            run.start_record()
-            self.current = run
             run.open()
         except BaseException as error:
             self._open_error[recipe] = error
@@ -204,8 +204,6 @@ class Runs:
         self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
     ) -> None:
         """Write one case as an event, print it, and remember what later steps build on."""
-        if self.current is not None:
-            outcome = self.current.reconsider(outcome)
         key = f"{place.recipe}:{place.step.name}"
         if outcome.kind == "pass":
             self._passed.add(key)
@@ -228,25 +226,31 @@ class Runs:
     def close(self) -> None:
         """Close the run that is open, if any."""
         if self.current is not None:
-            run, self.current = self.current, None
-            run.close()
-            self._told[run.id] = run.report()
+            self.current.close()
+            self.current = None
 
     # -- the end
 
-    def reports(self) -> list[report.Report]:
-        """Return the reports of all planned runs that began.
+    @property
+    def expected(self) -> frozenset[str]:
+        """The recipes that this session is to test; a controller hears of them from its workers."""
+        return frozenset(self.planned) or frozenset(map(scope_of, self.collected))
 
-        Those of other workers are read from their directories; our own know what no disk took.
-        """
+    def sweep(self) -> None:
+        """Remove at once what a worker that died has left, and write its report."""
+        janitor.sweep(
+            self.settings,
+            swarm.client(),
+            own_run=self.session_id,
+            report=self.console,
+            finish=report.finish_dead,
+        )
+
+    def reports(self) -> list[report.Report]:
+        """Return the reports of all planned runs that began, read back from their directories."""
         runs = self.settings.runs_dir
         folders = [runs / self.session_id, *sorted(runs.glob(f"{self.session_id}-*"))]
-        found = dict(self._told)
-        for folder in folders:
-            with contextlib.suppress(OSError):  # a disk that died under our own run
-                if folder.name not in found and (folder / "events.jsonl").exists():
-                    found[folder.name] = report.read(folder)
-        return list(found.values())
+        return [report.read(folder) for folder in folders if (folder / "events.jsonl").exists()]
 
     def status(self) -> int | None:
         """Return pytest's exit status by the worst verdict, or None where nothing ran."""
@@ -256,10 +260,8 @@ class Runs:
         order += [Verdict.TIMEOUT, Verdict.SUITE, Verdict.RECIPE]
         reports = self.reports()
         verdicts = [found.verdict for found in reports]
-        begun = {found.run for found in reports}
-        verdicts += [
-            Verdict.INFRA for recipe in self._open_error if self.run_id(recipe) not in begun
-        ]
+        if verdicts and self.expected - {found.recipe for found in reports}:
+            verdicts.append(Verdict.INTERRUPTED)  # a planned run that never began is never green
         return max(verdicts, key=order.index).exit_status if verdicts else None
 
     def summaries(self) -> list[str]:

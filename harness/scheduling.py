@@ -30,6 +30,18 @@ class RecipeScheduling(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         return scope_of(nodeid)
 
+    def remove_node(self, node: Any) -> Any:
+        """Take off a worker that died, and return the test it died in.
+
+        What it had begun is over: another worker could only find that nothing the remaining steps
+        need has happened. What it had not begun goes to others.
+        """
+        work = self.assigned_work[node]
+        begun = next((scope for scope, unit in work.items() if not all(unit.values())), None)
+        unit = {} if begun is None else work.pop(begun)
+        super().remove_node(node)
+        return next((test for test, over in unit.items() if not over), None)
+
 
 def make(config: Any, log: Any) -> RecipeScheduling:
     """Return the scheduler for a pytest session."""
