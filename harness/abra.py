@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -181,6 +182,8 @@ class Abra:
             report=self.report,
             shown=shown,
         )
+        if done.status < 0:  # by the kernel when memory ends, say; never abra's own word
+            raise InfraError(f"'{shown}' was ended by {signal.Signals(-done.status).name}")
         if check and done.status != 0:
             said = "(its output may hold secrets)" if quiet else _said(done)
             raise AbraFailed(f"'{shown}' ended with status {done.status}: {said}")

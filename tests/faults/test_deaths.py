@@ -1,0 +1,264 @@
+"""SIGKILL at every stage: of the harness, of the step's shell, of a child, of a worker. Nothing stays."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from harness import events, orphans, registry, swarm, wait
+from harness.naming import app_domain, stack_name, unique
+
+from .conftest import Start
+from .figures import Trial, trial
+from .tiny import BOUND, STOPS, WHERE, Place, Started
+
+pytestmark = [pytest.mark.swarm, pytest.mark.faults]
+STAGES = [*STOPS, "teardown"]
+PART = "Deaths"
+
+
+@contextmanager
+def volume_in_use(run: Started) -> Iterator[None]:
+    """Keep a volume of the run's app busy, so that its teardown cannot come to an end."""
+    api = swarm.client()
+    token = unique("fresh", run.recipe, run.session, "0", run.place.heads[run.recipe])
+    stack = stack_name(app_domain(token, run.recipe, run.place.settings.apps_domain))
+    made = api.create_container(
+        "ccci/nginx:1.22.1",
+        command=["sleep", "600"],
+        entrypoint=[],
+        host_config=api.create_host_config(binds=[f"{stack}_content:/held"]),
+    )
+    try:
+        api.start(made["Id"])
+        yield
+    finally:
+        api.remove_container(made["Id"], force=True)
+
+
+@contextmanager
+def held(place: Place, start: Start, stage: str, **options: object) -> Iterator[Started]:
+    """Start a run and bring it to a stage; it goes on only when the block ends."""
+    workers = ("-n", "2") if options.pop("workers", False) else ()
+    stages = place.stop_at("seed" if stage == "teardown" else stage)
+    run = start("--stages", stages, *workers, **options)
+    run.until_held()
+    if stage != "teardown":
+        yield run
+    else:
+        with volume_in_use(run):
+            place.go_on()
+            place.release()
+            run.until(lambda: is_torn_down_but_for_its_volume(run), "its teardown")
+            yield run
+    place.go_on()
+
+
+def is_torn_down_but_for_its_volume(run: Started) -> bool:
+    """Say whether only the volume that is in use is left of the app."""
+    told = [e for e in events.read(run.dir / "events.jsonl") if e.name == "stage-started"]
+    if not told or told[-1].text("stage") != "cleanup":
+        return False
+    left = [name.partition(" ")[0] for name in run.left()]
+    return "volume" in left and not {"service", "container", "network"} & set(left)
+
+
+def told_well(run: Started, verdict: str, stage: str) -> None:
+    """Require a readable report with this verdict that says where the run ended."""
+    found = run.report()
+    assert found.verdict.value == verdict, found.reason
+    where = found.interrupted_in or found.stage
+    wanted = {WHERE.get(stage, stage)} if stage != "fetch" else {"before its first stage", ""}
+    assert where in wanted or (stage == "fetch" and verdict == "infra"), (where, found.reason)
+
+
+def cleared_by_itself(run: Started, tried: Trial, verdict: str, stage: str) -> None:
+    """Require that the run's own processes leave nothing, in time."""
+    with tried.timed():
+        run.gone()
+    tried.none_lost(run.left())
+    tried.in_time()
+    told_well(run, verdict, stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_of_a_killed_harness_nothing_stays(place: Place, start: Start, stage: str) -> None:
+    """SIGKILL of the harness: the janitor ends what still works and removes everything at once."""
+    with trial(PART, "SIGKILL of the harness, then the janitor", bound=BOUND) as tried:
+        with held(place, start, stage) as run:
+            os.kill(run.harness(), signal.SIGKILL)
+            run.process.wait()
+        if STOPS.get(stage, ("",))[0] in ("abra", "git"):
+            assert orphans.of(run.session), "the child that was held should have outlived its run"
+        with tried.timed():
+            place.janitor()
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "interrupted", stage)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_incident_c5_a_killed_step_clears_up_after_itself(
+    place: Place, start: Start, stage: str
+) -> None:
+    """C5: Drone's cancel kills the step's shell alone; the harness notices and removes everything."""
+    what = "SIGKILL of the step's shell, as Drone cancels and times out"
+    with trial(PART, what, incidents=("C5",), bound=BOUND) as tried:
+        with held(place, start, stage, shell=True) as run:
+            os.kill(run.process.pid, signal.SIGKILL)
+            run.process.wait()
+            if stage != "teardown":
+                cleared_by_itself(run, tried, "cancelled", stage)
+        if stage == "teardown":
+            cleared_by_itself(run, tried, "cancelled", stage)
+
+
+@pytest.mark.parametrize("stage", [s for s, (program, *_) in STOPS.items() if program != "seed"])
+def test_a_killed_child_is_our_own_trouble(place: Place, start: Start, stage: str) -> None:
+    """SIGKILL of abra or git, as by the kernel when memory ends: no fault of the recipe, nothing stays."""
+    with trial(PART, "SIGKILL of a child (abra, git)", bound=BOUND) as tried:
+        with held(place, start, stage) as run:
+            os.kill(int((place.hold / "reached").read_text()), signal.SIGKILL)
+            cleared_by_itself(run, tried, "infra", stage)
+        assert run.process.wait() == 16
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_of_a_killed_worker_nothing_stays(place: Place, start: Start, stage: str) -> None:
+    """SIGKILL of an xdist worker: the session clears up at once, tries nothing again, and is not green."""
+    with trial(PART, "SIGKILL of an xdist worker", bound=BOUND) as tried:
+        with held(place, start, stage, workers=True) as run:
+            os.kill(run.worker(), signal.SIGKILL)
+            if stage != "teardown":
+                cleared_by_itself(run, tried, "interrupted", stage)
+        if stage == "teardown":
+            cleared_by_itself(run, tried, "interrupted", stage)
+        assert run.process.wait() == 2, run.said
+        assert not list(place.settings.runs_dir.glob(f"{run.session}.*")), "it was tried again"
+
+
+def killed(kind: str, run: Started) -> None:
+    """End a run in one of the ways that it cannot clear up after."""
+    victim: dict[str, Callable[[], int]] = {"harness": run.harness, "worker": run.worker}
+    os.kill(victim[kind](), signal.SIGKILL)
+    if kind == "worker":
+        os.kill(run.process.pid, signal.SIGKILL)
+    run.process.wait()
+
+
+@pytest.mark.parametrize("kind", ["harness", "worker"])
+def test_the_next_run_clears_up_and_is_green(place: Place, start: Start, kind: str) -> None:
+    """What a dead run left is gone soon after the next one begins, which is not disturbed by it."""
+    with trial(PART, f"SIGKILL of the {kind}, then the next run", bound=BOUND) as tried:
+        with held(place, start, "deploy", workers=kind == "worker") as run:
+            killed(kind, run)
+        after = start("--stages", "install")
+        after.until((after.dir / "events.jsonl").exists, "its begin")
+        after.until(lambda: phase_over(after, "queue"), "its turn")
+        with tried.timed():
+            after.until(lambda: not run.left(), "the dead run's end")
+        assert after.end() == 0, after.said
+        tried.none_lost([*run.left(), *after.left()])
+        tried.in_time()
+        told_well(run, "interrupted", "deploy")
+
+
+def phase_over(run: Started, name: str) -> bool:
+    """Say whether a phase of a run is over."""
+    found = events.read(run.dir / "events.jsonl")
+    return any(e.name == "phase" and e.text("phase") == name for e in found)
+
+
+STUBBORN = "trap '' TERM"
+
+
+@pytest.mark.parametrize("trap", ["", STUBBORN], ids=["obedient", "stubborn"])
+def test_an_orphan_that_would_deploy_later_never_does(
+    place: Place, start: Start, trap: str
+) -> None:
+    """A child that goes on after its run died is ended before its recipe's lock serves another run."""
+    real = real_abra(place)
+    place.wrap("abra", real, trap=trap)
+    try:
+        with trial(PART, "an orphan that would deploy after its run's death", bound=BOUND) as tried:
+            with held(place, start, "deploy") as run:
+                orphan = int((place.hold / "reached").read_text())
+                os.kill(run.harness(), signal.SIGKILL)
+                run.process.wait()
+            assert orphans.look_at(orphan) is not None
+            after = start("--stages", "install")
+            with tried.timed():
+                after.until(lambda: orphans.look_at(orphan) is None, "the orphan's end")
+            assert not phase_over(after, "fetch"), "the recipe was touched before the orphan's end"
+            place.release()
+            assert after.end() == 0, after.said
+            tried.none_lost(run.left())
+            tried.in_time()
+    finally:
+        place.wrap("abra", real)
+
+
+def real_abra(place: Place) -> str:
+    """Return the program that the wrapper of abra goes on as."""
+    last = (place.folder / "bin" / "abra").read_text().splitlines()[-1]
+    return last.split('"')[1]
+
+
+def test_a_restore_that_outlives_its_run_is_ended_in_the_bot(place: Place, start: Start) -> None:
+    """What abra began inside the backup bot's container bears the app's domain, and is ended as well."""
+    with trial(PART, "a command left behind in the backup bot's container", bound=BOUND) as tried:
+        with held(place, start, "deploy") as run:
+            (entry,) = [e for e in registry.entries(place.settings) if e.run == run.session]
+            pid = left_in_the_bot(entry.domain)
+            os.kill(run.harness(), signal.SIGKILL)
+            run.process.wait()
+        with tried.timed():
+            place.janitor()
+        assert orphans.look_at(pid) is None
+        tried.none_lost(run.left())
+        tried.in_time()
+
+
+def left_in_the_bot(domain: str) -> int:
+    """Start a command in the backup bot's container as abra does; return its process on the host."""
+    from harness import backup
+
+    api = swarm.client()
+    made = api.exec_create(
+        backup.bot_container(), ["sleep", "600"], environment={"SERVICE": domain}
+    )
+    api.exec_start(made["Id"], detach=True)
+    return wait.until(
+        lambda: wait.Look("", api.exec_inspect(made["Id"])["Pid"] or None), what="it", timeout=10
+    )
+
+
+def test_a_run_id_that_comes_again_clears_what_its_first_left(place: Place, start: Start) -> None:
+    """A Drone that lost its database counts anew: the dead run of that number is cleared and kept apart."""
+    with trial(PART, "a run id that comes again after a death", bound=BOUND) as tried:
+        with held(place, start, "deploy", DRONE_BUILD_NUMBER="7") as run:
+            os.kill(run.harness(), signal.SIGKILL)
+            run.process.wait()
+        after = start("--stages", "install", DRONE_BUILD_NUMBER="7")
+        with tried.timed():
+            assert after.end() == 0, after.said
+        tried.none_lost(after.left())
+        old = place.settings.runs_dir / "7.1"
+        assert '"verdict": "interrupted"' in (old / "report.json").read_text()
+
+
+def test_a_run_id_that_is_alive_is_refused(place: Place, start: Start) -> None:
+    """Two sessions of one number would write into one directory, so the second ends with a sentence."""
+    with trial(PART, "a run id that a living run has") as tried:
+        with held(place, start, "seed", DRONE_BUILD_NUMBER="8") as run:
+            second = start("--stages", "install", DRONE_BUILD_NUMBER="8")
+            assert second.end() == 16
+            assert "run '8' is still going on" in second.said
+            place.go_on()
+            place.release()
+            assert run.end() == 0, run.said
+        tried.none_lost(run.left())
