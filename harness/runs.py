@@ -41,6 +41,7 @@ class Runs:
     collected: list[str] = field(default_factory=list)
     workers: list[int] = field(default_factory=list)
     current: Run | None = None
+    _collected: list[pytest.Item] = field(default_factory=list)
     _all: list[pytest.Item] = field(default_factory=list)
     _passed: set[str] = field(default_factory=set)
     _reasons: dict[str, str] = field(default_factory=dict)
@@ -51,6 +52,7 @@ class Runs:
 
     def place(self, items: list[pytest.Item]) -> None:
         """Give every item its recipe, step and markers; refuse what a suite may not contain."""
+        self._collected = list(items)
         suites = self.settings.suites_dir
         self.trust = trusted.load(suites, collect.enrolled(suites))
         for item in items:
@@ -122,7 +124,7 @@ class Runs:
         items[:] = sorted(
             (i for i in self._all if id(i) in chosen_ids), key=lambda i: collect.order(i, lane)
         )
-        gone = [item for item in self._all if id(item) not in chosen_ids]
+        gone = [item for item in self._collected if id(item) not in chosen_ids]
         self.planned = {}
         for item in items:
             self.planned.setdefault(item.stash[PLACE].recipe, []).append(item)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,7 +66,10 @@ class Suites:
         """Return the names of the collected tests, in order."""
         done = self.pytest("--collect-only", "-q", *options, path=path, **env)
         assert done.returncode == 0, done.stdout + done.stderr
-        return [line.rpartition("::")[2] for line in done.stdout.splitlines() if "::" in line]
+        names = [line.rpartition("::")[2] for line in done.stdout.splitlines() if "::" in line]
+        told = re.search(r"^(\d+)(/\d+)? tests? collected", done.stdout, re.MULTILINE)
+        assert told is not None and int(told[1]) == len(names), "pytest's own count is another one"
+        return names
 
 
 @pytest.fixture
