@@ -3,7 +3,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.lock-$(shell sha256sum requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help setup setup-forge demo zoo test test-fast faults reliability lint bench down
+.PHONY: help setup setup-forge demo zoo sandbox sandbox-down test test-fast faults reliability lint bench down
 help:
 	@echo 'make demo       a CI host on this machine: two recipes green, one broken recipe caught'
 	@echo 'make test       every check of this checkout but the long fault tests'
@@ -11,6 +11,7 @@ help:
 	@echo 'make faults     deaths, signals, crowds and trouble, on the real Swarm'
 	@echo 'make reliability  docs/reliability.md from the figures of the last make faults'
 	@echo 'make zoo        every broken recipe, caught where and why it should be'
+	@echo 'make sandbox    forge, Drone and bridge to try !testme on in a browser;  make sandbox-down: remove them'
 	@echo 'make lint       static checks alone'
 	@echo 'make bench      one cold run beside the same plan by bare Docker'
 	@echo 'make setup      only the set-up;  make down: remove the proxy and the backup bot again'
@@ -35,6 +36,12 @@ demo: setup
 
 zoo: setup
 	@$(BIN)/cc-ci zoo
+
+sandbox: setup setup-forge
+	@$(BIN)/python -m sandbox loop
+
+sandbox-down: $(STAMP)
+	@$(BIN)/python -m sandbox loop-down
 
 lint: $(STAMP)
 	@scripts/lint.sh

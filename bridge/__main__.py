@@ -1,4 +1,7 @@
-"""`python -m bridge`: runs the bridge in the foreground until SIGTERM. `--settings` prints its settings."""
+"""`python -m bridge`: runs the bridge in the foreground until SIGTERM.
+
+`--settings` prints its settings; `--check [recipe]` says whether all is there that `!testme` needs.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import sys
 import threading
 from types import FrameType
 
-from bridge import logs, settings
+from bridge import check, logs, settings
 from bridge.http import CallError
 from bridge.service import Service, who_am_i
 from bridge.store import Store
@@ -18,18 +21,23 @@ log = logging.getLogger("bridge")
 
 
 def main(argv: list[str]) -> int:
-    """Return the exit status: 0 after a stop, 1 when it could not start, 4 for wrong settings."""
+    """Return the exit status: 0 after a stop, 1 when it could not start or something is missing,
+    4 for wrong settings.
+    """
     if argv == ["--settings"]:
         sys.stdout.write(settings.document())
         return 0
-    if argv:
-        sys.stderr.write("usage: python -m bridge [--settings]\n")
+    checks = argv[:1] == ["--check"] and len(argv) <= 2
+    if argv and not checks:
+        sys.stderr.write("usage: python -m bridge [--settings | --check [recipe]]\n")
         return 4
     try:
         found = settings.load()
     except settings.SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 4
+    if checks:
+        return _check(found, *argv[1:])
     secrets = [
         found.gitea_token,
         found.drone_token,
@@ -44,6 +52,15 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     return _run(found, stopping)
+
+
+def _check(found: settings.Settings, recipe: str = "") -> int:
+    findings = []
+    for finding in check.examine(found, recipe):
+        sys.stdout.write(f"{finding.line()}\n")
+        sys.stdout.flush()
+        findings.append(finding)
+    return 0 if all(finding.ok for finding in findings) else 1
 
 
 def _run(found: settings.Settings, stopping: threading.Event) -> int:

@@ -129,7 +129,8 @@ def _ended(run: Run, links: Links) -> list[str]:
     parts = [_why(verdict)]
     if report is None:
         return parts
-    parts += [_level(report), _stage_table(report.stages), _counts(report, links)]
+    stages = _stage_table(report.stages, verdict.text)
+    parts += [_level(report), stages, _counts(report, links)]
     parts += [_failed(report), _evidence(report, links), _notes(report), _repeat(report)]
     return parts
 
@@ -139,8 +140,8 @@ def _why(verdict: Verdict) -> str:
     if verdict.name == "passed":
         return ""
     report = verdict.told()
-    where = f"{cell(report.stage)}: " if report and report.stage else ""
-    told = f"**{where}**{prose(verdict.text)}" if where else prose(verdict.text)
+    where = f"**{cell(report.stage)}:** " if report and report.stage else ""
+    told = f"{where}{prose(verdict.text)}"
     return told if verdict.state == "failure" else f"{told}\n\n{words.NOT_YOURS}"
 
 
@@ -151,12 +152,19 @@ def _level(report: Report) -> str:
     return f"**{words.level(report.level)}:** {told}"
 
 
-def _stage_table(stages: Sequence[Stage]) -> str:
+def _stage_table(stages: Sequence[Stage], said: str) -> str:
     rows = [
-        f"| {words.STAGE_ICONS[s.outcome]} | {cell(s.name)} | {s.seconds:.1f} | {cell(s.reason[:160])} |"
+        f"| {words.STAGE_ICONS[s.outcome]} | {cell(s.name)} | {s.seconds:.1f} | {_reason(s, said)} |"
         for s in stages
     ]
     return "\n".join([*words.TABLE_HEAD, *rows]) if rows else ""
+
+
+def _reason(stage: Stage, said: str) -> str:
+    """Return why a stage came out so, in a few words; not what stands above the table already."""
+    if stage.outcome == "unverified":
+        return cell(stage.reason.partition(":")[0])
+    return "" if stage.reason == said else cell(stage.reason[:160])
 
 
 def _counts(report: Report, links: Links) -> str:

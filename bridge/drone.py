@@ -103,13 +103,24 @@ class Drone:
 
     def _why_nothing(self) -> str:
         """Return why Drone started nothing and answered null."""
-        found = self._http.call("GET", f"/api/repos/{self.repo}").body
-        if isinstance(found, dict) and not found.get("active"):
+        if not self.is_active():
             return f"{self.repo} is not activated in Drone"
         return (
             "no pipeline of `.drone.yml` is for custom events, "
             f"or the owner of {self.repo} is inactive in Drone"
         )
+
+    def me(self) -> tuple[str, bool]:
+        """Return whose token it is and whether that user is an admin."""
+        found = self._http.call("GET", "/api/user").body
+        if not isinstance(found, dict) or "login" not in found:
+            raise CallError("garbled", "Drone answered no user")
+        return str(found["login"]), bool(found.get("admin"))
+
+    def is_active(self) -> bool:
+        """Say whether the repository is activated."""
+        found = self._http.call("GET", f"/api/repos/{self.repo}").body
+        return isinstance(found, dict) and bool(found.get("active"))
 
     def get(self, number: int) -> Build:
         """Return one build."""
@@ -134,12 +145,18 @@ class Drone:
         return "".join(_out(row) for row in rows) if isinstance(rows, list) else ""
 
     def follow(self, number: int, step: Step) -> Iterator[str]:
-        """Yield the pieces of a running step's log, from its beginning; a line may come in two."""
+        """Yield the pieces of a running step's log, from its beginning; a line may come in two.
+
+        An empty piece is a sign of life: the stream of a cancelled step may stay open without an end
+        (seen about one time in three), so its reader has to look whether the build has ended.
+        """
         path = f"/api/stream/{self.repo}/{number}/{step.stage}/{step.number}"
         for line in self._http.stream(path, silence=STREAM_SILENCE):
             if line == "data: eof":
                 return
-            if line.startswith("data: "):
+            if line.startswith(":"):
+                yield ""
+            elif line.startswith("data: "):
                 try:
                     yield _out(json.loads(line.removeprefix("data: ")))
                 except ValueError:

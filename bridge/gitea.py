@@ -13,6 +13,7 @@ from bridge.http import Answer, CallError, Http
 
 State = Literal["pending", "success", "failure", "error"]
 PAGE = 50  # the forge's own cap; asking for more gives 50
+NO_COMMIT, NO_COMMENT = "f" * 40, 2**31 - 1  # what no repository has
 LONGEST_DESCRIPTION = 140  # characters; the forge takes any length, its pages do not
 
 
@@ -132,6 +133,43 @@ class Gitea:
         if status == 303:
             raise NotAMember(org)
         return status == 204
+
+    # -- what the bot may do, for a check
+
+    def hooks(self, org: str) -> list[str] | None:
+        """Return where an organisation's active webhooks lead; None where the bot may not see them."""
+        try:
+            rows = _rows(self._http.call("GET", f"/orgs/{org}/hooks"))
+        except CallError as error:
+            if error.kind in ("denied", "missing"):
+                return None
+            raise
+        return [str(row["config"]["url"]) for row in rows if row.get("active")]
+
+    def is_archived(self, repo: str) -> bool:
+        """Say whether a repository is archived, in which nobody can comment."""
+        return bool(_field(self._http.call("GET", f"/repos/{repo}"), "archived"))
+
+    def why_no_status(self, repo: str) -> str:
+        """Return why the bot may not set a commit's status, "" if it may; none is set."""
+        body = {"state": "pending", "context": "cc-ci/check"}
+        return self._refusal("POST", f"/repos/{repo}/statuses/{NO_COMMIT}", body)
+
+    def why_no_reaction(self, repo: str) -> str:
+        """Return why the bot may not react to a comment, "" if it may; nothing is reacted to."""
+        body = {"content": "eyes"}
+        return self._refusal("POST", f"/repos/{repo}/issues/comments/{NO_COMMENT}/reactions", body)
+
+    def _refusal(self, method: str, path: str, body: object) -> str:
+        """Return how the forge refuses a call; that the thing itself is not there is no refusal."""
+        try:
+            self._http.call(method, path, body=body)
+        except CallError as error:
+            if error.kind == "denied":
+                return str(error).partition("answered ")[2]
+            if error.transient and error.status != 500:  # 500: it looked for what is not there
+                raise
+        return ""
 
 
 def _comment(repo: str, row: Any) -> Comment | None:

@@ -226,6 +226,10 @@ class Watcher:
         reading, heard = Reading(), 0
         try:
             for piece in self._drone.follow(build, step):
+                if not piece and self._is_over(number, build):
+                    return
+                if not piece:
+                    continue
                 watch.last_line = time.monotonic()
                 heard += len(piece)
                 watch.heard = max(watch.heard, heard)
@@ -236,6 +240,11 @@ class Watcher:
             log.info("run %d: its log broke off: %s", number, error)
         watch.due = 0.0
         self._stirred()
+
+    def _is_over(self, number: int, build: int) -> bool:
+        """Say whether a run has its verdict, or another build by now."""
+        run = self._store.run(number)
+        return not run.active or run.build != build
 
     def _tell(self, number: int, reading: Reading) -> None:
         """Keep how far a run has come; a stream that replays its beginning takes nothing back."""

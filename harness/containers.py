@@ -38,6 +38,14 @@ class Output:
     err: str
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryKill:
+    """A service that the kernel ended for want of memory; limit: its own, in bytes, 0 for none."""
+
+    service: str
+    limit: int
+
+
 def find(stack: str, service: str, *, timeout: float = FIND_TIMEOUT) -> str:
     """Return the id of the service's running container, waiting up to `timeout` seconds for one.
 
@@ -199,6 +207,25 @@ def _end(pieces: Iterable[bytes]) -> bytes:
     whole = kept.find(b"\n") + 1 or len(kept)
     told = f"(what came before is left out: {dropped + whole} bytes)\n"
     return told.encode() + bytes(kept[whole:])
+
+
+def memory_kill(stack: str, *, host_killed: bool) -> MemoryKill | None:
+    """Return a service of the stack that was ended for want of memory, None where none was.
+
+    host_killed: the kernel has ended programs of this host since the run began. Docker marks only
+    what died at a limit; what died because all memory was gone merely shows status 137.
+    """
+    api = swarm.client()
+    for found in api.containers(all=True, filters={"label": [f"{swarm.NAMESPACE}={stack}"]}):
+        try:
+            seen = api.inspect_container(found["Id"])
+        except NotFound:
+            continue
+        state, limit = seen["State"], int(seen["HostConfig"].get("Memory") or 0)
+        if state.get("OOMKilled") or (host_killed and state.get("ExitCode") == 137):
+            name = seen["Config"]["Labels"].get("com.docker.swarm.service.name", "")
+            return MemoryKill(name.removeprefix(f"{stack}_"), limit)
+    return None
 
 
 def _text(data: bytes) -> str:

@@ -130,15 +130,23 @@ def _refuse_rejected(service: Service, history: History) -> None:
 
 
 def _refuse_given_up(service: Service, history: History) -> None:
-    """Refuse a service that was ended as unhealthy and that its restart policy leaves ended."""
+    """Refuse a service whose tasks are over and that its restart policy leaves so.
+
+    Swarm decides on a restart in the same step in which it stops wanting the old task, so a task that
+    is over, unwanted and without a successor has none to come.
+    """
     current = [t for t in service.tasks if t.current and t.id not in history.ignore]
-    over = bool(current) and all(t.state == "complete" for t in current)
-    if over and service.has_health_check and service.restart != "any" and service.replicas:
-        raise CrashLoop(
-            f"service '{service.name}' never got healthy: Swarm ended its task, and its restart "
-            f"policy '{service.restart}' leaves it ended",
-            service.name,
-        )
+    over = bool(current) and all(t.ended and t.desired == "shutdown" for t in current)
+    well = all(t.state == "complete" for t in current)
+    given_up = service.restart == "none" or service.attempts or (well and service.restart != "any")
+    if not (over and given_up and service.replicas) or settled(service):
+        return
+    policy = f"its restart policy '{service.restart}' leaves it ended"
+    if service.has_health_check and well:
+        what = f"never got healthy: Swarm ended its task, and {policy}"
+    else:
+        what = f"has ended, and {policy}: {_last_error(service) or 'no error given'}"
+    raise CrashLoop(f"service '{service.name}' {what}", service.name)
 
 
 def _count(service: Service, history: History, *, alone: bool) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
 import json
 import math
 import os
@@ -18,6 +21,8 @@ from harness.secret import MASK
 MARK = "::cc-ci:: "  # starts the lines of a build's log that the bridge may believe
 TOLD = frozenset({"run-started", "stage-started", "case", "run-finished"})
 LONGEST_TOLD = 500  # characters of a text in a marked line; the whole text is in the file
+RESERVED = 1024 * 1024  # bytes of disk set aside for a run's events
+KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of Linux
 SECRET_KEY = re.compile(r"secret|password|token|credential|(?<![a-z])key(?![a-z])", re.IGNORECASE)
 
 
@@ -61,7 +66,12 @@ class Reading:
 
 
 class EventLog:
-    """Appends events to a file; every text goes through `scrub` first. now: unix seconds."""
+    """Appends events to a file; every text goes through `scrub` first. now: unix seconds.
+
+    A disk that fills up does not end a run's telling: room is set aside when the file is made, and
+    what the file does not take is kept (`unwritten`) and tried again with the next event. `told` is
+    all that was written through this object, for a disk that cannot even be read any more.
+    """
 
     def __init__(
         self,
@@ -69,43 +79,67 @@ class EventLog:
         scrub: Callable[[str], str] = lambda text: text,
         now: Callable[[], float] = time.time,
     ) -> None:
+        """Open or make the file.
+
+        Raises:
+            InfraError: it cannot be made, or the disk has no room for a run's events.
+        """
         self._path = path
         self._scrub = scrub
         self._now = now
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        self._waiting: list[Event] = []
+        self.told: list[Event] = []
+        self.trouble = ""
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            _reserve(self._fd)
+        except OSError as error:
+            raise InfraError(f"cannot record events in '{path}': {error.strerror}") from error
         self._torn = self._ends_torn()
+
+    @property
+    def unwritten(self) -> tuple[Event, ...]:
+        """What happened and is not in the file."""
+        return tuple(self._waiting)
 
     def write(self, event: str, /, **data: object) -> Event:
         """Write one event as one line and return it as written.
 
-        Raises:
-            InfraError: the line did not fit on the disk, or the file cannot be written.
+        A file that does not take it is told in `trouble`, which stays.
         """
         clean = {key: self._value(key, value) for key, value in data.items()}
         made = Event(round(self._now(), 3), event, clean)
-        line = ("\n" if self._torn else "") + to_line(made) + "\n"
-        self._append(line.encode("utf-8", "replace"))
+        self._waiting.append(made)
+        self.told.append(made)
+        try:
+            while self._waiting:
+                self._append(to_line(self._waiting[0]))
+                self._waiting.pop(0)
+        except OSError as error:
+            self.trouble = self.trouble or (
+                f"cannot record an event in '{self._path}': {error.strerror}; is the disk full?"
+            )
         return made
 
     def close(self) -> None:
-        """Close the file."""
-        os.close(self._fd)
+        """Close the file and give back what was set aside; further events are kept unwritten."""
+        if self._fd >= 0:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, os.fstat(self._fd).st_size)
+            os.close(self._fd)
+            self._fd = -1
 
     def _ends_torn(self) -> bool:
         size = os.fstat(self._fd).st_size
         return size > 0 and os.pread(self._fd, 1, size - 1) != b"\n"
 
-    def _append(self, line: bytes) -> None:
+    def _append(self, line: str) -> None:
         """Write a whole line; one system call unless the disk takes only a part of it."""
-        rest = memoryview(line)
+        begin = "\n" if self._torn else ""
+        rest = memoryview(f"{begin}{line}\n".encode("utf-8", "replace"))
         self._torn = True
-        try:
-            while rest:
-                rest = rest[os.write(self._fd, rest) :]
-        except OSError as error:
-            raise InfraError(
-                f"cannot record an event in '{self._path}': {error.strerror}; is the disk full?"
-            ) from error
+        while rest:
+            rest = rest[os.write(self._fd, rest) :]
         self._torn = False
 
     def _clean_all(self, data: Mapping[Any, object]) -> dict[str, Any]:
@@ -123,6 +157,20 @@ class EventLog:
         if isinstance(value, list | tuple):
             return [self._clean(inner) for inner in value]
         return self._scrub(str(value))
+
+
+def _reserve(fd: int) -> None:
+    """Set room aside behind the end of a file without changing its size; not every disk can.
+
+    Raises:
+        OSError: there is no room.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    start, size = ctypes.c_int64(os.fstat(fd).st_size), ctypes.c_int64(RESERVED)
+    if libc.fallocate(fd, KEEP_SIZE, start, size) != 0:
+        number = ctypes.get_errno()
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(number, os.strerror(number))
 
 
 def to_line(event: Event) -> str:
@@ -147,6 +195,14 @@ def read_all(path: Path) -> Reading:
     torn = bool(last.strip()) and tail is None
     events = [event for event in (*found, tail) if event is not None]
     return Reading(tuple(events), broken=found.count(None), torn=torn)
+
+
+def is_over(path: Path) -> bool:
+    """Say whether a file of events ends with the end of its run; reads only its last lines."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 65_536))
+        last = [event for line in file.read().split(b"\n") if (event := _parse(line))]
+    return bool(last) and any(event.name == "run-finished" for event in last[-3:])
 
 
 def _parse(line: bytes) -> Event | None:

@@ -26,6 +26,13 @@ SAFE = (
     ("submodule.recurse", "false"),
     ("fetch.recurseSubmodules", "false"),
     ("advice.detachedHead", "false"),
+    ("http.lowSpeedLimit", "100"),  # bytes a second: a server that accepts and says nothing …
+    ("http.lowSpeedTime", "30"),  # … is given up after so many seconds
+)
+REFUSED = (
+    re.compile(  # what servers say that give out a commit only by a branch's name, or not at all
+        "not our ref|unadvertised object|couldn't find remote ref|no such remote ref", re.IGNORECASE
+    )
 )
 PASSED = (  # of our environment: what reaches a repository, and the mark of the run (the janitor's)
     *("PATH", "HOME", "CCCI_RUN", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "SSL_CERT_FILE"),
@@ -101,7 +108,11 @@ def _fetch_commit(mirror: Path, url: str, ref: str) -> None:
     """Fetch one commit by its sha; where the server refuses that, fetch everything and look."""
     fetch = ("fetch", "--quiet", "--no-tags", "--", url)
     doing = f"fetching from '{url}'"
-    found = _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False).status == 0
+    done = _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False)
+    found = done.status == 0
+    if not found and not REFUSED.search(done.text):
+        said = (done.text.splitlines() or ["it did not say why"])[-1]
+        raise InfraError(f"{doing} failed: {said}")
     if not found:
         _git(mirror, *fetch, "+refs/*:refs/ccci/all/*", doing=doing)
     if not _has(mirror, ref):

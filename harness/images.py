@@ -17,9 +17,9 @@ from harness.errors import InfraError, RecipeFailure
 from harness.proc import Done
 
 TIMEOUT = 1800.0  # seconds for one image
-ABSENT = re.compile("manifest unknown|not found|does not exist|invalid reference", re.IGNORECASE)
-OURS = re.compile(
-    "toomanyrequests|no such host|timeout|connection|lookup|unreachable", re.IGNORECASE
+ABSENT = re.compile(
+    "manifest unknown|repository does not exist|name unknown|invalid reference|no matching manifest",
+    re.IGNORECASE,
 )
 
 Runner = Callable[[Sequence[str]], Done]
@@ -70,6 +70,14 @@ def _docker(report: Callable[[str], None]) -> Runner:
 def _failure(image: str, said: str) -> Exception:
     last = (said.strip().splitlines() or ["it did not say why"])[-1]
     text = f"pulling image '{image}' failed before anything was deployed: {last}"
-    if ABSENT.search(said) and not OURS.search(said):
-        return RecipeFailure(text)
-    return InfraError(text)
+    return RecipeFailure(text) if absent(said.replace(image, "")) else InfraError(text)
+
+
+def absent(said: str) -> bool:
+    """Say whether Docker tells that an image registry answered and has no such image.
+
+    Only these words are proof: whatever else goes wrong (a bare 404 of a proxy in between, a limit, a
+    name that does not resolve) is the way there, not the image. Put no image's name in: it may hold
+    any word.
+    """
+    return ABSENT.search(said) is not None

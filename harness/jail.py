@@ -9,6 +9,7 @@ processes together.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -112,15 +113,17 @@ def run_tests(
     Raises:
         InfraError: no jail is to be had.
     """
-    check()
     with _room() as folder:
         target = folder / "recipe" / tests.name
         shutil.copytree(tests, target, symlinks=True)
-        _copy_packages(folder / "site")
+        packages = _packages(folder / "site")
         # Without `site`: what else is installed on the host is none of its business.
         words = [str(_python()), "-S", "-m", "pytest", tests.name, "--rootdir", PLACE]
         words += [f"--junitxml={RESULTS}", "-p", "no:cacheprovider", "--color=no", "--tb=short"]
-        return _run(folder, app, words, seconds, report)
+        left = _run(folder, app, words, seconds, report, packages)
+    if left.status not in (0, None) and not left.results:
+        check()  # it said nothing at all: was there a jail?
+    return left
 
 
 def _python() -> Path:
@@ -170,14 +173,22 @@ def _room() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _copy_packages(target: Path) -> None:
-    """Copy pytest and requests with all that they need, as they are installed here."""
+def _packages(target: Path) -> list[tuple[str, str]]:
+    """Return the mounts of pytest and requests with all that they need, as they are installed here.
+
+    They may lie where the jail's user cannot come; what they are mounted on is made.
+    """
+    mounts: dict[str, str] = {}
     for distribution in _with_needs(PACKAGES):
-        for path in distribution.files or ():
-            if path.parts[0] != "..":
-                place = target / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(str(path.locate()), place)
+        tops = {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}
+        for name in sorted(tops):
+            source, place = Path(str(distribution.locate_file(name))), target / name
+            if source.is_dir():
+                place.mkdir(exist_ok=True)
+            else:
+                place.touch()
+            mounts[str(source)] = str(place)
+    return list(mounts.items())
 
 
 def _with_needs(names: Sequence[str]) -> list[metadata.Distribution]:
@@ -220,11 +231,13 @@ def _run(
     command: Sequence[str],
     seconds: float,
     report: Callable[[str], None] = lambda line: None,
+    mounts: Sequence[tuple[str, str]] = (),
 ) -> Left:
     uid = FIRST_UID + os.getpid()
     _write_etc(folder / "etc", app, uid)
     way = folder / WAY.name  # the relay, too, is a stranger to our checkout
     shutil.copyfile(WAY, way)
+    (folder / "mounts").write_text(json.dumps(mounts))
     _let_read(folder)
     results = folder / "results"
     results.touch(mode=0o600)
@@ -257,12 +270,13 @@ def _run(
 
 
 def _network(way: Path, app: App, uid: int, groups: Sequence[Path]) -> list[str]:
-    """Return the start of the command: a network of its own, with the one way out; see `way`."""
+    """Return the start of the command: network and mounts of its own, the one way out; see `way`."""
     host, port = app.proxy
     ours = f"/proc/{os.getpid()}/ns/net"
     files = ":".join(map(str, groups))
-    start = ["setpriv", "--pdeathsig=KILL", "--", "unshare", "--net", "--"]
-    return [*start, str(_python()), "-I", str(way), ours, host, str(port), str(uid), files, "--"]
+    start = ["setpriv", "--pdeathsig=KILL", "--", "unshare", "--net", "--mount", "--"]
+    program = [str(_python()), "-I", str(way), ours, host, str(port), str(uid), files]
+    return [*start, *program, str(way.with_name("mounts")), "--"]
 
 
 def _nobody(uid: int) -> list[str]:

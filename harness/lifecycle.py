@@ -6,9 +6,11 @@ broken recipe is a failed test; our own trouble keeps its class and makes an err
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import pytest
 
@@ -17,6 +19,8 @@ from harness import (
     containers,
     converge,
     images,
+    preflight,
+    probe,
     provision,
     recipe,
     remove,
@@ -43,6 +47,7 @@ from harness.run import Run
 EVERY = 0.1  # seconds between two looks at the Swarm; ten milliseconds of work each
 WINDOW = 1.0  # seconds a stack must stay settled; one window shared by all services
 ROUTER_PATIENCE = 20.0  # seconds; Traefik asks Swarm every 15 s by default
+HOOK_FAILED = re.compile(r"\b(pre|post)[-_ ]?hook\b.*\b(fail|error|exit)", re.IGNORECASE)
 NO_OP_WINDOW = 1.0  # seconds in which a redeploy would start its first task; measured 0.1 s
 
 
@@ -77,7 +82,9 @@ def deploy(run: Run, app: App, ref: str) -> None:
     Raises:
         RecipeFailure: abra refused, or the services did not come up.
         TimedOut: not settled within the recipe's own or the suite's time.
+        InfraError: the host has no room for it.
     """
+    preflight.enough(run.settings)
     run.checkout(ref)
     with run.phase("pull", app.life):
         images.pull(provision.images(run), report=app.report)
@@ -176,11 +183,24 @@ def healthy(run: Run, app: App) -> None:
         return wait.Look(f"route answers {answer.status_code}", True)
 
     with run.phase("health", app.life):
+        timeout = float(run.suite_settings.timeouts.health)
         try:
-            timeout = float(run.suite_settings.timeouts.health)
             wait.until(look, what="the app to answer", timeout=timeout, report=app.report)
         except TimedOut:
             raise last[0] if last else RecipeFailure("the app did not answer") from None
+        for target in run.suite_settings.probes.tcp:
+            _listens(app, target, timeout)
+
+
+def _listens(app: App, target: str, timeout: float) -> None:
+    """Wait until a port that the suite names accepts connections; the route may answer without it."""
+    try:
+        find = partial(probe.address, app.stack, target)
+        probe.until_ready(find, what=f"'{target}'", timeout=timeout, report=app.report)
+    except TimedOut as error:
+        raise RecipeFailure(
+            f"the app answers on its route, but not all of it is up: {error}"
+        ) from None
 
 
 def _refuse_unrouted(run: Run, app: App) -> None:
@@ -288,12 +308,27 @@ def restore(run: Run, app: App) -> None:
                 app.domain, timeout=float(run.suite_settings.timeouts.restore)
             )
         app.report(_last_lines(done.text).splitlines()[-1].strip())
+        _refuse_failed_hooks("restore", done.text)
         settle(run, app, ignore=converge.tasks_of(swarm.view(app.stack)))
         healthy(run, app)
 
 
+def _refuse_failed_hooks(doing: str, said: str) -> None:
+    """Refuse a success on whose way a hook failed: the bot tells of it and goes on (incident B3).
+
+    Raises:
+        RecipeFailure: with what was said, the hook's own words among it.
+    """
+    if any(HOOK_FAILED.search(line) for line in said.splitlines()):
+        raise RecipeFailure(
+            f"the {doing} reported success, but a hook of the recipe failed; it said:\n"
+            f"    {_last_lines(said)}"
+        )
+
+
 def lose_everything(run: Run, app: App) -> None:
     """Undeploy, delete the volumes, and deploy the same again with its secrets: a new, empty server."""
+    preflight.enough(run.settings)
     run.abra.app_undeploy(app.domain)
     remove.remove_stack(swarm.client(), app.stack, keep_secrets=True, report=app.report)
     with blaming_the_recipe("deploying onto emptied volumes"):
@@ -355,6 +390,7 @@ def upgrade(run: Run, app: App) -> None:
     Raises:
         RecipeFailure: refused, rolled back, head not the deployed commit, dropped services left.
     """
+    preflight.enough(run.settings)
     before = swarm.view(app.stack)
     old_version = provision.compose(run, app).version
     old_sample = provision.sample(run)

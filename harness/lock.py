@@ -65,8 +65,21 @@ def try_take(path: Path, owner: Owner | None) -> FileLock | None:
         lock.release()
         return None
     if owner is not None:
-        path.write_text(json.dumps(asdict(owner)) + "\n")
+        _sign(path, owner, lock)
     return lock
+
+
+def _sign(path: Path, owner: Owner, lock: FileLock) -> None:
+    """Write into a lock who holds it.
+
+    Raises:
+        InfraError: the disk does not take the line; the lock is given back.
+    """
+    try:
+        path.write_text(json.dumps(asdict(owner)) + "\n")
+    except OSError as error:
+        lock.release()
+        raise InfraError(f"cannot write into lock '{path}': {error.strerror}") from error
 
 
 def _same_file(path: Path, lock: FileLock) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,9 @@ from harness.errors import BaseNotDeployable, CcCiError
 Kind = Literal["pass", "fail", "error", "skip", "unverified"]
 NOT_RUN = "not run: "  # should have run and did not
 NOT_APPLICABLE = "not applicable: "  # declared by the suite, or a structural fact
+OURS = frozenset(  # what the system says when the host is at its end
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +56,6 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
         return Outcome(kind, "recipe", first or "assertion failed", str(report.longrepr))
     if isinstance(error, requests.RequestException):
         return Outcome(kind, "recipe", f"the app did not answer: {first}", str(report.longrepr))
-    fault = "suite" if report.when == "call" else "infra"
+    of_the_host = isinstance(error, MemoryError) or getattr(error, "errno", None) in OURS
+    fault = "suite" if report.when == "call" and not of_the_host else "infra"
     return Outcome(kind, fault, f"{type(error).__name__}: {first}", str(report.longrepr))

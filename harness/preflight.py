@@ -5,16 +5,21 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import socket
+import tempfile
 from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
-from harness import collect, plan, swarm
+from docker.errors import DockerException
+
+from harness import collect, plan, room, swarm
 from harness.errors import InfraError, UsageError
+from harness.room import GIB, MIB, Need
 from harness.settings import Settings
 
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
-LEAST_BYTES = 2 * 1024**3
-LEAST_INODES = 50_000
+CONNECT = 5.0  # seconds for the proxy to take a connection
 PROXY_NETWORK = "proxy"
 
 
@@ -53,14 +58,67 @@ def _near(word: str, known: Collection[str]) -> str:
 
 
 def host(settings: Settings, api: Any = None) -> None:
-    """Check the host: Docker answers, is a swarm manager, has the proxy network and room.
+    """Check the host: Docker answers, is a swarm manager, has the proxy network, room and memory.
 
     Raises:
         InfraError: the first thing missing, with what fixes it.
     """
     info = swarm_manager(api)
     _writable(settings)
-    _room(str(info.get("DockerRootDir") or "/"), os.statvfs)
+    enough(settings, _docker_folder(info))
+
+
+def enough(settings: Settings, docker_folder: str = "") -> None:
+    """Check that there is room and memory for a deployment; cheap, so it is done before each.
+
+    docker_folder: where the engine keeps its data; it is asked unless told.
+
+    Raises:
+        InfraError: says what the host is short of, and where.
+    """
+    lacking = _shortage(settings, docker_folder or _docker_folder(swarm.client().info()))
+    if lacking:
+        raise InfraError(f"{lacking}; free it, then run again")
+
+
+def trouble(settings: Settings) -> str:
+    """Return what is wrong with the host itself at this moment, "" when nothing is.
+
+    Asked when a case has failed: on a host in trouble a failure says nothing about the recipe.
+    """
+    try:
+        folder = _docker_folder(swarm.client().info())
+    except (InfraError, DockerException, OSError) as error:
+        return f"Docker does not answer: {error}"
+    return _shortage(settings, folder) or _proxy_silent(settings)
+
+
+def _shortage(settings: Settings, docker_folder: str) -> str:
+    lacks = (room.shortage(need) for need in _needs(settings, docker_folder))
+    return next((text for text in lacks if text), "") or room.memory_shortage()
+
+
+def _needs(settings: Settings, docker_folder: str) -> tuple[Need, ...]:
+    return (
+        Need(Path(docker_folder), "Docker's data", 2 * GIB, 50_000),
+        Need(settings.runs_dir, "the runs' directories", 64 * MIB, 2_000),
+        Need(settings.lock_dir, "locks", MIB, 64),
+        Need(settings.active_dir, "the registry of apps", MIB, 64),
+        Need(settings.slots_dir, "slots", MIB, 64),
+        Need(Path(tempfile.gettempdir()), "temporary files", MIB, 64),
+    )
+
+
+def _docker_folder(info: dict[str, Any]) -> str:
+    return str(info.get("DockerRootDir") or "/")
+
+
+def _proxy_silent(settings: Settings) -> str:
+    try:
+        with socket.create_connection(settings.proxy_address, timeout=CONNECT):
+            return ""
+    except OSError as error:
+        return f"the proxy takes no connection at {settings.proxy}: {error.strerror or error}"
 
 
 def swarm_manager(api: Any = None) -> dict[str, Any]:
@@ -91,17 +149,7 @@ def _writable(settings: Settings) -> None:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InfraError(f"cannot make '{folder}': {error.strerror}; run as root?") from error
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            raise InfraError(f"the file system of '{folder}' is mounted read-only; mount it anew")
         if not os.access(folder, os.W_OK):
             raise InfraError(f"may not write to '{folder}'; run as root, or set its CCCI_ variable")
-
-
-def _room(folder: str, statvfs: Any) -> None:
-    try:
-        found = statvfs(folder)
-    except OSError:
-        return  # another user's view of Docker's folder; the engine itself will say when it is full
-    free = found.f_bavail * found.f_frsize
-    if free < LEAST_BYTES:
-        raise InfraError(f"only {free / 1024**3:.1f} GiB are free in '{folder}'; 2 GiB are needed")
-    if found.f_files and found.f_favail < LEAST_INODES:
-        raise InfraError(f"only {found.f_favail} inodes are free in '{folder}'; 50000 are needed")

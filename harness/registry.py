@@ -110,9 +110,13 @@ def register(
         raise InfraError(
             f"'{domain}' was left behind by run '{left.run}'; `cc-ci janitor` removes what it can"
         )
-    (run_dir / APPS).mkdir(parents=True, exist_ok=True)
-    for path in _places(settings, entry):
-        _write(path, entry)
+    try:
+        (run_dir / APPS).mkdir(parents=True, exist_ok=True)
+        for path in _places(settings, entry):
+            _write(path, entry)
+    except OSError as error:
+        entry.close()
+        raise InfraError(f"cannot register '{domain}' in '{path}': {error.strerror}") from error
     return entry
 
 

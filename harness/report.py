@@ -370,19 +370,43 @@ def _fenced(lines: Sequence[str]) -> list[str]:
 # %% Run directories
 
 
-def read(folder: Path, *, alive: bool = False) -> Report:
-    """Build the report of a run directory; one that holds no events gives an empty report."""
+def read(folder: Path, *, alive: bool = False, unwritten: Sequence[Event] = ()) -> Report:
+    """Build the report of a run directory; one that holds no events gives an empty report.
+
+    unwritten: events that a full disk did not take.
+    """
     found = events.read_all(folder / "events.jsonl")
-    return build(found.events, alive=alive, broken=found.broken, run=folder.name)
+    told = (*found.events, *unwritten)
+    return build(told, alive=alive, broken=found.broken, run=folder.name)
 
 
 def write_all(folder: Path) -> Report:
-    """Write report.json, summary.md and junit.xml of a run directory; return the report."""
+    """Write the reports of a run directory from its events; return the report.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
     made = read(folder)
+    write(folder, made)
+    return made
+
+
+def write(folder: Path, made: Report) -> None:
+    """Write report.json, summary.md and junit.xml.
+
+    Raises:
+        OSError: the disk does not take them.
+    """
     texts = (to_json(made), to_markdown(made), junit.to_xml(made))
     for name, text in zip(FILES, texts, strict=True):
         _replace(folder / name, text)
-    return made
+
+
+def without(runs: Path) -> tuple[Path, ...]:
+    """Return the directories of runs that told their end and have no report."""
+    folders = (path.parent for path in runs.glob("*/events.jsonl"))
+    bare = (folder for folder in folders if not (folder / FILES[-1]).exists())
+    return tuple(folder for folder in bare if events.is_over(folder / "events.jsonl"))
 
 
 def finish_dead(folder: Path) -> Report:

@@ -12,8 +12,10 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from docker.errors import DockerException
 
 from harness import (
     containers,
@@ -23,9 +25,11 @@ from harness import (
     leak,
     lifetime,
     orphans,
+    preflight,
     registry,
     remove,
     report,
+    room,
     slots,
     swarm,
     terminal,
@@ -36,7 +40,7 @@ from harness.abra import Abra
 from harness.app import App
 from harness.collect import Place, Suite
 from harness.compose import Compose
-from harness.errors import InfraError
+from harness.errors import CcCiError, InfraError
 from harness.events import EventLog
 from harness.level import OUTCOMES
 from harness.lock import Owner, recipe_lock, take
@@ -54,6 +58,9 @@ SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for one of the two slots, and for t
 KEEP = 2 * 3600.0  # seconds a kept app stays up
 LOG_LINES = 2000
 WORDS = (*STAGES, *OUTCOMES, *LANE_STAGES, *Verdict, *events.TOLD)  # what reports are made of
+LONGEST_MESSAGE = 4_000  # characters of a case's message
+LONGEST_DETAILS = 64_000  # characters of its details, the last ones
+BLAMED = ("recipe", "suite", "timeout")  # what a host in trouble may have caused
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +93,7 @@ class Run:
     base_version: str = ""
     no_base: str = ""
     started: float = field(default_factory=time.time)
+    memory_kills: int = field(default_factory=room.memory_kills)
 
     def __post_init__(self) -> None:
         self.redactor = Redactor(words=(*WORDS, self.recipe))
@@ -108,13 +116,13 @@ class Run:
     def open(self) -> None:
         """Take slot and lock, clear what dead runs left, fetch the commit, announce the plan.
 
+        Its record has been started.
+
         Raises:
             UsageError: the commit is not in the repository.
             InfraError: what our own side could not provide.
         """
-        with lifetime.deferred():
-            self.start_record()
-            os.environ["CCCI_RUN"] = self.id
+        os.environ["CCCI_RUN"] = self.id
         owner = Owner.me(run=self.id, recipe=self.recipe)
         say = self.say
         with self.phase("queue"):
@@ -132,6 +140,7 @@ class Run:
             )
         with self.phase("janitor"):
             self._sweep(say)
+            self._write_late_reports()
         try:
             with self.phase("fetch"):
                 self._fetch()
@@ -140,21 +149,31 @@ class Run:
             raise
         self._announce()
 
+    def _write_late_reports(self) -> None:
+        """Write the reports of runs that came to their end on a disk that took no report then."""
+        for folder in report.without(self.settings.runs_dir):
+            with contextlib.suppress(OSError):  # it still takes none
+                report.write_all(folder)
+                self.say(f"wrote the reports of run {folder.name}, whose disk took none at its end")
+
     def start_record(self) -> None:
         """Make the run's directory, record and file of events, from which every secret is kept away.
 
         What an earlier run of this id left is reaped first.
 
         Raises:
-            InfraError: a run of this id is still going on.
+            InfraError: the disk does not take them, or a run of this id is still going on.
         """
         if (self.dir / registry.RECORD).exists():
             self._sweep(self.console)
         if not registry.is_free(self.dir):
             raise InfraError(f"run '{self.id}' is still going on; give this one another id")
-        _set_aside(self.dir)
-        self.dir.mkdir(parents=True, exist_ok=True)
-        self._record = registry.begin(self.dir, run=self.id, recipe=self.recipe)
+        try:
+            _set_aside(self.dir)
+            self.dir.mkdir(parents=True, exist_ok=True)
+            self._record = registry.begin(self.dir, run=self.id, recipe=self.recipe)
+        except OSError as error:
+            raise InfraError(f"cannot make '{self.dir}': {error.strerror}") from error
         self.events = EventLog(self.dir / "events.jsonl", scrub=self.redactor.scrub)
 
     def _sweep(self, say: Callable[[str], None]) -> None:
@@ -279,6 +298,7 @@ class Run:
     def tear_down(self, app: App) -> tuple[remove.Leftover, ...]:
         """Save the app's logs, then remove it by force; return what would not go."""
         with self.phase("teardown", app.life):
+            swarm.await_engine(self.say)
             self.save_logs(app)
             left = remove.remove_stack(
                 swarm.client(), app.stack, env_file=self.env_path(app), report=self.say
@@ -292,16 +312,22 @@ class Run:
         return left
 
     def save_logs(self, app: App) -> None:
-        """Write the last 2,000 log lines of every service below logs/, without secrets."""
-        for service in swarm.view(app.stack).services:
-            lines = containers.logs(app.stack, service.name, lines=LOG_LINES)
-            self.keep_log(app.life, service.name, "\n".join(lines) + "\n")
+        """Write the last 2,000 log lines of every service below logs/, without secrets.
+
+        What cannot be saved is noted: evidence is no reason to leave an app standing.
+        """
+        try:
+            for service in swarm.view(app.stack).services:
+                lines = containers.logs(app.stack, service.name, lines=LOG_LINES)
+                self.keep_log(app.life, service.name, "\n".join(lines) + "\n")
+        except (CcCiError, DockerException, OSError) as error:
+            self.note(f"could not save the logs of life '{app.life}': {error}")
 
     def keep_log(self, life: str, name: str, text: str) -> None:
         """Write a text below logs/, without secrets, as evidence."""
         path = self.dir / "logs" / f"{life}-{name}.log"
         path.parent.mkdir(exist_ok=True)
-        path.write_text(self.redactor.scrub(text))
+        path.write_text(self.redactor.scrub(text), errors="replace")
         self.events.write("evidence", kind="log", path=str(path.relative_to(self.dir)))
 
     def checkout(self, ref: str) -> None:
@@ -318,18 +344,23 @@ class Run:
         """Tear down what still stands, write the reports, give back lock and slot."""
         lifetime.begin_teardown()
         try:
-            if not self._finished and self._record is not None:
+            if not self._finished:
                 self._finished = True
                 self._finish()
+        finally:
+            lifetime.end_teardown()
+
+    def _finish(self) -> None:
+        try:
+            self._come_to_the_end(lifetime.why())
         finally:
             for entry in (*self._entries.values(), self._record):
                 if entry is not None:
                     entry.close()
             self._stack.close()
-            lifetime.end_teardown()
+            self.events.close()
 
-    def _finish(self) -> None:
-        why = lifetime.why()
+    def _come_to_the_end(self, why: str) -> None:
         for process in orphans.end(self.id, list(self._entries)) if why else ():
             self.note(f"{process} of this run does not end")
         self._tear_down_rest()
@@ -342,17 +373,23 @@ class Run:
 
     def _look_for_secrets(self) -> None:
         """Write the reports as they would be, then look for secrets in all that is kept."""
-        report.write_all(self.dir)
+        self._write_reports()
         with self.phase("scan"):
-            found = leak.scan(self.dir, self.redactor)
-        self.tell("scan", clean=not (found or self._escaped), files=[str(item) for item in found])
+            try:
+                found = [str(item) for item in leak.scan(self.dir, self.redactor)]
+            except OSError as error:
+                found = [f"'{self.dir}' could not be looked into: {error.strerror}"]
+        self.tell("scan", clean=not (found or self._escaped), files=found)
 
     def _tear_down_rest(self) -> None:
         if self.request.keep and self.failed and self.apps and not lifetime.why():
             self._keep()
             return
         for app in list(self.apps.values()):
-            self.tear_down(app)
+            try:
+                self.tear_down(app)
+            except (CcCiError, DockerException, OSError) as error:
+                self.note(f"could not tear down '{app.domain}', the janitor will: {error}")
         if not self._entries:
             self.clean_directory()
 
@@ -381,9 +418,21 @@ class Run:
 
     def _tell_report(self) -> None:
         """Write the reports; in a Drone build also print the finished run as one marked line."""
-        made = report.write_all(self.dir)
+        made = self._write_reports()
         if os.environ.get("DRONE"):
             self._print(told.line(made))
+
+    def _write_reports(self) -> report.Report:
+        """Write the reports and return what they tell.
+
+        On a disk that takes no report the events are still there, and the janitor writes it later.
+        """
+        made = self.report()
+        try:
+            report.write(self.dir, made)
+        except OSError as error:
+            self.say(f"could not write the reports into '{self.dir}': {error.strerror}")
+        return made
 
     def _print(self, line: str) -> None:
         """Print a line; one that still holds a secret is masked, and counts as a leak."""
@@ -391,8 +440,47 @@ class Run:
         self._escaped = self._escaped or clean != line
         self.console(clean)
 
+    def report(self) -> report.Report:
+        """Return the report of what has happened so far, also of what the disk did not take."""
+        try:
+            return report.read(self.dir, unwritten=self.events.unwritten)
+        except OSError:
+            return report.build(self.events.told, run=self.id)
+
+    def reconsider(self, outcome: Outcome) -> Outcome:
+        """Return an outcome with whose fault it is after a look at the host it happened on.
+
+        On a host in trouble a failure says nothing about the recipe. A service that the kernel ended
+        at a memory limit of its own is the recipe's affair; one without a limit met the host's.
+        """
+        if outcome.fault not in BLAMED:
+            return outcome
+        trouble = self.events.trouble or preflight.trouble(self.settings)
+        if not trouble:
+            killed = self._memory_kill()
+            if killed and killed.limit:
+                own = room.size(killed.limit)
+                text = f"service '{killed.service}' was ended at its own memory limit of {own}"
+                return replace(outcome, message=f"{text}: {outcome.message}")
+            if killed:
+                trouble = f"the kernel ended service '{killed.service}' because memory ran out"
+        if not trouble:
+            return outcome
+        return replace(outcome, fault="infra", message=f"{trouble}; by then: {outcome.message}")
+
+    def _memory_kill(self) -> containers.MemoryKill | None:
+        host_killed = room.memory_kills() > self.memory_kills
+        found = (containers.memory_kill(s, host_killed=host_killed) for s in self.stacks)
+        return next((kill for kill in found if kill), None)
+
     def begin(self, stage: str, life: str) -> None:
-        """Tell that a stage begins, once."""
+        """Tell that a stage begins, once.
+
+        Raises:
+            InfraError: what happens can no longer be recorded; only the cleanup goes on.
+        """
+        if self.events.trouble and stage != "cleanup":
+            raise InfraError(self.events.trouble)
         if (stage, life) != self._begun:
             self._begun = (stage, life)
             self.tell("stage-started", stage=stage, life=life or None)
@@ -425,8 +513,8 @@ class Run:
     def case(self, name: str, place: Place, outcome: Outcome, *, seconds: float) -> None:
         """Record one case as an event and print it; a failure has its app's logs saved at once."""
         self.failed = self.failed or outcome.kind in ("fail", "error")
-        message = self.redactor.scrub(outcome.message or "") or None
-        details = self.redactor.scrub(outcome.details or "") or None
+        message = self.redactor.scrub(outcome.message or "")[:LONGEST_MESSAGE] or None
+        details = self.redactor.scrub(outcome.details or "")[-LONGEST_DETAILS:] or None
         life = place.step.life(self.request.lane)
         self.tell(
             "case",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -10,7 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import collect, janitor, plan, report, suite_settings, swarm, terminal, trusted
+from harness import (
+    collect,
+    janitor,
+    lifetime,
+    plan,
+    report,
+    suite_settings,
+    swarm,
+    terminal,
+    trusted,
+)
 from harness.collect import PLACE, Place, Suite
 from harness.errors import UsageError
 from harness.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
@@ -47,6 +58,7 @@ class Runs:
     _reasons: dict[str, str] = field(default_factory=dict)
     _inapplicable: dict[str, str] = field(default_factory=dict)
     _open_error: dict[str, BaseException] = field(default_factory=dict)
+    _told: dict[str, report.Report] = field(default_factory=dict)
 
     # -- collection
 
@@ -161,8 +173,10 @@ class Runs:
             console=self.console,
             trust=self.trust.get(recipe),
         )
-        self.current = run
         try:
+            with lifetime.deferred():  # a run that has begun and is not known would not be closed
+                run.start_record()
+                self.current = run
             run.open()
         except BaseException as error:
             self._open_error[recipe] = error
@@ -206,6 +220,8 @@ class Runs:
         self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
     ) -> None:
         """Write one case as an event, print it, and remember what later steps build on."""
+        if self.current is not None:
+            outcome = self.current.reconsider(outcome)
         key = f"{place.recipe}:{place.step.name}"
         if outcome.kind == "pass":
             self._passed.add(key)
@@ -229,6 +245,7 @@ class Runs:
         """Close the run that is open, if any."""
         if self.current is not None:
             self.current.close()
+            self._told[self.current.id] = self.current.report()
             self.current = None
 
     # -- the end
@@ -249,10 +266,18 @@ class Runs:
         )
 
     def reports(self) -> list[report.Report]:
-        """Return the reports of all planned runs that began, read back from their directories."""
+        """Return the reports of all planned runs that began.
+
+        Those of other workers are read from their directories; our own know what no disk took.
+        """
         runs = self.settings.runs_dir
         folders = [runs / self.session_id, *sorted(runs.glob(f"{self.session_id}-*"))]
-        return [report.read(folder) for folder in folders if (folder / "events.jsonl").exists()]
+        found = dict(self._told)
+        for folder in folders:
+            with contextlib.suppress(OSError):  # a disk that died under our own run
+                if folder.name not in found and (folder / "events.jsonl").exists():
+                    found[folder.name] = report.read(folder)
+        return list(found.values())
 
     def status(self) -> int | None:
         """Return pytest's exit status by the worst verdict, or None where nothing ran."""
@@ -262,7 +287,11 @@ class Runs:
         order += [Verdict.TIMEOUT, Verdict.SUITE, Verdict.RECIPE]
         reports = self.reports()
         verdicts = [found.verdict for found in reports]
-        if verdicts and self.expected - {found.recipe for found in reports}:
+        begun = {found.run for found in reports}
+        verdicts += [
+            Verdict.INFRA for recipe in self._open_error if self.run_id(recipe) not in begun
+        ]
+        if verdicts and self.expected - {found.recipe for found in reports} - set(self._open_error):
             verdicts.append(Verdict.INTERRUPTED)  # a planned run that never began is never green
         return max(verdicts, key=order.index).exit_status if verdicts else None
 

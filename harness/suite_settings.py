@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from harness import compose, plan, strict_yaml
 from harness.strict_yaml import Document, Where, near
 
-PENDING = frozenset(["timeouts.upgrade", "dependencies", "probes", "allow"])
+PENDING = frozenset(["timeouts.upgrade", "dependencies", "allow"])
 
 
 def _known_hazard(kind: str) -> str:
@@ -26,7 +26,7 @@ def _known_hazard(kind: str) -> str:
 
 Seconds = Annotated[int, Field(ge=1)]
 Status = Annotated[int, Field(ge=100, le=599)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+Target = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][\w-]*:[1-9][0-9]{0,4}$")]
 UrlPath = Annotated[str, StringConstraints(pattern=r"^/\S*$")]
 EnvKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*\.ya?ml$")]
@@ -60,7 +60,9 @@ class Timeouts(_Strict):
 class Probes(_Strict):
     """What else must answer before the app counts as up."""
 
-    tcp: list[Port] = Field(default=[], description="ports that must accept a connection")
+    tcp: list[Target] = Field(
+        default=[], description="`service:port`, each to accept three connections in a row"
+    )
 
 
 class SuiteSettings(_Strict):

@@ -15,8 +15,10 @@ from typing import Any
 import docker
 from docker.errors import APIError, DockerException
 
-from harness.errors import InfraError
+from harness import wait
+from harness.errors import InfraError, TimedOut
 
+RETURN = 60.0  # seconds that a restarted engine may need; measured 5 to 15 with a swarm
 NAMESPACE = "com.docker.stack.namespace"
 ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 
@@ -63,6 +65,7 @@ class Service:
     labels: Mapping[str, str] = field(default_factory=dict)
     env: tuple[str, ...] = ()
     has_health_check: bool = False
+    attempts: int = 0  # restarts before Swarm gives up, 0 for never
     tasks: tuple[Task, ...] = ()
 
 
@@ -102,6 +105,28 @@ def client() -> Any:
             "`cc-ci doctor` tells more"
         ) from error
     return api
+
+
+def await_engine(report: wait.Report, *, timeout: float = RETURN) -> None:
+    """Wait until the engine answers again as a swarm's manager, if it does not now.
+
+    timeout: seconds.
+
+    Raises:
+        InfraError: it did not come back.
+    """
+
+    def look() -> wait.Look[bool]:
+        try:
+            client().services(filters={"name": "none"})
+        except (InfraError, DockerException, OSError) as error:
+            return wait.Look(f"Docker does not answer: {' '.join(str(error).split())[:120]}")
+        return wait.Look("", True)
+
+    try:
+        wait.until(look, what="Docker to answer again", timeout=timeout, every=0.5, report=report)
+    except TimedOut as error:
+        raise InfraError(str(error)) from None
 
 
 def view(stack: str, api: Any = None) -> StackView:
@@ -159,6 +184,7 @@ def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> Service:
         labels=dict(spec.get("Labels") or {}),
         env=tuple(container.get("Env") or ()),
         has_health_check=bool(container.get("Healthcheck")),
+        attempts=int(template.get("RestartPolicy", {}).get("MaxAttempts") or 0),
         tasks=tuple(task for task in tasks if task.service_id == raw["ID"]),
     )
 

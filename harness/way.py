@@ -1,21 +1,25 @@
 """The only way from a jail to the outside: its own loopback's port 443 leads to the proxy, nothing else.
 
-Runs as a program of its own, as root, in the network of the jail that `unshare` just made, and becomes
-the jail. Before that it starts the relay, which goes back to the host's network with the listening socket:
-a socket belongs to the network it was made in, whoever holds it. So the relay is out of the jail's
-reach, and the jail needs no rights over its network. The relay has the jail's user, since its parent,
-which becomes the jail, must have the right to end it by dying.
+Runs as a program of its own, as root, in the network and the mounts of the jail that `unshare` just made,
+and becomes the jail. Before that it mounts what the jail's user could not reach by itself, and starts the
+relay, which goes back to the host's network with the listening socket: a socket belongs to the network it
+was made in, whoever holds it. So the relay is out of the jail's reach, and the jail needs no rights over
+its network. The relay has the jail's user, since its parent, which becomes the jail, must have the right
+to end it by dying.
 
-    python -I way.py HOST-NETWORK PROXY-HOST PROXY-PORT UID CGROUPS -- COMMAND...
+    python -I way.py HOST-NETWORK PROXY-HOST PROXY-PORT UID CGROUPS MOUNTS -- COMMAND...
     python -I way.py relay FD PROXY-HOST PROXY-PORT PARENT
 
-CGROUPS: the files of the control groups that the command belongs to, separated by colons.
+CGROUPS: the files of the control groups that the command belongs to, separated by colons. MOUNTS: a file
+of JSON, a list of pairs: what to mount, and where.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
+import json
 import os
 import socket
 import struct
@@ -23,6 +27,7 @@ import sys
 import threading
 from pathlib import Path
 
+MS_BIND = 4096  # linux/mount.h
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 1, 64  # linux/sockios.h, linux/if.h
 PORT = 443  # where `https://<domain>/` goes
 MOST = 64  # connections at once; further ones wait
@@ -32,7 +37,9 @@ PATIENCE = 10.0  # seconds for the proxy to accept
 
 def main() -> None:
     """Open the way, start the relay, become the command."""
-    host_network, host, port, uid, cgroups, _, *command = sys.argv[1:]
+    host_network, host, port, uid, cgroups, mounts, _, *command = sys.argv[1:]
+    for source, target in json.loads(Path(mounts).read_text()):
+        _mount(source, target)
     _raise_loopback()
     listener = socket.create_server(("127.0.0.1", PORT), backlog=MOST)
     listener.set_inheritable(True)
@@ -48,6 +55,12 @@ def main() -> None:
     for path in cgroups.split(":"):
         Path(path).write_text(str(os.getpid()))
     os.execvp(command[0], command)  # noqa: S606 - an argument list, no shell
+
+
+def _mount(source: str, target: str) -> None:
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.mount(source.encode(), target.encode(), None, MS_BIND, None) != 0:
+        raise OSError(ctypes.get_errno(), "cannot mount", source)
 
 
 def _raise_loopback() -> None:

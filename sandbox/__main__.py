@@ -1,12 +1,13 @@
-"""`python -m sandbox setup|forge|down|floor`: a CI host on one machine, its forge, removal, or floor."""
+"""`python -m sandbox`: a whole CI host on one machine, what people try it with, and the removal of both."""
 
 from __future__ import annotations
 
 import shutil
 import sys
 
-from sandbox import engine, floor, forge, images, place, recipes_setup, services
+from sandbox import engine, floor, forge, frontend, images, place, recipes_setup, services
 from sandbox.shell import SetupError, run, say, works
+from sandbox.whole_loop import WholeLoop
 
 
 def setup() -> None:
@@ -51,12 +52,35 @@ def down() -> None:
         run(["docker", "network", "rm", place.PROXY_NETWORK], doing="removing network proxy")
 
 
+def loop() -> None:
+    """Bring up forge, Drone and bridge with pull requests to try them on; what is there stays."""
+    made = WholeLoop(place.LOOP, place.LOOP_PORT, pages=frontend.static())
+    made.up()
+    print(made.guide())
+
+
+def loop_down() -> None:
+    """End and remove what `loop` made."""
+    if not place.LOOP.exists():
+        say("there is no sandbox to remove")
+        return
+    WholeLoop(place.LOOP, place.LOOP_PORT).down()
+    say("forge, Drone and bridge are ended and removed; `make down` removes proxy and backup bot")
+
+
 def main() -> int:
     """Run one of them; a sentence and status 1 where it cannot go on."""
-    commands = {"setup": setup, "forge": forge.set_up, "down": down, "floor": floor.main}
+    commands = {
+        "setup": setup,
+        "forge": forge.set_up,
+        "down": down,
+        "floor": floor.main,
+        "loop": loop,
+        "loop-down": loop_down,
+    }
     word = sys.argv[1] if len(sys.argv) == 2 else ""
     if word not in commands:
-        print("usage: python -m sandbox setup|forge|down|floor", file=sys.stderr)
+        print(f"usage: python -m sandbox {'|'.join(commands)}", file=sys.stderr)
         return 4
     try:
         commands[word]()

@@ -2,81 +2,50 @@
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
-from sandbox import place
+from sandbox import place, real_drone
 from sandbox.daemon import Daemon
 from sandbox.forge import BOT_SCOPES, Forge
-
-CI_REPO = "ci/cc-ci"
-PROGRAM_PATH = f"{place.CHECKOUT / '.venv' / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-
-
-def secret_file(folder: Path, name: str, text: str = "") -> Path:
-    """Keep a secret in a file that only its owner reads; a new one is made where none is given."""
-    path = folder / name
-    if text or not path.exists():
-        path.touch(mode=0o600)
-        path.write_text((text or secrets.token_hex(20)) + "\n")
-    return path
+from sandbox.place import CI_REPO, PROGRAM_PATH
+from sandbox.real_drone import RealDrone
+from sandbox.secret_file import secret_file
+from sandbox.standin_drone import StandinDrone
 
 
-@dataclass
-class StandinDrone:
-    """The stand-in for Drone's server and runner. environ: what steps find besides the build's own."""
+class Drone(Protocol):
+    """What the sandbox and the tests need of a Drone, be it the real one or the stand-in."""
 
     folder: Path
     port: int
-    forge: Forge
-    environ: Mapping[str, str] = field(default_factory=dict)
-    options: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
 
     @property
     def token(self) -> Path:
         """The file with the bridge's token."""
-        return secret_file(self.folder, "drone_token")
 
     @property
-    def daemon(self) -> Daemon:
-        """Its process."""
-        return Daemon("drone", self.folder, self.forge.tied)
+    def worker(self) -> Daemon:
+        """The process that runs the steps."""
 
     def start(self) -> None:
         """Start it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        config = {
-            "port": self.port,
-            "data": str(self.folder / "drone"),
-            "tokens": {self.token.read_text().strip(): {"login": "bridge", "admin": True}},
-            "repos": {CI_REPO: {"clone_url": f"{self.forge.url}/{CI_REPO}.git", "branch": "main"}},
-            "capacity": 2,
-            "environ": dict(self.environ),
-            "public_url": self.url,
-            "hook_secret": secret_file(self.folder, "drone_hook_secret").read_text().strip(),
-            **self.options,
-        }
-        path = self.folder / "drone.json"
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(config, indent=1))
-        words = [sys.executable, "-m", "sandbox.drone", "serve", "--config", path]
-        env = {"PATH": PROGRAM_PATH, "USER": "root", "HOME": str(self.folder)}
-        self.daemon.start(words, env, cwd=place.CHECKOUT)
-        self.daemon.answers(f"{self.url}/healthz")
 
     def stop(self) -> None:
         """End it without waiting for the steps that run."""
-        self.daemon.stop(grace=1.0)
+
+
+def drone(folder: Path, port: int, forge: Forge, environ: Mapping[str, str]) -> Drone:
+    """Return the real Drone where the environment names its executables, else the stand-in."""
+    kind = RealDrone if real_drone.there() else StandinDrone
+    return kind(folder, port, forge, environ)
 
 
 @dataclass

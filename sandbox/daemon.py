@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -85,6 +86,19 @@ class Daemon:
         self._record.write_text(f"{process.pid} {_started(process.pid)}\n")
         return int(process.pid)
 
+    def others(self) -> list[int]:
+        """Return the living processes that it started, those that outlived it too.
+
+        The kernel gives a pid to nobody else while it names a session that somebody is in.
+        """
+        try:
+            pid, started = self._record.read_text().split()
+        except (OSError, ValueError):
+            return []
+        if _started(int(pid)) not in ("", started):
+            return []  # another program got its pid, so nothing of its session is left
+        return [other for other in _session(int(pid)) if other != int(pid)]
+
     def kill(self) -> None:
         """End it by SIGKILL at once, as a crash would."""
         pid = self.pid()
@@ -93,16 +107,38 @@ class Daemon:
             self._wait(GRACE)
 
     def stop(self, grace: float = GRACE) -> None:
-        """End it: SIGTERM, and SIGKILL for its whole session after `grace` seconds."""
+        """End it: SIGTERM, and after `grace` seconds SIGKILL; then SIGKILL for what it left behind."""
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
             if not self._wait(grace):
-                os.killpg(pid, signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
                 self._wait(GRACE)
+        for other in self.others():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(other, signal.SIGKILL)
         self._record.unlink(missing_ok=True)
         for process in _STARTED:
             process.poll()
+
+    def wind_down(self, seconds: float) -> bool:
+        """Ask it and the programs that it started to end; say whether all have, after so many seconds.
+
+        A runner takes no new work from then on; a step's shell dies, and what hangs on it cleans up.
+        """
+        others = self.others()
+        pid = self.pid()
+        first = [pid] if pid is not None else []
+        roots = [other for other in others if int((_stat(other) or ["", "0"])[1]) not in others]
+        for number in (*first, *roots):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(number, signal.SIGTERM)
+        end = time.monotonic() + seconds
+        while self.pid() is not None or self.others():
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.1)
+        return True
 
     def _wait(self, seconds: float) -> bool:
         """Wait for its end; say whether it came."""
@@ -141,12 +177,26 @@ def _answers(url: str) -> bool:
 
 def _started(pid: int) -> str:
     """Return when a process started, in the kernel's ticks since boot; "" if it is gone or a zombie."""
-    try:
-        rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    if rest[0] == "Z":
+    rest = _stat(pid)
+    if rest and rest[0] == "Z":
         for process in _STARTED:
             process.poll()  # takes its own children away
         return ""
-    return rest[19]
+    return rest[19] if rest else ""
+
+
+def _session(number: int) -> list[int]:
+    """Return the living processes of a session."""
+    pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    stats = {pid: _stat(pid) for pid in pids}
+    return [
+        pid for pid, rest in stats.items() if rest and rest[0] != "Z" and rest[3] == str(number)
+    ]
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what the kernel says of a process, from its state on; empty if it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import time
 from pathlib import Path
 
 from sandbox import place
+from sandbox.daemon import Daemon
 from sandbox.shell import SetupError, run, say, works
 
 PACKAGES = {
@@ -25,6 +25,7 @@ PACKAGES = {
 }
 START_TIMEOUT = 60.0  # seconds
 GWBRIDGE = "docker_gwbridge"
+OWN = Daemon("dockerd", place.STATE)  # the engine that the set-up itself started, if it had to
 
 
 def packages() -> None:
@@ -55,27 +56,17 @@ def _start() -> None:
     """Start dockerd itself, in a session of its own, with its log in the cache."""
     for name in ("/var/run/docker.pid", "/var/run/docker/containerd/containerd.pid"):
         _forget_stale(Path(name))
-    place.STATE.mkdir(parents=True, exist_ok=True)
-    log = place.STATE / "dockerd.log"
-    say(f"starting Docker's engine (log: {log}) …")
+    say(f"starting Docker's engine (log: {OWN.log}) …")
     daemon = shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if daemon is None:
         raise SetupError("dockerd was not found; install Debian's package docker.io")
     env = {**os.environ, "PATH": os.environ.get("PATH", "") + ":/usr/sbin:/sbin"}
-    with log.open("ab") as sink:
-        process = subprocess.Popen(
-            [daemon],
-            stdin=subprocess.DEVNULL,
-            stdout=sink,
-            stderr=sink,
-            start_new_session=True,
-            env=env,
-        )
+    OWN.start([daemon], env)
     deadline = time.monotonic() + START_TIMEOUT
     while not works(["docker", "info"]):
-        if process.poll() is not None or time.monotonic() > deadline:
-            tail = "\n  ".join(log.read_text(errors="replace").splitlines()[-12:])
-            raise SetupError(f"Docker's engine did not come up; the end of {log}:\n  {tail}")
+        if OWN.pid() is None or time.monotonic() > deadline:
+            tail = "\n  ".join(OWN.log.read_text(errors="replace").splitlines()[-12:])
+            raise SetupError(f"Docker's engine did not come up; the end of {OWN.log}:\n  {tail}")
         time.sleep(0.25)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -48,8 +49,7 @@ def static() -> Path:
 
 
 def _copy_static(target: Path) -> None:
-    find = ["go", "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea"]
-    source = Path(run(find, cwd=images.TOOLS / "gitea").strip())
+    source = module()
     part = target.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     for name in STATIC:
@@ -65,13 +65,23 @@ def set_up() -> None:
     say("the forge is built: Gitea " + place.GITEA)
 
 
+def module() -> Path:
+    """Return the folder of Gitea's module."""
+    words = ["go", "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea"]
+    return Path(run(words, cwd=images.TOOLS / "gitea").strip())
+
+
 @dataclass
 class Forge:
-    """One Gitea with an administrator. folder: its data; port: on loopback; tied: see `Daemon`."""
+    """One Gitea with an administrator.
+
+    folder: its data; port: on loopback; tied: see `Daemon`; pages: its static folder, else the plain one.
+    """
 
     folder: Path
     port: int
     tied: bool = False
+    pages: Path | None = None
     _tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -80,7 +90,8 @@ class Forge:
         return f"http://127.0.0.1:{self.port}"
 
     @property
-    def _daemon(self) -> Daemon:
+    def daemon(self) -> Daemon:
+        """Its process."""
         return Daemon("gitea", self.folder, self.tied)
 
     @property
@@ -97,18 +108,18 @@ class Forge:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_config()
         words = [program(), "web", "--config", self._config]
-        self._daemon.start(words, self._env(), user=self._user())
-        self._daemon.answers(f"{self.url}/api/v1/version")
+        self.daemon.start(words, self._env(), user=self._user())
+        self.daemon.answers(f"{self.url}/api/v1/version")
         if ADMIN not in self.passwords():
             self._make_admin()
 
     def stop(self) -> None:
         """End it."""
-        self._daemon.stop()
+        self.daemon.stop()
 
     def pause(self) -> None:
         """Kill it, as a crash would; `start` brings it back."""
-        self._daemon.kill()
+        self.daemon.kill()
 
     @staticmethod
     def _user() -> int | None:
@@ -119,10 +130,14 @@ class Forge:
         return {"PATH": path, "HOME": str(self.folder), "GITEA_WORK_DIR": str(self.folder)}
 
     def _write_config(self) -> None:
+        pages = self.pages or static()
         if self._config.exists():
+            kept = self._config.read_text()
+            line = f"STATIC_ROOT_PATH = {pages}"
+            self._config.write_text(re.sub(r"(?m)^STATIC_ROOT_PATH = .*$", line, kept))
             return
         whoami = ["id", "-un", str(self._user())] if self._user() else ["id", "-un"]
-        sections = _sections(self.folder, self.url, self.port, run(whoami).strip())
+        sections = _sections(self.folder, self.url, self.port, run(whoami).strip(), pages)
         lines = [f"{key} = {value}" for key, value in sections.pop("").items()]
         for name, values in sections.items():
             lines += [f"[{name}]", *(f"{key} = {value}" for key, value in values.items())]
@@ -232,7 +247,8 @@ class Forge:
             if not ref.startswith("-"):
                 local, _, remote = ref.partition(":")
                 sha = run(["git", "-C", source, "rev-parse", local]).strip()
-                self._await_branch(repo, remote or local, sha)
+                branch = (remote or local).removeprefix("refs/heads/")
+                self._await_branch(repo, branch, sha)
 
     def _await_branch(self, repo: str, branch: str, sha: str) -> None:
         end = time.monotonic() + PUSH_TIMEOUT
@@ -249,8 +265,9 @@ class Forge:
     def commit(self, repo: str, branch: str, path: str, text: str, *, person: str = ADMIN) -> str:
         """Write one file on a branch, making the branch where it is missing; return the commit."""
         url = f"/repos/{repo}/contents/{path}"
-        there = self.call("GET", f"{url}?ref={branch}", person=person, ok=404)
         exists = self.call("GET", f"/repos/{repo}/branches/{branch}", person=person, ok=404)
+        seen_from = branch if exists else "main"
+        there = self.call("GET", f"{url}?ref={seen_from}", person=person, ok=404)
         content = base64.b64encode(text.encode()).decode()
         body: dict[str, str] = {"content": content, "message": f"{path} changes"}
         body |= {"branch": branch} if exists or branch == "main" else {"new_branch": branch}
@@ -264,6 +281,10 @@ class Forge:
         """Fork a repository for a person; return the fork's name."""
         self.call("POST", f"/repos/{repo}/forks", {}, person=person)
         return f"{person}/{repo.partition('/')[2]}"
+
+    def there(self, path: str) -> Any:
+        """Return the API's answer at an address, None where there is nothing."""
+        return self.call("GET", path, ok=404)
 
     def pull(self, repo: str, head: str, title: str, *, person: str = ADMIN) -> int:
         """Open a pull request onto main; return its number."""
@@ -299,7 +320,9 @@ class Forge:
         return {row["context"]: (row["status"], row["description"]) for row in found}
 
 
-def _sections(folder: Path, url: str, port: int, user: str) -> dict[str, dict[str, object]]:
+def _sections(
+    folder: Path, url: str, port: int, user: str, pages: Path
+) -> dict[str, dict[str, object]]:
     """Return Gitea's settings: everything on loopback, nothing that needs another machine."""
     return {
         "": {
@@ -316,7 +339,7 @@ def _sections(folder: Path, url: str, port: int, user: str) -> dict[str, dict[st
             "DISABLE_SSH": "true",
             "OFFLINE_MODE": "true",
             "APP_DATA_PATH": folder / "data",
-            "STATIC_ROOT_PATH": static(),
+            "STATIC_ROOT_PATH": pages,
         },
         "database": {
             "DB_TYPE": "sqlite3",

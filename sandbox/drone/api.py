@@ -51,6 +51,7 @@ def make(server: Server, trigger: Trigger) -> Flask:
     routes: list[tuple[str, str, Callable[..., Response]]] = [
         ("GET", "/healthz", lambda: Response("OK", mimetype="text/plain")),
         ("GET", "/version", lambda: answer({"version": VERSION})),
+        ("GET", "/api/user", api.user),
         ("GET", repo, api.repo),
         ("PATCH", repo, api.change_repo),
         ("GET", f"{repo}/builds", api.builds),
@@ -82,6 +83,11 @@ class Api:
 
     server: Server
     trigger: Trigger
+
+    def user(self) -> Response:
+        """Answer with whose token it is."""
+        user = _user(self._config)
+        return answer({"login": user.login, "machine": True, "admin": user.admin, "active": True})
 
     def repo(self, owner: str, name: str) -> Response:
         """Answer with a repository."""

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import place
-from sandbox.ci_server import CI_REPO, StandinDrone
+from sandbox import ci_server, place
+from sandbox.ci_server import CI_REPO, Drone
 from sandbox.forge import Forge
 
 from .world import BOT, MEMBER, STRANGER, World, free_port
@@ -61,13 +61,11 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drone(
-    forge: Forge, plans: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[StandinDrone]:
-    """Hand out a Drone whose recipe-ci tells fake runs."""
+def drone(forge: Forge, plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
+    """Hand out a Drone whose recipe-ci tells fake runs: the real one where the environment names it."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(place.CHECKOUT)}
-    made = StandinDrone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
+    made = ci_server.drone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
     made.start()
     yield made
     made.stop()
@@ -75,7 +73,7 @@ def drone(
 
 @pytest.fixture
 def make_world(
-    forge: Forge, drone: StandinDrone, plans: Path, tmp_path: Path
+    forge: Forge, drone: Drone, plans: Path, tmp_path: Path
 ) -> Iterator[Callable[..., World]]:
     """Hand out a way to make worlds; they are closed afterwards."""
     made: list[World] = []

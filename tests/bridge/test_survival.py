@@ -141,9 +141,9 @@ def test_a_comment_of_a_megabyte(world: World) -> None:
     assert world.ended(sha) == "success"
 
 
-@pytest.mark.parametrize("mood", ["fail", "hang", "limit"])
+@pytest.mark.parametrize("mood", ["fail", "hang", "limit", "missing"])
 def test_a_forge_that_fails_for_a_while(make_world: Make, mood: str) -> None:
-    """Answers of 500, of 429, or none at all delay what is heard and said; nothing is lost or doubled."""
+    """Answers of 500, 429, 404 (L12) or none delay what is heard and said; nothing is lost or doubled."""
     world = make_world("both")
     world.open()
     number, sha = world.pull()
@@ -202,6 +202,19 @@ def test_a_build_whose_answer_was_lost_is_found(world: World) -> None:
     assert world.ended(sha) == "success"
     assert broken.is_set()
     assert len(world.builds()) == 1
+
+
+def test_a_stream_without_an_end_is_left(world: World) -> None:
+    """Drone may keep a cancelled step's stream open for good: the bridge does not stay in it."""
+    number, sha = world.pull()
+    world.drone_toll.endless = True
+    world.hold(sha)
+    world.say(number, "!testme")
+    world.living(number, "running: install")
+    assert world.drone_toll.streams == 1
+    world.say(number, "!testme cancel")
+    assert world.ended(sha) == "error"
+    world.until(lambda: world.drone_toll.streams == 0, "the bridge leaves the stream")
 
 
 def test_our_own_trouble_is_tried_once_more(world: World) -> None:

@@ -10,12 +10,17 @@ from typing import Literal
 
 import requests
 
-Mood = Literal["pass", "fail", "hang", "limit"]
+Mood = Literal["pass", "fail", "hang", "limit", "missing"]
+REFUSALS = {"fail": 500, "limit": 429, "missing": 404}
 DROPPED = frozenset({"connection", "transfer-encoding", "content-length", "content-encoding"})
 
 
 class Toll:
-    """Forwards every call. mood: how it treats calls. before, after: called around each forwarded call."""
+    """Forwards every call.
+
+    mood: how it treats calls. before, after: called around each forwarded call. endless: a stream goes on
+    with pings after its end, as long as its reader stays; streams: how many are open.
+    """
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -24,6 +29,8 @@ class Toll:
         self.after: Callable[[str, str, bytes], None] = lambda method, path, body: None
         self.calls: list[tuple[float, str, str]] = []
         self.refused = 0
+        self.endless = False
+        self.streams = 0
         toll = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -58,7 +65,7 @@ class Toll:
         self.calls.append((time.monotonic(), handler.command, handler.path))
         while self.mood == "hang":
             time.sleep(0.02)
-        if self.mood in ("fail", "limit"):
+        if self.mood in REFUSALS:
             self.refused += 1
             self._refuse(handler)
             return
@@ -69,7 +76,7 @@ class Toll:
             handler.close_connection = True
 
     def _refuse(self, handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(429 if self.mood == "limit" else 500)
+        handler.send_response(REFUSALS.get(self.mood, 500))
         handler.send_header("Retry-After", "2")
         handler.send_header("Content-Length", "14")
         handler.send_header("Content-Type", "application/json")
@@ -99,11 +106,24 @@ class Toll:
             if streams:
                 handler.send_header("Connection", "close")
                 handler.end_headers()
-                while chunk := answer.raw.read1(65_536, decode_content=True):
-                    handler.wfile.write(chunk)
-                    handler.wfile.flush()
-                handler.close_connection = True
+                self._stream(handler, answer)
                 return
             handler.send_header("Content-Length", str(len(content)))
             handler.end_headers()
             handler.wfile.write(content)
+
+    def _stream(self, handler: BaseHTTPRequestHandler, answer: requests.Response) -> None:
+        handler.close_connection = True
+        self.streams += 1
+        try:
+            while chunk := answer.raw.read1(65_536, decode_content=True):
+                if self.endless:
+                    chunk = chunk.replace(b"event: error\ndata: eof\n\n", b"")
+                handler.wfile.write(chunk)
+                handler.wfile.flush()
+            while self.endless and self.mood == "pass":
+                handler.wfile.write(b": ping\n\n")
+                handler.wfile.flush()
+                time.sleep(0.05)
+        finally:
+            self.streams -= 1

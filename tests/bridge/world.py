@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import requests
 
-from sandbox.ci_server import Bridge, StandinDrone
+from sandbox.ci_server import Bridge, Drone
 from sandbox.forge import Forge
 
 from .toll import Toll
@@ -43,7 +43,7 @@ class World:
 
     folder: Path
     forge: Forge
-    drone: StandinDrone
+    drone: Drone
     plans: Path
     org: str
     path: Path_ = "both"

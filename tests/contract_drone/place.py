@@ -89,7 +89,8 @@ class Place(ABC):
         token = self.tokens.get(user, user)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= more.pop("headers", {})
-        return requests.request(method, self.url + path, headers=headers, timeout=60, **more)
+        more.setdefault("timeout", 60)
+        return requests.request(method, self.url + path, headers=headers, **more)
 
     def build(self, number: int) -> dict[str, Any]:
         """Return one build with its stages."""

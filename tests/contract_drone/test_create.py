@@ -200,3 +200,11 @@ def test_what_is_not_modelled_is_refused(drone: Place) -> None:
         assert build["status"] == "error"
         assert f"does not model the key '{extra.split(':')[0]}'" in build["error"]
     assert drone.call("GET", "/welcome").status_code == 501
+
+
+def test_whose_token_it_is(drone: Place) -> None:
+    """A machine user reads its own login, and whether it is an admin; nobody reads nothing."""
+    for login, admin in (("bridge", True), ("plainbot", False)):
+        found = drone.call("GET", "/api/user", user=login).json()
+        assert (found["login"], found["machine"], found["admin"]) == (login, True, admin)
+    assert drone.call("GET", "/api/user", user="").status_code == 401

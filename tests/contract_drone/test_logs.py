@@ -32,9 +32,12 @@ def started(drone: Place, branch: str, *commands: str, go: Path) -> int:
     return number
 
 
-def follow(drone: Place, number: int, user: str = "bridge") -> requests.Response:
-    """Open the stream of a build's second step."""
-    return drone.call("GET", f"/api/stream/ci/cc-ci/{number}/1/2", user=user, stream=True)
+def follow(
+    drone: Place, number: int, user: str = "bridge", *, timeout: float = 60
+) -> requests.Response:
+    """Open the stream of a build's second step; timeout: seconds between two pieces."""
+    path = f"/api/stream/ci/cc-ci/{number}/1/2"
+    return drone.call("GET", path, user=user, stream=True, timeout=timeout)
 
 
 def entries(text: str) -> list[dict[str, Any]]:
@@ -90,16 +93,21 @@ def test_following_replays_what_was_before(drone: Place, tmp_path: Path) -> None
 
 
 def test_following_ends_with_a_cancel(drone: Place, tmp_path: Path) -> None:
-    """The stream of a killed step ends like any other."""
+    """The stream of a killed step ends like any other; a real one stays open about one time in three."""
     number = started(drone, "followkill", "echo one", HELD, go=tmp_path / "go")
-    with follow(drone, number) as stream:
-        got = b""
-        for piece in stream.iter_content(None):
-            if b"until" in piece and b"until" not in got:
-                drone.cancel(number)
-            got += piece
+    got = b""
+    try:
+        with follow(drone, number, timeout=5) as stream:
+            for piece in stream.iter_content(None):
+                if b"until" in piece and b"until" not in got:
+                    drone.cancel(number)
+                got += piece
+        assert got.endswith(b"event: error\ndata: eof\n\n")
+    except requests.ConnectionError:
+        assert drone.real
+        assert len(entries(got.decode())) in (3, 4)  # the fourth is empty
     (tmp_path / "go").touch()
-    assert got.endswith(b"event: error\ndata: eof\n\n")
+    assert drone.over(number)["status"] == "killed"
 
 
 def test_a_finished_step_has_nothing_to_follow(drone: Place) -> None:

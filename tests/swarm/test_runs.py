@@ -114,7 +114,7 @@ def green() -> Iterator[Started]:
 
 
 def test_a_good_recipe_reaches_level_five(green: Started) -> None:
-    """Every stage of custom-html passes, and pytest ends with 0."""
+    """Every stage of custom-html passes behind the real proxy's entry points, and pytest ends with 0 (N3)."""
     found = green.report()
     assert (green.status, found.verdict.value, found.level) == (0, "passed", 5)  # type: ignore[attr-defined]
     assert {stage.outcome for stage in found.stages} == {"pass"}
@@ -226,7 +226,7 @@ def test_secrets_generated_for_an_app_appear_in_no_file() -> None:
 
 
 def test_the_second_run_of_a_recipe_waits_and_says_for_whom() -> None:
-    """Two runs of one recipe never overlap; the second names the first."""
+    """Two runs of one recipe never overlap; the second names the first (incident C3)."""
     first, second = Started("--stages", "install"), None
     try:
         first.until("app: ")
@@ -325,7 +325,7 @@ def test_what_a_killed_run_left_is_reaped_by_the_next() -> None:
 @pytest.mark.zoo
 @pytest.mark.parametrize("variant", zoo.variants(), ids=lambda variant: variant.name)
 def test_a_broken_recipe_is_caught(variant: zoo.Variant) -> None:
-    """Each broken recipe is caught at its own stage, for its own reason, and cleaned up."""
+    """Each broken recipe is caught at its own stage, for its own reason, and cleaned up (B2, B3)."""
     status, found = zoo.run(FOUND, variant)
     assert zoo.problem(variant, status, found) is None
 

@@ -55,7 +55,7 @@ class Fake:
 
 
 def test_every_command_has_its_own_flags(fake: Fake) -> None:
-    """One letter means many things in abra, so each command line is fixed, flags first."""
+    """One letter means many things, so each line is fixed, flags first; abra never waits itself (R4)."""
     abra = fake.abra("{}")
     abra.app_new("hello", "d.ci.test")
     abra.app_deploy("d.ci.test")
@@ -82,7 +82,7 @@ def test_every_command_has_its_own_flags(fake: Fake) -> None:
 
 
 def test_each_call_gets_the_runs_own_data_directory(fake: Fake) -> None:
-    """One ABRA_DIR per run keeps parallel runs apart."""
+    """One ABRA_DIR per run keeps parallel runs, trees and commands apart (incidents C1, C6)."""
     fake.abra().app_deploy("d")
     assert (fake.folder / "dir").read_text() == str(fake.folder / "data")
 

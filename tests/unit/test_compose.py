@@ -446,7 +446,7 @@ def test_a_volume_with_one_name_for_all_runs_is_a_hazard(
     ],
 )
 def test_a_tag_that_moves_is_warned_of(tmp_path: Path, image: str, moves: bool) -> None:
-    """What was tested is then not what an operator gets."""
+    """What was tested is then not what an operator gets (incident L9)."""
     found = service(tmp_path, f"{{image: '{image}'}}").warnings
     assert [("can change under its name" in text) for text in found] == [True] * moves
 
@@ -463,7 +463,7 @@ def test_a_tag_that_moves_is_warned_of(tmp_path: Path, image: str, moves: bool) 
     ],
 )
 def test_names_that_lead_nowhere_are_warned_of(tmp_path: Path, body: str, warning: str) -> None:
-    """A left-over service, a dropped dependency, a label with a typing error."""
+    """A left-over service, a bare name on the shared network, a label with a typing error (N1)."""
     (found,) = service(tmp_path, body).warnings
     assert warning in found
 

@@ -105,6 +105,30 @@ def test_an_unhealthy_service_is_called_that() -> None:
             converge.look(view(with_tasks(ended(number, error))), history)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"restart": "none"},
+        {"restart": "any", "attempts": 2},
+        {"restart": "on-failure", "attempts": 2},
+    ],
+)
+def test_a_service_that_swarm_starts_no_more_is_given_up_at_once(
+    changes: dict[str, object],
+) -> None:
+    """A one-shot service that failed, or one whose attempts are used up, will never settle."""
+    with pytest.raises(converge.CrashLoop, match=r"has ended, and its .* non-zero exit \(3\)"):
+        converge.look(view(with_tasks(ended(1), **changes)), History())
+
+
+@pytest.mark.parametrize("state", ["ready", "running"])
+def test_a_service_that_swarm_starts_again_is_not_given_up(state: str) -> None:
+    """While a successor waits for its delay, there is hope."""
+    following = dataclasses.replace(RUNNING, id="t2", state="ready", desired=state)
+    tasks = (following, ended(1))
+    assert not converge.look(view(with_tasks(*tasks, restart="any", attempts=2)), History())
+
+
 def test_incident_l10_a_restart_while_peers_start_is_no_crash_loop() -> None:
     """L10: a front that ends because its database is not up yet gets its time."""
     history = History()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -152,11 +154,61 @@ def test_two_writers_do_not_mix_their_lines(path: Path) -> None:
     assert [event.text("text") for event in events.read(path)] == [str(n) for n in range(20)]
 
 
-def test_a_full_disk_is_trouble_of_ours(path: Path) -> None:
-    """A line that cannot be written is an infrastructure error that says what to look at (J2)."""
+def test_a_full_disk_is_told_and_keeps_what_happened() -> None:
+    """A line that cannot be written ends nothing: the trouble is told, the event kept (J2)."""
     log = EventLog(Path("/dev/full"))
-    with pytest.raises(InfraError, match=r"cannot record an event in '/dev/full'.*disk full"):
-        log.write("note", text="x")
+    first, second = log.write("note", text="x"), log.write("note", text="y")
+    assert re.search(r"cannot record an event in '/dev/full'.*disk full", log.trouble)
+    assert log.unwritten == (first, second)
+
+
+def test_what_a_disk_did_not_take_is_written_when_it_does_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is lost, nothing doubled, the order stays; half a line counts as broken, once."""
+    log, write = EventLog(path), os.write
+
+    def full(fd: int, data: bytes) -> int:
+        if len(data) < 10:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, bytes(data[: len(data) - 8]))
+
+    log.write("note", text="before")
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        log.write("note", text="one")
+        log.write("note", text="two")
+    log.write("note", text="three")
+    found = events.read_all(path)
+    assert [event.text("text") for event in found.events] == ["before", "one", "two", "three"]
+    assert log.unwritten == () and log.trouble != ""
+
+
+def test_a_file_that_cannot_be_made_is_trouble_of_ours(tmp_path: Path) -> None:
+    """Without a record there is no run."""
+    with pytest.raises(InfraError, match=r"cannot record events in '.*': No such file"):
+        EventLog(tmp_path / "nowhere" / "events.jsonl")
+
+
+def test_room_is_set_aside_and_given_back(path: Path) -> None:
+    """While a run lives its file owns more of the disk than it shows."""
+    log = EventLog(path)
+    log.write("note", text="x")
+    assert path.stat().st_size < 1_000 < events.RESERVED // 2 < path.stat().st_blocks * 512
+    log.close()
+    assert path.stat().st_blocks * 512 < 16_384
+
+
+@pytest.mark.parametrize("tail", ["", "\n", '{"t": 3, "event": "ca'])
+def test_whether_a_run_is_over_stands_at_the_end_of_its_file(path: Path, tail: str) -> None:
+    """A run that died has no such event, one that ended has it last."""
+    log = EventLog(path)
+    log.write("note", text="x" * 100_000)
+    assert not events.is_over(path)
+    log.write("run-finished", how="finished", reason="")
+    with path.open("a") as file:
+        file.write(tail)
+    assert events.is_over(path)
 
 
 def test_a_line_the_disk_takes_in_parts_is_whole(

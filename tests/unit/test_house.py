@@ -17,12 +17,12 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 LAYERS = (
     {"errors", "secret"},
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
-    | {"own_build", "way"},
+    | {"own_build", "way", "room"},
     {"proc", "lock", "swarm", "compose", "strict_yaml", "cgroup", "orphans"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
     | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
-    {"witness", "preflight", "junit"},
+    {"witness", "preflight", "probe", "junit"},
     {"report"},
     {"terminal", "told", "foreign_junit"},
     {"run"},

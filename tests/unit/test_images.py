@@ -37,14 +37,28 @@ def test_only_missing_images_are_pulled() -> None:
     assert pull("here:1", "away:2") == [["docker", "pull", "--quiet", "away:2"]]
 
 
+HERE = "Error response from daemon: "  # what dockerd 20.10 said to `docker pull`, and Docker Hub
+
+
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ("Error response from daemon: manifest for x:9 not found: manifest unknown", RecipeFailure),
-        ("Error: pull access denied, repository does not exist", RecipeFailure),
-        ("toomanyrequests: You have reached your pull rate limit", InfraError),
-        ("Get https://r/v2/: dial tcp: lookup r: no such host", InfraError),
-        ("net/http: TLS handshake timeout", InfraError),
+        (HERE + "manifest unknown", RecipeFailure),
+        (HERE + "name unknown", RecipeFailure),
+        (HERE + "manifest for away:2 not found: manifest unknown", RecipeFailure),
+        (HERE + "pull access denied for away, repository does not exist or may req", RecipeFailure),
+        (HERE + "no matching manifest for linux/arm64/v8 in the manifest list", RecipeFailure),
+        (HERE + "toomanyrequests: You have reached your pull rate limit", InfraError),
+        (HERE + "received unexpected HTTP status: 503 Service Unavailable", InfraError),
+        (HERE + 'error parsing HTTP 404 response body: invalid: "404 Not Found"', InfraError),
+        (HERE + 'Get "https://r/v2/": dial tcp: lookup r on 9.9.9.9:53: no such host', InfraError),
+        (
+            HERE + 'Get "http://r/v2/": dial tcp 127.0.0.1:5: connect: connection refused',
+            InfraError,
+        ),
+        (HERE + 'Get "http://r/v2/": net/http: request canceled (Client.Timeout ex', InfraError),
+        (HERE + "failed to register layer: write /usr/x: no space left on device", InfraError),
+        ("Get https://r/v2/: net/http: TLS handshake timeout", InfraError),
         ("", InfraError),
     ],
 )
@@ -52,3 +66,21 @@ def test_incident_r7_a_failed_pull_is_a_class_of_its_own(said: str, kind: type[C
     """R7: an image that nobody has is the recipe's fault, a registry that does not serve is ours."""
     with pytest.raises(kind, match="pulling image 'away:2' failed before anything was deployed"):
         pull("away:2", status=1, said=said)
+
+
+@pytest.mark.parametrize(
+    ("image", "said", "kind"),
+    [
+        (
+            "r/connection:1",
+            "manifest for r/connection:1 not found: manifest unknown",
+            RecipeFailure,
+        ),
+        ("r/name-unknown:1", "toomanyrequests: pull of r/name-unknown:1 refused", InfraError),
+        ("r/name unknown", "toomanyrequests: pull of r/name unknown refused", InfraError),
+    ],
+)
+def test_the_name_of_an_image_decides_nothing(image: str, said: str, kind: type[CcCiError]) -> None:
+    """A name may hold any word; only what the image registry says counts."""
+    with pytest.raises(kind):
+        pull(image, status=1, said=said)

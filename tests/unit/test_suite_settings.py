@@ -107,7 +107,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, data: bytes | None)
     ("text", "key"),
     [
         ("dependencies: [keycloak]", "dependencies"),
-        ("probes: {tcp: [25]}", "probes"),
         ("allow: [bind]", "allow"),
         ("timeouts: {upgrade: 900}", "timeouts.upgrade"),
     ],
@@ -125,6 +124,7 @@ def test_every_key_has_a_reader() -> None:
     attributes = {
         "health.path": r"health\.path",
         "health.statuses": r"health\.statuses",
+        "probes.tcp": r"probes\.tcp",
         **{f"timeouts.{k}": rf"timeouts\.{k}" for k in suite_settings.Timeouts.model_fields},
         **{k: rf"settings(\[[^]]*\])?(\.\w+)*\.{k}\b" for k in suite_settings.SuiteSettings.model_fields},
     }  # fmt: skip

@@ -27,7 +27,7 @@ def test_the_value_of_a_good_look_is_returned() -> None:
 
 
 def test_a_timeout_says_what_for_and_what_was_seen_last() -> None:
-    """The message of a timeout is enough to know where to look."""
+    """The message of a timeout is enough to know where to look (incident C8)."""
     with pytest.raises(TimedOut, match=r"waited 5 s for the tide; last seen: ebb"):
         until(lambda: Look("ebb", None), what="the tide", timeout=5, every=1, clock=Time().clock())
 
