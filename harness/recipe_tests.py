@@ -52,7 +52,7 @@ def verify(run: Run, app: App) -> None:
     hearing = foreign_junit.read(left.results)
     for case in hearing.cases:
         _record(run, case)
-    problem = judge(left, hearing, seconds)
+    problem = run.redactor.scrub(judge(left, hearing, seconds))
     if problem:
         tail = "\n  ".join(clean(line) for line in output.splitlines()[-SHOWN_LINES:])
         raise RecipeFailure(f"{problem}\n  {tail}")

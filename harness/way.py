@@ -1,11 +1,11 @@
 """The only way from a jail to the outside: its own loopback's port 443 leads to the proxy, nothing else.
 
 Runs as a program of its own, as root, in the network and the mounts of the jail that `unshare` just made,
-and becomes the jail. Before that it mounts what the jail's user could not reach by itself, and starts the
-relay, which goes back to the host's network with the listening socket: a socket belongs to the network it
-was made in, whoever holds it. So the relay is out of the jail's reach, and the jail needs no rights over
-its network. The relay has the jail's user, since its parent, which becomes the jail, must have the right
-to end it by dying.
+and becomes the jail. Before that it forgets the kernel's keys, mounts what the jail's user could not
+reach by itself, and starts the relay, which goes back to the host's network with the listening socket: a
+socket belongs to the network it was made in, whoever holds it. So the relay is out of the jail's reach,
+and the jail needs no rights over its network. The relay has the jail's user, since its parent, which
+becomes the jail, must have the right to end it by dying.
 
     python -I way.py HOST-NETWORK PROXY-HOST PROXY-PORT UID CGROUPS MOUNTS -- COMMAND...
     python -I way.py relay FD PROXY-HOST PROXY-PORT PARENT
@@ -21,6 +21,7 @@ import ctypes
 import fcntl
 import json
 import os
+import platform
 import socket
 import struct
 import sys
@@ -28,6 +29,8 @@ import threading
 from pathlib import Path
 
 MS_BIND = 4096  # linux/mount.h
+KEYCTL = {"x86_64": 250, "aarch64": 219}  # linux/unistd.h
+KEYCTL_JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 1, 64  # linux/sockios.h, linux/if.h
 PORT = 443  # where `https://<domain>/` goes
 MOST = 64  # connections at once; further ones wait
@@ -38,6 +41,7 @@ PATIENCE = 10.0  # seconds for the proxy to accept
 def main() -> None:
     """Open the way, start the relay, become the command."""
     host_network, host, port, uid, cgroups, mounts, _, *command = sys.argv[1:]
+    _forget_keys()
     for source, target in json.loads(Path(mounts).read_text()):
         _mount(source, target)
     _raise_loopback()
@@ -55,6 +59,13 @@ def main() -> None:
     for path in cgroups.split(":"):
         Path(path).write_text(str(os.getpid()))
     os.execvp(command[0], command)  # noqa: S606 - an argument list, no shell
+
+
+def _forget_keys() -> None:
+    """Take an empty ring of keys: a child keeps that of its parents, whatever user it becomes."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.syscall(KEYCTL[platform.machine()], KEYCTL_JOIN_SESSION_KEYRING, None) < 0:
+        raise OSError(ctypes.get_errno(), "cannot take a new ring of keys")
 
 
 def _mount(source: str, target: str) -> None:

@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import platform
 import resource
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 CLONE_NEWUSER, CLONE_NEWNET, PTRACE_ATTACH = 0x10000000, 0x40000000, 16
+KEYCTL = {"x86_64": 250, "aarch64": 219}[platform.machine()]  # linux/unistd.h
+KEYCTL_SEARCH, KEYCTL_READ, SESSION = 10, 11, -3  # linux/keyctl.h
 FOLDERS = [
     "",
     "/etc",
@@ -80,6 +83,20 @@ def calls(name: str, *arguments: object) -> None:
         raise OSError(ctypes.get_errno(), name)
 
 
+def leads_to(descriptor: str) -> str:
+    """Return what an open descriptor leads to."""
+    return tries(lambda: os.readlink(f"/proc/self/fd/{descriptor}"))
+
+
+def reads_a_key(name: str) -> bytes:
+    """Return a key of the kernel's that this process was given by its parents."""
+    library, text = ctypes.CDLL(None, use_errno=True), ctypes.create_string_buffer(100)
+    key = library.syscall(KEYCTL, KEYCTL_SEARCH, SESSION, b"user", name.encode(), 0)
+    if key < 0 or library.syscall(KEYCTL, KEYCTL_READ, key, text, 100) < 0:
+        raise OSError(ctypes.get_errno(), "keyctl")
+    return text.value
+
+
 def test_look_around() -> None:
     """Tell everything, then fail, so that it is shown."""
     asked = json.loads(Path(__file__).with_name("asked.json").read_text())
@@ -91,6 +108,8 @@ def test_look_around() -> None:
         "status": status(),
         "files": {path: tries(lambda: look_into(path)) for path in asked["paths"]},  # noqa: B023
         "names": names(),
+        "descriptors": [leads_to(number) for number in os.listdir("/proc/self/fd")],
+        "key": tries(lambda: reads_a_key(asked["key"])),
         "app": tries(asks_the_app),
         "loopback": tries(lambda: connects(socket.AF_INET, ("127.0.0.1", port))),
         "outer": [

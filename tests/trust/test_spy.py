@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import platform
 import socket
 import subprocess
 from pathlib import Path
@@ -17,6 +19,8 @@ from tests.trust import spy
 from tests.trust.world import DOMAIN, Stranger, nothing_left, proxy
 
 CANARY = "canary-a4c1f0"
+# linux/unistd.h, linux/keyctl.h
+ADD_KEY, SESSION = {"x86_64": 248, "aarch64": 217}[platform.machine()], -3
 REFUSED = "refused: "
 
 
@@ -52,11 +56,13 @@ def told(hideout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
         proxy() as address,
     ):
         patch.setenv("DRONE_TOKEN", CANARY)
+        _keep_a_key()
         hidden.bind(f"\0{abstract}")
         hidden.listen()
         port = listener.getsockname()[1]
         stranger = Stranger(tmp_path_factory.mktemp("spy"), address)
         asked = {"port": port, "addresses": addresses(), "abstract": abstract, "paths": paths}
+        asked["key"] = CANARY
         stranger.leave("asked.json", json.dumps(asked))
         left = stranger.run(Path(spy.__file__).read_text())
     lines = [line for line in left.output.splitlines() if line.startswith("TOLD ")]
@@ -64,6 +70,25 @@ def told(hideout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     nothing_left()
     found: dict[str, Any] = json.loads(lines[0].removeprefix("TOLD "))
     return found
+
+
+def _keep_a_key() -> None:
+    """Put the secret into the kernel's ring of keys that every child of ours is given, too."""
+    library, name = ctypes.CDLL(None, use_errno=True), CANARY.encode()
+    assert library.syscall(ADD_KEY, b"user", name, name, len(name), SESSION) > 0
+    assert CANARY in Path("/proc/keys").read_text()
+
+
+def test_no_key_of_the_kernel_s_is_inherited(told: dict[str, Any]) -> None:
+    """A child has its parent's ring of keys, whoever it becomes, unless it is given another."""
+    assert told["key"].startswith(REFUSED)
+
+
+def test_no_open_file_is_inherited(told: dict[str, Any]) -> None:
+    """Its descriptors lead to its own files, to nothing, and to our ears."""
+    assert len(told["descriptors"]) > 3
+    own = ("'pipe:", "'/dev/null'", "'/tmp/", "'/proc/", "'/recipe/", "'/results'", REFUSED)
+    assert [to for to in told["descriptors"] if not to.startswith(own)] == []
 
 
 def test_it_reaches_its_app(told: dict[str, Any]) -> None:

@@ -186,12 +186,12 @@ def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
 def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
     """It may have learnt one from the app."""
     stage.run.redactor.learn([Secret("sesame-open-1234")])
-    stage.verify("def test_sesame():\n    assert 'sesame-open-1234' == ''\n")
+    problem = stage.verify("def test_sesame():\n    assert 'sesame-open-1234' == ''\n")
     stage.report()
     texts = [
         p.read_text() for p in stage.run.dir.rglob("*") if p.is_file() and "abra" not in p.parts
     ]
-    assert not [text for text in (*texts, *stage.said) if "sesame-open-1234" in text]
+    assert not [text for text in (problem, *texts, *stage.said) if "sesame-open-1234" in text]
 
 
 def test_without_an_answer_of_the_app_they_are_not_blamed(stage: Stage) -> None:

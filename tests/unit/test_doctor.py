@@ -41,6 +41,18 @@ def test_a_host_that_pulls_its_images_needs_no_go(tmp_path: Path) -> None:
     assert not {"go", "images"} & set(parts)
 
 
+def test_a_jail_is_looked_for_only_where_a_recipe_is_trusted(tmp_path: Path) -> None:
+    """Its tool is named once a recipe's own tests are to run, and nobody needs it before."""
+    suites, without = tmp_path / "suites", tmp_path / "bin"
+    (suites / "plain").mkdir(parents=True)
+    without.mkdir()
+    values = {"CCCI_SUITES_DIR": str(suites), "PATH": str(without), "DOCKER_HOST": "unix:///no"}
+    assert doctor(**values)[1]["jail"].startswith("✓ not needed")
+    (suites / "trusted.yml").write_text("plain: {}\n")
+    said = doctor(**values)[1]["jail"]
+    assert said.startswith("✗") and "'bwrap' is missing; run `apt-get install bubblewrap`" in said
+
+
 @pytest.mark.swarm
 def test_what_is_there_is_told_with_its_version() -> None:
     """On a host that is set up each part has its version or where it is, and the status is 0."""

@@ -1,0 +1,83 @@
+"""Control groups that bound a tree of processes, and the relay that belongs to a jail."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import cgroup, jail
+from harness.cgroup import Bounds
+from harness.errors import InfraError
+
+BOUNDS = Bounds(memory=64 * 1024 * 1024, processes=8, processors=0.5)
+
+
+def test_what_is_in_a_group_ends_with_it() -> None:
+    """A process of ours that was put into it is killed at its end, and the group is gone."""
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        with cgroup.group(BOUNDS) as files:
+            for file in files:
+                file.write_text(str(process.pid))
+            assert all(file.read_text().split() == [str(process.pid)] for file in files)
+        assert process.wait(10) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
+    assert not any(file.parent.exists() for file in files)
+
+
+def test_a_group_of_one_that_lives_is_not_swept() -> None:
+    """Only what a dead process left is removed by the next."""
+    parent = os.getppid()
+    folder = next(path for path in cgroup.ROOT.glob("**/cgroup.procs")).parent / f"cc-ci-{parent}"
+    folder.mkdir()
+    try:
+        with cgroup.group(BOUNDS):
+            assert folder.exists()
+    finally:
+        folder.rmdir()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_both_versions_of_control_groups_are_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: int
+) -> None:
+    """The same bounds, under the names that each version has for them."""
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
+    if version == 2:
+        (tmp_path / "cgroup.controllers").touch()
+    made = cgroup._parts("x", BOUNDS)
+    values = {key: value for part in made for key, value in part.values}
+    if version == 2:
+        assert [part.folder for part in made] == [tmp_path / "x"]
+        assert values == {"memory.max": "67108864", "pids.max": "8", "cpu.max": "50000 100000"}
+    else:
+        kinds = {part.folder.parent.name for part in made}
+        assert kinds == {"memory", "pids", "cpu"}
+        assert (values["memory.limit_in_bytes"], values["pids.max"]) == ("67108864", "8")
+        assert (values["cpu.cfs_quota_us"], values["cpu.cfs_period_us"]) == ("50000", "100000")
+
+
+def test_without_control_groups_nothing_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What cannot be bounded is trouble of the host, said before anything is started."""
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path / "nowhere")
+    with pytest.raises(InfraError, match="cannot bound processes by control groups"):
+        jail.check()
+
+
+def test_a_relay_whose_jail_is_gone_already_does_not_stay() -> None:
+    """Its parent may die before it can ask to be told of that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        words = [sys.executable, "-I", str(jail.WAY), "relay", str(fd), "127.0.0.1", "9", "1"]
+        done = subprocess.run(words, pass_fds=[fd], timeout=20, check=False)
+    assert done.returncode == 0
