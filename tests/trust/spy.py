@@ -97,6 +97,13 @@ def reads_a_key(name: str) -> bytes:
     return text.value
 
 
+def shares_memory(key: int) -> None:
+    """Take hold of a piece of memory that the host's processes share."""
+    library = ctypes.CDLL(None, use_errno=True)
+    if library.shmget(key, 0, 0) < 0:
+        raise OSError(ctypes.get_errno(), "shmget")
+
+
 def test_look_around() -> None:
     """Tell everything, then fail, so that it is shown."""
     asked = json.loads(Path(__file__).with_name("asked.json").read_text())
@@ -109,6 +116,7 @@ def test_look_around() -> None:
         "files": {path: tries(lambda: look_into(path)) for path in asked["paths"]},  # noqa: B023
         "names": names(),
         "descriptors": [leads_to(number) for number in os.listdir("/proc/self/fd")],
+        "shared memory": tries(lambda: shares_memory(asked["memory"])),
         "key": tries(lambda: reads_a_key(asked["key"])),
         "app": tries(asks_the_app),
         "loopback": tries(lambda: connects(socket.AF_INET, ("127.0.0.1", port))),

@@ -7,11 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from harness import cgroup, jail
+from harness import cgroup, jail, wait
 from harness.cgroup import Bounds
 from harness.errors import InfraError
 
@@ -31,6 +32,27 @@ def test_what_is_in_a_group_ends_with_it() -> None:
         process.kill()
         process.wait()
     assert not any(file.parent.exists() for file in files)
+
+
+def test_a_busy_process_gets_no_more_than_its_share() -> None:
+    """The kernel holds it back again and again, however idle the host is."""
+    words = [sys.executable, "-c", "while True: pass"]
+    process = subprocess.Popen(words)
+    try:
+        with cgroup.group(replace(BOUNDS, processors=0.05)) as files:
+            for file in files:
+                file.write_text(str(process.pid))
+            (folder,) = {file.parent for file in files if (file.parent / "cpu.stat").exists()}
+
+            def look() -> wait.Look[bool]:
+                lines = (folder / "cpu.stat").read_text().splitlines()
+                held = dict(line.split() for line in lines)["nr_throttled"]
+                return wait.Look(held, True if int(held) > 3 else None)
+
+            assert wait.until(look, what="it to be held back", timeout=30, every=0.02)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_group_of_one_that_lives_is_not_swept() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import platform
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from tests.trust import spy
 from tests.trust.world import DOMAIN, Stranger, nothing_left, proxy
 
 CANARY = "canary-a4c1f0"
+IPC_CREAT, IPC_RMID = 0o1000, 0  # linux/ipc.h
 # linux/unistd.h, linux/keyctl.h
 ADD_KEY, SESSION = {"x86_64": 248, "aarch64": 217}[platform.machine()], -3
 REFUSED = "refused: "
@@ -54,6 +57,7 @@ def told(hideout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
         socket.create_server(("0.0.0.0", 0)) as listener,
         socket.socket(socket.AF_UNIX) as hidden,
         proxy() as address,
+        contextlib.ExitStack() as stack,
     ):
         patch.setenv("DRONE_TOKEN", CANARY)
         _keep_a_key()
@@ -62,7 +66,7 @@ def told(hideout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
         port = listener.getsockname()[1]
         stranger = Stranger(tmp_path_factory.mktemp("spy"), address)
         asked = {"port": port, "addresses": addresses(), "abstract": abstract, "paths": paths}
-        asked["key"] = CANARY
+        asked |= {"key": CANARY, "memory": stack.enter_context(_shared_memory())}
         stranger.leave("asked.json", json.dumps(asked))
         left = stranger.run(Path(spy.__file__).read_text())
     lines = [line for line in left.output.splitlines() if line.startswith("TOLD ")]
@@ -70,6 +74,18 @@ def told(hideout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, A
     nothing_left()
     found: dict[str, Any] = json.loads(lines[0].removeprefix("TOLD "))
     return found
+
+
+@contextlib.contextmanager
+def _shared_memory() -> Iterator[int]:
+    """Keep a piece of memory that everybody on this host may read; yield its key."""
+    library, key = ctypes.CDLL(None, use_errno=True), os.getpid()
+    piece = library.shmget(key, 4096, IPC_CREAT | 0o666)
+    assert piece >= 0
+    try:
+        yield key
+    finally:
+        library.shmctl(piece, IPC_RMID, None)
 
 
 def _keep_a_key() -> None:
@@ -148,9 +164,9 @@ def test_only_its_own_files_lie_around(told: dict[str, Any]) -> None:
     ]
 
 
-@pytest.mark.parametrize("way", ["loopback", "abstract", "docker"])
+@pytest.mark.parametrize("way", ["loopback", "abstract", "docker", "shared memory"])
 def test_no_other_service_of_the_host_is_reached(told: dict[str, Any], way: str) -> None:
-    """Neither another port of loopback, nor a socket without a file, nor Docker's."""
+    """Neither another port of loopback, nor a socket without a file, nor Docker's, nor memory."""
     assert told[way].startswith(REFUSED)
 
 
