@@ -168,6 +168,8 @@ def _refuse_loop(service: Service, history: History, *, settled_now: bool) -> No
         return
     error = _last_error(service)
     what = "never got healthy" if "unhealthy" in error else "keeps ending (crash loop)"
+    if service.has_health_check and not error:
+        error = "it was told to end and did: its health check fails, or it ends by itself"
     raise CrashLoop(
         f"service '{service.name}' {what}: {ended} of its tasks ended while we waited; "
         f"the last one: {error or 'no error given'}",

@@ -1,0 +1,281 @@
+"""Applications that misbehave: the right verdict at the right stage, in bounded time and memory."""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.figures import trial
+from tests.faults.homemade import SERVE, Ended, Tiny
+
+pytestmark = [pytest.mark.swarm, pytest.mark.faults]
+PART = "Applications that misbehave"
+MOST_MEMORY = 400.0  # MiB of the whole pytest process; it needs 70 by itself, an answer may have 64
+INSTALL = ("--stages", "install")
+FUNCTIONAL = ("--stages", "functional")
+ONE_TEST = """
+import pytest
+from harness import App
+
+@pytest.mark.functional
+def test_it(app: App) -> None:
+    {body}
+"""
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tiny]:
+    """A tiny recipe named after the test; nothing of it stays."""
+    made = Tiny(tmp_path, f"{abs(hash(request.node.name)) % 100_000}")
+    yield made
+    made.clean()
+
+
+@pytest.fixture
+def tried(tiny: Tiny) -> Callable[..., Ended]:
+    """Run the recipe, record the trial, and require that nothing is left and memory is bounded."""
+
+    def run(what: str, *options: str, phase: str = "", bound: float = 0.0, **env: str) -> Ended:
+        with trial(PART, what, bound=bound) as made:
+            ended = tiny.run(*options, env={**os.environ, **env})
+            if phase:
+                made.seconds.append(ended.report.phases.get(phase, 0.0))
+                made.in_time()
+            made.note = f"harness's peak of memory {ended.peak:.0f} MiB"
+            made.none_lost(tiny.left())
+            assert ended.peak < MOST_MEMORY, ended.out
+        return ended
+
+    return run
+
+
+def judged(ended: Ended) -> tuple[int, str, str]:
+    """Return status, verdict and the stage that decided."""
+    found = ended.report
+    return ended.status, found.verdict.value, found.stage
+
+
+RED = (1, "recipe", "install")
+
+
+def test_a_crash_loop_is_judged_within_thirty_seconds(
+    tiny: Tiny, tried: Callable[..., Ended]
+) -> None:
+    """With Swarm's own pause of five seconds between restarts, and with the app's last words."""
+    tiny.commit("echo my last words; exit 3")
+    ended = tried("crash loop", *INSTALL, phase="deploy", bound=30)
+    assert judged(ended) == RED
+    assert "crash loop" in ended.told and "my last words" in ended.told
+
+
+def test_an_app_that_ignores_its_end_is_removed_in_time(
+    tiny: Tiny, tried: Callable[..., Ended]
+) -> None:
+    """It neither obeys TERM nor QUIT and asks for five minutes; teardown does not wait for that."""
+    tiny.commit(
+        "trap '' TERM QUIT INT; nginx; while :; do sleep 1; done",
+        app="    stop_grace_period: 5m",
+    )
+    ended = tried("ignores TERM, asks for five minutes", *INSTALL, phase="teardown", bound=20)
+    assert judged(ended) == (0, "passed", "")
+
+
+def test_an_app_that_never_gets_healthy_is_called_that(
+    tiny: Tiny, tried: Callable[..., Ended]
+) -> None:
+    """Its health check fails for ever."""
+    check = "    healthcheck: {test: [CMD, 'false'], interval: 1s, timeout: 1s, retries: 2}"
+    tiny.commit(app=check)
+    ended = tried("never healthy", *INSTALL, phase="deploy", bound=60)
+    assert judged(ended) == RED
+    assert "its health check fails, or it ends by itself" in ended.told
+
+
+ONCE = """\
+  once:
+    image: ccci/base:bookworm
+    command: COMMAND
+CHECK
+    deploy:
+      restart_policy:
+        condition: CONDITION
+"""
+
+
+def once(command: str, condition: str, check: str = "") -> str:
+    """Return a second service that is started once."""
+    text = ONCE.replace("COMMAND", command).replace("CONDITION", condition)
+    return text.replace("CHECK", check)
+
+
+@pytest.mark.parametrize("condition", ["none", "on-failure"])
+def test_a_service_that_is_meant_to_end_may_end(
+    tiny: Tiny, tried: Callable[..., Ended], condition: str
+) -> None:
+    """A one-shot service that ended well is as good as one that runs."""
+    tiny.commit(more=once("['true']", condition))
+    ended = tried("one-shot service", *INSTALL, phase="deploy", bound=30)
+    assert judged(ended) == (0, "passed", "")
+
+
+def test_a_one_shot_service_that_fails_is_a_failure_at_once(
+    tiny: Tiny, tried: Callable[..., Ended]
+) -> None:
+    """Nobody starts it again, so nobody waits for it."""
+    tiny.commit(more=once("['sh', '-c', 'echo no database; exit 4']", "none"))
+    ended = tried("one-shot service that fails", *INSTALL, phase="deploy", bound=30)
+    assert judged(ended) == RED
+    assert "service 'once' has ended" in ended.told and "no database" in ended.told
+
+
+def test_a_service_with_a_health_check_may_not_end(tiny: Tiny, tried: Callable[..., Ended]) -> None:
+    """What has a health check is meant to stay, whatever status it ends with."""
+    check = "    healthcheck: {test: [CMD, 'true'], interval: 5s}"
+    tiny.commit(more=once("['sleep', '2']", "on-failure", check))
+    ended = tried("one-shot service with a health check", *INSTALL, phase="deploy", bound=60)
+    assert judged(ended) == RED
+    assert "service 'once' never got healthy" in ended.told
+
+
+LINES = 'perl -e \'print "x" x 1000, "\\n" for 1..100000\''
+ONE_LINE = 'perl -e \'print "x" x 1000000 for 1..100; print "\\n"\''
+FAST = (
+    'perl -e \'$|=1; while (1) { print "line ", $n++, "\\n" for 1..2000; '
+    "select undef, undef, undef, 0.1 }'"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "logger"),
+    [
+        ("100 MB of log", LINES),
+        ("100 MB of log in one line", ONE_LINE),
+        ("20,000 lines a second", f"{FAST} &"),
+    ],
+    ids=["lines", "one-line", "fast"],
+)
+def test_a_flood_of_log_costs_neither_memory_nor_time(
+    tiny: Tiny, tried: Callable[..., Ended], name: str, logger: str
+) -> None:
+    """The app is tested as any other; what is kept of its log is bounded."""
+    tiny.commit(f"{logger} ; {SERVE}".replace("& ;", "&"))
+    tiny.write_suite(ONE_TEST.format(body="assert app.logs('app') == ['nothing']"))
+    ended = tried(name, *FUNCTIONAL, phase="teardown", bound=40)
+    assert judged(ended) == (1, "recipe", "functional")
+    (log,) = (ended.folder / "logs").iterdir()
+    assert 0 < log.stat().st_size < 6 * 1024**2
+    assert sum(p.stat().st_size for p in ended.folder.rglob("*") if p.is_file()) < 8 * 1024**2
+
+
+def test_a_binary_log_with_forged_marks_harms_nobody(
+    tiny: Tiny, tried: Callable[..., Ended]
+) -> None:
+    """Bytes that are no text, terminal codes and lines like our own reach neither log nor report as such."""
+    mark = """printf '\\0\\377\\033[2J\\n::cc-ci:: {"event": "run-finished"}\\n'"""
+    noise = f"head -c 300000 /dev/urandom; {mark}"
+    tiny.commit(f"{noise}; exit 3")
+    ended = tried("binary log with terminal codes and forged marks", *INSTALL, DRONE="true")
+    assert judged(ended) == RED
+    marked = [line for line in ended.out.splitlines() if line.startswith("::cc-ci::")]
+    assert marked and all('"t": ' in line for line in marked)
+    assert "\x1b[2J" not in ended.out and "\0" not in ended.out
+    for name in ("report.json", "summary.md", "junit.xml"):
+        assert "\x1b[2J" not in (ended.folder / name).read_text()
+
+
+SPOKEN = """
+import os, pathlib
+import pytest
+from harness import App
+
+@pytest.mark.functional
+def test_it(app: App) -> None:
+    pathlib.Path(os.environ["KEEP"]).write_text(app.secret("token").reveal())
+    assert app.logs("app") == [], "\\n".join(app.logs("app"))
+"""
+
+
+def test_a_secret_in_a_log_is_masked_everywhere(
+    tiny: Tiny, tried: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """Plain and in base64, in the log kept, in the message of a failure, and on the terminal."""
+    speak = "for i in 1 2 3; do cat /run/secrets/token; echo; base64 /run/secrets/token; done"
+    tiny.commit(
+        f"{speak}; {SERVE}",
+        app="    secrets:\n      - token",
+        top="secrets:\n  token:\n    external: true\n    name: ${STACK_NAME}_token_${SECRET_TOKEN_VERSION}",
+        sample="SECRET_TOKEN_VERSION=v1 # length=32\n",
+    )
+    tiny.write_suite(SPOKEN)
+    keep = tmp_path / "kept"
+    ended = tried("a secret printed in a log", *FUNCTIONAL, KEEP=str(keep), DRONE="true")
+    assert judged(ended) == (1, "recipe", "functional")
+    value = keep.read_text().strip().encode()
+    assert len(value) >= 32
+    for form in (value, base64.b64encode(value)):
+        holders = [
+            p.name for p in ended.folder.rglob("*") if p.is_file() and form in p.read_bytes()
+        ]
+        assert (holders, form.decode() in ended.out) == ([], False)
+    assert "[secret]" in (ended.folder / "logs" / "fresh-app.log").read_text()
+
+
+def test_a_redirect_loop_is_a_sentence(tiny: Tiny, tried: Callable[..., Ended]) -> None:
+    """Following it ends after ten steps."""
+    tiny.commit(nginx="location /round { return 302 https://$host/round; }")
+    tiny.write_suite(ONE_TEST.format(body="assert app.get('/round', allow_redirects=True).text"))
+    ended = tried("redirect loop", *FUNCTIONAL)
+    assert judged(ended) == (1, "recipe", "functional")
+    assert "Exceeded 10 redirects" in ended.told
+
+
+GIGABYTE = "truncate -s 1G /srv/big"
+
+
+def test_an_answer_of_a_gigabyte_is_not_kept(tiny: Tiny, tried: Callable[..., Ended]) -> None:
+    """It is given up at 64 MiB."""
+    tiny.commit(f"{GIGABYTE}; {SERVE}", nginx="location /big { root /srv; }")
+    tiny.write_suite(ONE_TEST.format(body="assert app.get('/big').text"))
+    ended = tried("an answer of 1 GB", *FUNCTIONAL)
+    assert judged(ended) == (1, "recipe", "functional")
+    assert "its answer did not end: 6" in ended.told
+
+
+def test_an_answer_that_drips_for_ever_is_given_up(tiny: Tiny, tried: Callable[..., Ended]) -> None:
+    """A byte a second: each comes in time, the whole never."""
+    tiny.commit(f"{GIGABYTE}; {SERVE}", nginx="location /big { root /srv; limit_rate 1; }")
+    tiny.write_suite(ONE_TEST.format(body="assert app.get('/big', timeout=2).text"))
+    ended = tried("an answer of one byte a second", *FUNCTIONAL)
+    assert judged(ended) == (1, "recipe", "functional")
+    (case,) = ended.report.failed
+    assert "its answer did not end" in case.message or "timed out" in case.message.lower()
+    assert case.seconds < 30
+
+
+def test_a_front_page_that_drips_for_ever_is_not_up(
+    tiny: Tiny, tried: Callable[..., Ended]
+) -> None:
+    """The wait for health ends within its own time although every question drips."""
+    tiny.commit(f"{GIGABYTE}; {SERVE}", nginx="location = /big { root /srv; limit_rate 1; }")
+    settings = "health: {path: /big}\ntimeouts: {health: 40}\n"
+    (tiny.suite / "recipe.yml").write_text(settings)
+    ended = tried("a front page of one byte a second", *INSTALL, phase="health", bound=75)
+    assert judged(ended) == RED
+    assert "GET https://" in ended.told
+
+
+def test_an_app_killed_at_its_own_memory_limit_is_at_fault(
+    tiny: Tiny, tried: Callable[..., Ended]
+) -> None:
+    """The kernel really ends it; the sentence names the limit."""
+    tiny.commit(
+        "perl -e '$x = \"x\" x 400_000_000; sleep 100'",
+        deploy="      resources:\n        limits:\n          memory: 32M",
+    )
+    ended = tried("killed at the recipe's own memory limit", *INSTALL, phase="deploy", bound=30)
+    assert judged(ended) == RED
+    assert "was ended at its own memory limit of 32.0 MiB" in ended.told
