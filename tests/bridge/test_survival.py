@@ -227,6 +227,26 @@ def test_our_own_trouble_is_tried_once_more(world: World) -> None:
     assert len(world.builds()) == 2
 
 
+def test_trouble_that_has_passed_ends_green(world: World) -> None:
+    """A full disk in the first attempt: the second one decides, and the commit was never red."""
+    number, sha = world.pull()
+    world.plan(sha, trouble=1)
+    world.say(number, "!testme")
+    assert world.ended(sha) == "success"
+    assert world.status(sha)[1] == "passed, level 5"
+    assert len(world.builds()) == 2
+
+
+def test_trouble_that_stays_is_told_and_lowers_nothing(world: World) -> None:
+    """The harness's own word for it: two attempts, the sentence of the host, no level, no failure."""
+    number, sha = world.pull()
+    world.plan(sha, trouble=9)
+    world.say(number, "!testme")
+    assert world.ended(sha) == "error"
+    assert "only 0.0 MiB are free" in world.living(number, "trouble of the CI itself")
+    assert len(world.builds()) == 2
+
+
 def test_a_report_on_another_commit_is_no_verdict(world: World) -> None:
     """A green report that names another commit never turns this one green."""
     number, sha = world.pull()
