@@ -3,13 +3,14 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.lock-$(shell sha256sum requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help setup setup-forge demo zoo sandbox sandbox-down test test-fast faults reliability lint bench down
+.PHONY: help setup setup-forge demo zoo sandbox sandbox-down test test-fast faults reliability soak lint bench down
 help:
 	@echo 'make demo       a CI host on this machine: two recipes green, one broken recipe caught'
 	@echo 'make test       every check of this checkout but the long fault tests'
 	@echo 'make test-fast  the checks that need neither Swarm nor forge'
 	@echo 'make faults     deaths, signals, crowds and trouble, on the real Swarm'
 	@echo 'make reliability  docs/reliability.md from the figures of the last make faults'
+	@echo 'make soak       the demo recipes again and again (COUNT=100), the host compared before and after'
 	@echo 'make zoo        every broken recipe, caught where and why it should be'
 	@echo 'make sandbox    forge, Drone and bridge to try !testme on in a browser;  make sandbox-down: remove them'
 	@echo 'make lint       static checks alone'
@@ -59,6 +60,11 @@ faults: setup
 
 reliability: $(STAMP)
 	@$(BIN)/python -m tests.faults.figures $(FIGURES) docs/reliability.md
+
+COUNT := 100
+soak: setup
+	@$(BIN)/cc-ci soak --count $(COUNT) --file .bench/soak.jsonl; status=$$?; \
+	CCCI_FIGURES=$(FIGURES) $(BIN)/python -m tests.faults.soak .bench/soak.jsonl; exit $$status
 
 bench: setup
 	@$(BIN)/python -m sandbox floor > .bench/floor.json

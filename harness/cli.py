@@ -141,6 +141,25 @@ def bench(floor: Path) -> None:
         click.echo(f"  {name:<9} {seconds:6.2f} s")
 
 
+@main.command()
+@click.option("--count", default=100, show_default=True, help="How many runs.")
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=CHECKOUT / ".bench" / "soak.jsonl",
+    help="Where each run is kept, a line of JSON each.",
+)
+def soak(count: int, file: Path) -> None:
+    """Run the demo recipes COUNT times and tell what is not on the host as it was before."""
+    from harness import lifetime
+    from harness import soak as module
+
+    settings = _settings()
+    preflight.host(settings)
+    lifetime.arm(deadline=count * 900.0)
+    sys.exit(module.soak(settings, count, file, click.echo))
+
+
 def _pytest(recipe: str, *options: str) -> None:
     known = collect.enrolled(_settings().suites_dir)
     preflight.asked(_settings(), recipe, "", ())

@@ -19,7 +19,7 @@ LAYERS = (
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
     | {"own_build", "way", "room"},
     {"proc", "lock", "swarm", "compose", "strict_yaml", "cgroup", "orphans"},
-    {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
+    {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove", "inventory"}
     | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "probe", "junit"},
@@ -28,6 +28,7 @@ LAYERS = (
     {"run"},
     {"provision", "runs", "recipe_tests"},
     {"lifecycle", "zoo", "doctor"},
+    {"soak"},
     {"plugin", "cli", "__init__"},
 )
 

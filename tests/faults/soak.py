@@ -1,0 +1,30 @@
+"""The file of a soak as one line of figures: `python -m tests.faults.soak FILE`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.figures import trial
+
+PART = "Soak"
+
+
+def record(file: Path) -> None:
+    """Record the runs of a soak as a trial; its result is the last line, where it came to its end."""
+    rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+    runs = [row for row in rows if "recipe" in row]
+    found = next((row for row in rows if "leaks" in row), {})
+    kinds = Counter(f"{row['recipe']} {row['lane']}" for row in runs)
+    what = f"the demo recipes in turn, {len(runs)} runs, the host compared before and after"
+    with trial(PART, what, times=len(runs)) as made:
+        made.seconds += [row["seconds"] for row in runs]
+        made.note = ", ".join(f"{name} {count}" for name, count in kinds.items())
+        for kind in ("red", "leaks", "unexplained", "drift"):
+            made.lost += found.get(kind, ["its end was not seen"] if kind == "leaks" else [])
+
+
+if __name__ == "__main__":
+    record(Path(sys.argv[1]))

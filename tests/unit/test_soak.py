@@ -1,0 +1,191 @@
+"""The soak: what it runs, what it calls a leak, a drift, a creep; nothing it did is lost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import inventory, janitor, registry, settings, soak, swarm, zoo
+from harness.soak import Done, Result
+from tests.faults import figures
+from tests.faults import soak as soak_figures
+
+GAUGES = {"open files of dockerd": 90.0, "sockets": 300.0, "memory of dockerd (MiB)": 150.0}
+GAUGES["processes"] = 160.0
+SHA = "0123abcd" * 5
+
+
+def done(number: int, *, seconds: float = 12.0, verdict: str = "passed", **gauges: float) -> Done:
+    """Return a run of the soak."""
+    return Done(
+        f"soak-1-{number}", "custom-html", "quick", SHA, verdict, "", seconds, {**GAUGES, **gauges}
+    )
+
+
+def test_the_mix_is_as_told() -> None:
+    """The recipes in turn; of twenty runs two are cold, one of each recipe."""
+    assert Counter(soak.plan(100)) == {
+        ("custom-html", "cold"): 5,
+        ("miniflux", "cold"): 5,
+        ("custom-html", "quick"): 45,
+        ("miniflux", "quick"): 45,
+    }
+    assert [recipe for recipe, _ in soak.plan(4)] == ["custom-html", "miniflux"] * 2
+
+
+def test_times_that_grow_are_drift() -> None:
+    """The last third against the first, by recipe and lane; a single slow run is none."""
+    steady = [done(n) for n in range(12)]
+    assert soak.slower([*steady, done(12, seconds=60.0)]) == []
+    growing = [done(n, seconds=10.0 + 2 * n) for n in range(12)]
+    assert soak.slower(growing) == ["custom-html quick took 13.0 s at first, 29.0 s at last"]
+
+
+def test_a_gauge_that_stays_high_is_told() -> None:
+    """What is in all of the last runs is a leak; what others do at the moment is not."""
+    name = "open files of dockerd"
+    leaking = [done(n, **{name: 90.0 + 3 * n}) for n in range(30)]
+    assert soak.creep(GAUGES, leaking) == [f"{name}: 90 at first, 150 at last"]
+    assert soak.creep(GAUGES, [*leaking, done(30, **{name: 95.0})]) == []
+
+
+class Host:
+    """A host whose things can be changed between two looks."""
+
+    def __init__(self, **things: set[str]) -> None:
+        self.things = things
+
+    def take(self, *_: object) -> inventory.Inventory:
+        """Return what is there."""
+        return {kind: frozenset(names) for kind, names in self.things.items()}
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> Host:
+    """A host in memory, and no patience."""
+    made = Host(volume={"old"})
+    monkeypatch.setattr(inventory, "take", made.take)
+    monkeypatch.setattr(inventory, "gauges", lambda: dict(GAUGES))
+    monkeypatch.setattr(swarm, "client", lambda: None)
+    monkeypatch.setattr(soak, "PATIENCE", 0.0)
+    monkeypatch.setattr(registry, "entries", lambda settings: [])
+    return made
+
+
+def test_what_was_left_is_told_from_what_is_of_nobody_we_know(host: Host, tmp_path: Path) -> None:
+    """A name of one of our runs is a leak; anything else that is new is named too."""
+    found = settings.load({"CCCI_SETTINGS": "/dev/null"})
+    before = host.take()
+    run = done(1)
+    stack = soak._names(found, run)[-1]
+    host.things["volume"] |= {f"{stack}_content", "somebody"}
+    host.things["process"] = {"7 git of run soak-1-1"}
+    host.things["temporary file"] = {"tmp1"}
+    result = soak.compare(found, before, [run], GAUGES, tmp_path)
+    assert result.leaks == (
+        f"volume '{stack}_content'",
+        "process '7 git of run soak-1-1'",
+        "temporary file 'tmp1'",
+    )
+    assert result.unexplained == ("volume 'somebody'",)
+    assert not result.clean
+
+
+def test_what_lives_now_is_no_difference(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another run may work beside the soak."""
+    found = settings.load({"CCCI_SETTINGS": "/dev/null"})
+    before = host.take()
+    entry = registry.Entry(
+        "aaaaaa-x.ci.test", "aaaaaa-x_ci_test", "9", "/x", "x", "fresh", 1, "1", "b", 0.0
+    )
+    monkeypatch.setattr(registry, "entries", lambda settings: [entry])
+    monkeypatch.setattr(registry, "owner_alive", lambda settings, entry: True)
+    host.things["volume"] |= {"aaaaaa-x_ci_test_data"}
+    assert soak.compare(found, before, [done(1)], GAUGES, tmp_path) == Result((), (), (), ())
+
+
+def test_a_soak_that_is_interrupted_keeps_and_shows_what_it_did(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each run is in the file at once; the summary and the comparison follow all the same."""
+    runs = iter([done(1), done(2)])
+
+    def run(*_: object) -> Done:
+        for each in runs:
+            return each
+        raise KeyboardInterrupt
+
+    swept: list[Any] = []
+    monkeypatch.setattr(soak, "_run", run)
+    monkeypatch.setattr(janitor, "sweep", lambda *args, **more: swept.append(args))
+    said: list[str] = []
+    file = tmp_path / "soak.jsonl"
+    status = soak.soak(settings.load({"CCCI_SETTINGS": "/dev/null"}), 5, file, said.append)
+    assert (status, len(swept)) == (2, 1)
+    assert "interrupted after 2 of 5 runs" in said and "2 runs, 2 green" in said
+    assert said[0].startswith("   1 of 5  ✓ custom-html  quick")
+    rows = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [row.get("id") for row in rows] == ["soak-1-1", "soak-1-2", None]
+
+
+def test_a_whole_soak_ends_by_what_it_found(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0 only when all was green and nothing left."""
+    found = settings.load({"CCCI_SETTINGS": "/dev/null"})
+    monkeypatch.setattr(soak, "_run", lambda *_: done(1))
+    assert soak.soak(found, 2, tmp_path / "a.jsonl", lambda line: None) == 0
+    monkeypatch.setattr(soak, "_run", lambda *_: done(1, verdict="recipe"))
+    said: list[str] = []
+    assert soak.soak(found, 2, tmp_path / "b.jsonl", said.append) == 1
+    assert "not green: 2" in said
+
+
+def test_the_figures_of_a_soak_tell_its_runs_and_what_it_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One row, with every run's time; what was left stands in it."""
+    file, kept = tmp_path / "soak.jsonl", tmp_path / "figures.jsonl"
+    monkeypatch.setenv(figures.FIGURES, str(kept))
+    row = {"recipe": "miniflux", "lane": "quick", "seconds": 21.5}
+    result = {"red": [], "leaks": ["volume 'x'"], "unexplained": [], "drift": []}
+    file.write_text("\n".join(json.dumps(each) for each in (row, row, result)))
+    soak_figures.record(file)
+    (told,) = figures.load(kept)
+    assert (told.times, told.seconds, told.lost, told.note) == (
+        2,
+        [21.5, 21.5],
+        ["volume 'x'"],
+        "miniflux quick 2",
+    )
+
+
+def test_the_inventory_tells_new_and_gone() -> None:
+    """By kind and name."""
+    before = {"volume": frozenset({"a", "b"})}
+    after = {"volume": frozenset({"b", "c"}), "secret": frozenset({"s"})}
+    assert inventory.added(before, after) == ["volume 'c'", "secret 's'"]
+    assert inventory.missing(before, after) == ["volume 'a'"]
+
+
+def test_a_red_run_is_kept_and_a_green_one_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A soak of a hundred leaves no hundred directories."""
+    monkeypatch.setattr(zoo, "head_of", lambda settings, recipe: SHA)
+    monkeypatch.setattr(inventory, "gauges", lambda: dict(GAUGES))
+    monkeypatch.setattr("harness.proc.run", lambda *args, **more: None)
+    found = settings.load({"CCCI_RUNS_DIR": str(tmp_path), "CCCI_SETTINGS": "/dev/null"})
+    source = Path(__file__).resolve().parents[1] / "data" / "events"
+    for name, verdict in (("green", "passed"), ("red-install", "recipe")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "events.jsonl").write_bytes((source / f"{name}.jsonl").read_bytes())
+        run = soak._run(found, "custom-html", "cold", name, tmp_path)
+        assert run.verdict == verdict
+    assert [path.name for path in tmp_path.iterdir()] == ["red-install"]
