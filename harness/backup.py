@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from harness import swarm
+from harness import moment, swarm
 from harness.errors import InfraError, RecipeFailure
 
 BOT_LABEL = "coop-cloud.backupbot.enabled=true"
@@ -46,13 +45,13 @@ def newest(snapshots: Sequence[Mapping[str, Any]], stack: str, since: float) -> 
         RecipeFailure: there is none.
     """
     mine = [s for s in snapshots if _belongs(s, stack)]
-    fresh = [s for s in mine if _when(s["time"]) >= since - CLOCK_SLACK]
+    fresh = [s for s in mine if moment.unix(s["time"]) >= since - CLOCK_SLACK]
     if not fresh:
         raise RecipeFailure(
             f"the backup reported success, but restic has no new snapshot of '{stack}' "
             f"({len(mine)} older ones)"
         )
-    return str(max(fresh, key=lambda s: _when(s["time"]))["id"])
+    return str(max(fresh, key=lambda s: moment.unix(s["time"]))["id"])
 
 
 def _belongs(snapshot: Mapping[str, Any], stack: str) -> bool:
@@ -95,7 +94,7 @@ def parse_listing(text: str) -> list[Held]:
             and "path" in row
             and row.get("type") in ("file", "dir", "symlink")
         ):
-            mtime = _when(row["mtime"]) if row.get("mtime") else 0.0
+            mtime = moment.unix(row["mtime"]) if row.get("mtime") else 0.0
             held.append(Held(row["path"], row["type"], int(row.get("size", 0)), mtime))
     return held
 
@@ -159,13 +158,3 @@ def verify(stack: str, expected: Sequence[Expected], since: float) -> str:
             + "; ".join(problems)
         )
     return chosen[:8]
-
-
-def _when(text: str) -> float:
-    """Return an RFC 3339 time with up to nanoseconds as unix seconds."""
-    head, dot, tail = text.partition(".")
-    if dot:
-        digits = tail.rstrip("Z").partition("+")[0].partition("-")[0]
-        zone = tail[len(digits) :]
-        text = f"{head}.{digits[:6]:0<6}{zone}"
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

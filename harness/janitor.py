@@ -8,12 +8,10 @@ Stacks that look like ours without an entry are left alone until they are old.
 
 from __future__ import annotations
 
-import re
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +21,7 @@ from harness.lock import Owner
 from harness.registry import Entry
 from harness.remove import Leftover
 from harness.settings import Settings
-from harness.swarm import NAMESPACE
 
-OURS = re.compile(r"[0-9a-f]{6}-[a-z0-9-]+_.+")
 LOCK_TIMEOUT = 300.0  # seconds to wait for another sweep
 ABRA = "abra"  # folder in a run's directory: abra's data directory, with checkout and env files
 
@@ -146,13 +142,8 @@ def _reap_unknown(
 ) -> None:
     """Remove stacks that look like ours, have no entry, and are older than the age set."""
     known = {entry.stack for entry in registry.entries(settings)}
-    stacks: dict[str, float] = {}
-    for service in api.services():
-        stack = (service["Spec"].get("Labels") or {}).get(NAMESPACE, "")
-        if OURS.fullmatch(stack) and stack not in known:
-            stacks[stack] = max(stacks.get(stack, 0.0), _created(service))
-    for stack, created in stacks.items():
-        if now - created > settings.janitor_max_age:
+    for stack, created in remove.stacks(api, settings.apps_domain).items():
+        if stack not in known and now - created > settings.janitor_max_age:
             report(
                 f"reaping stack {stack}: nobody owns it and it is {(now - created) / 60:.0f} min old"
             )
@@ -160,8 +151,3 @@ def _reap_unknown(
             done.left += left
             if not left:
                 done.reaped.append(stack)
-
-
-def _created(service: dict[str, Any]) -> float:
-    text = str(service.get("CreatedAt", "1970-01-01T00:00:00"))[:19]
-    return datetime.fromisoformat(text + "+00:00").timestamp()

@@ -9,6 +9,7 @@ found by the stack's name and an underscore, which no other stack of ours can st
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 
 from docker.errors import APIError
 
-from harness import wait
+from harness import moment, wait
 from harness.errors import TimedOut
 from harness.swarm import NAMESPACE
 
@@ -89,6 +90,32 @@ def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -
         in ("new", "pending", "assigned", "preparing", "starting", "running")
     ]
     return found
+
+
+def stacks(api: Any, parent: str) -> dict[str, float]:
+    """Return the stacks with names of ours that anything is there of, and when the newest of it was made.
+
+    A run that dies in its teardown may leave a volume or a secret alone, without any service. Times are
+    unix seconds; what does not say when it was made is taken for new. parent: the domain of all apps.
+    """
+    domain = re.escape(parent.replace(".", "_"))
+    ours = re.compile(rf"(?P<stack>[0-9a-f]{{6}}-[a-z0-9_-]+?_{domain})(_.*)?")
+    listed = [*api.services(), *api.networks(), *(api.volumes()["Volumes"] or [])]
+    found: dict[str, float] = {}
+    for item in (*listed, *api.secrets(), *api.configs()):
+        body = item.get("Spec", item)
+        match = ours.fullmatch((body.get("Labels") or {}).get(NAMESPACE) or body["Name"])
+        if match:
+            made = _made(item)
+            found[match["stack"]] = max(found.get(match["stack"], made), made)
+    return found
+
+
+def _made(item: dict[str, Any]) -> float:
+    try:
+        return moment.unix(str(item.get("CreatedAt") or item.get("Created") or ""))
+    except ValueError:
+        return float("inf")
 
 
 def leftovers(api: Any, stack: str) -> tuple[Leftover, ...]:

@@ -38,10 +38,11 @@ class FakeDocker:
         spec = {"Name": f"{stack}_app", "Labels": label}
         self.objects["service"][f"{stack}_app"] = {"Spec": spec, "CreatedAt": created}
         self.objects["container"][f"/{stack}_app.1.x"] = {"Labels": label}
-        self.objects["network"][f"{stack}_internal"] = {"Labels": label}
-        self.objects["volume"][f"{stack}_content"] = {"Labels": label}
-        self.objects["secret"][f"{stack}_password_v1"] = {}
-        self.objects["config"][f"{stack}_conf_v1"] = {"Labels": label}
+        made = {"CreatedAt": created}
+        self.objects["network"][f"{stack}_internal"] = {"Labels": label, "Created": created}
+        self.objects["volume"][f"{stack}_content"] = {"Labels": label, **made}
+        self.objects["secret"][f"{stack}_password_v1"] = made
+        self.objects["config"][f"{stack}_conf_v1"] = {"Labels": label, **made}
 
     def names(self) -> set[str]:
         """Return the names of all objects."""

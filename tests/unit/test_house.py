@@ -15,7 +15,7 @@ SUITES = sorted((ROOT / "recipes_tests").rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 
 LAYERS = (
-    {"errors", "secret"},
+    {"errors", "secret", "moment"},
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
     | {"own_build", "way", "room"},
     {"proc", "lock", "swarm", "compose", "strict_yaml", "cgroup", "orphans"},

@@ -235,15 +235,28 @@ def test_a_kept_app_stays_until_its_time_is_over(here: Settings, live: Holder) -
     assert api.names() == set()
 
 
+@pytest.mark.parametrize("made", ["2026-01-01T00:00:00.0Z", "2026-01-01T02:00:00+02:00"])
 @pytest.mark.parametrize(("age", "reaped"), [(7100.0, []), (7300.0, [STACK])])
 def test_a_stack_nobody_knows_is_reaped_by_age_alone(
-    here: Settings, age: float, reaped: list[str]
+    here: Settings, age: float, reaped: list[str], made: str
 ) -> None:
-    """Without an entry nobody can be asked, so only an old stack goes."""
+    """Without an entry nobody can be asked, so only an old stack goes, in whatever zone the host is."""
     api = FakeDocker()
-    api.deploy(STACK, created="2026-01-01T00:00:00.0Z")
+    api.deploy(STACK, created=made)
     created = 1_767_225_600.0  # that moment in unix seconds
     assert sweep(here, api, now=lambda: created + age).reaped == reaped
+
+
+@pytest.mark.parametrize("kind", ["service", "network", "volume", "secret", "config"])
+def test_whatever_is_left_of_a_stack_nobody_knows_goes(here: Settings, kind: str) -> None:
+    """A run that died in its teardown, and whose record is lost, may leave a single object."""
+    api = FakeDocker()
+    api.deploy(STACK, created="2026-01-01T00:00:00.0Z")
+    for other in set(api.objects) - {kind}:
+        api.objects[other].clear()
+    later = 1_767_225_600.0 + 7300
+    assert sweep(here, api, now=lambda: later).reaped == [STACK]
+    assert api.names() == set()
 
 
 @pytest.mark.parametrize("stack", ["traefik", "backupbot", "cloud_example_org", "abcdef_x"])
