@@ -23,3 +23,4 @@ LOOP_PORT = int(os.environ.get("SANDBOX_PORT", "8301"))  # the first of four
 
 CI_REPO = "ci/cc-ci"  # at the sandbox's forge, what Drone takes its pipelines from
 PROGRAM_PATH = f"{CHECKOUT / '.venv' / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+CAPACITY = 2  # steps of a runner at once: as `.drone.yml` limits runs, and as the harness has slots

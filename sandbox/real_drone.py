@@ -15,7 +15,7 @@ import requests
 
 from sandbox.daemon import Daemon
 from sandbox.forge import ADMIN, Forge
-from sandbox.place import CI_REPO, PROGRAM_PATH
+from sandbox.place import CAPACITY, CI_REPO, PROGRAM_PATH
 from sandbox.secret_file import secret_file
 from sandbox.shell import SetupError
 
@@ -52,7 +52,7 @@ class RealDrone:
     port: int
     forge: Forge
     environ: Mapping[str, str] = field(default_factory=dict)
-    capacity: int = 2
+    capacity: int = CAPACITY
 
     @property
     def url(self) -> str:

@@ -53,7 +53,7 @@ class StandinDrone:
             "data": str(self.folder / "drone"),
             "tokens": {self.token.read_text().strip(): {"login": "bridge", "admin": True}},
             "repos": {CI_REPO: {"clone_url": f"{self.forge.url}/{CI_REPO}.git", "branch": "main"}},
-            "capacity": 2,
+            "capacity": place.CAPACITY,
             "environ": dict(self.environ),
             "public_url": self.url,
             "hook_secret": secret_file(self.folder, "drone_hook_secret").read_text().strip(),

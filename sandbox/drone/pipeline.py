@@ -75,7 +75,7 @@ def read(text: str) -> list[Pipeline]:
     """
     try:
         # every scalar stays the text that it is, as in `A: 1.10`
-        documents = [d for d in yaml.load_all(text, Loader=yaml.BaseLoader) if d]
+        documents = [yaml.load(part, Loader=yaml.BaseLoader) for part in _documents(text)]
     except yaml.MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 0
         raise PipelineError(f"yaml: line {line}: {error.problem}") from error
@@ -85,6 +85,17 @@ def read(text: str) -> list[Pipeline]:
     if len({p.name for p in pipelines}) < len(pipelines):
         raise PipelineError("linter: duplicate pipeline names")
     return pipelines
+
+
+def _documents(text: str) -> list[str]:
+    """Cut a file where Drone does: comments before a first separator are a document too, without a kind."""
+    lines, parts = text.split("\n"), [""]
+    for number, line in enumerate(lines):
+        if line.startswith("---"):
+            parts += [""] if number else []
+        else:
+            parts[-1] += f"{line}\n"
+    return parts
 
 
 def fits(pattern: str, value: str) -> bool:
@@ -105,7 +116,9 @@ def _glob(pattern: str) -> Iterable[str]:
 
 
 def _pipeline(document: object) -> Pipeline:
-    found = _mapping("a pipeline", document)
+    found = _mapping("a pipeline", document or {})
+    if "kind" not in found:
+        raise PipelineError("yaml: missing kind attribute")
     kind, type_ = found.get("kind", ""), found.get("type", "")
     if (kind, type_) != ("pipeline", "exec"):
         raise PipelineError(

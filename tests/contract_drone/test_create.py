@@ -208,3 +208,13 @@ def test_whose_token_it_is(drone: Place) -> None:
         found = drone.call("GET", "/api/user", user=login).json()
         assert (found["login"], found["machine"], found["admin"]) == (login, True, admin)
     assert drone.call("GET", "/api/user", user="").status_code == 401
+
+
+def test_a_comment_before_the_first_separator_is_a_document(drone: Place) -> None:
+    """It has no kind, so no pipeline of the file can be used; after the separator it does no harm."""
+    good = pipeline("comment", QUICK)
+    drone.push("comment", f"# said first\n---\n{good}")
+    made = drone.call("POST", f"{REPO}/builds?branch=comment").json()
+    assert (made["status"], made["error"]) == ("error", "yaml: missing kind attribute")
+    drone.push("comment", f"---\n# said later\n{good}")
+    assert drone.over(drone.create("comment"))["status"] == "success"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from harness.settings import SLOTS
+from sandbox import place
 from sandbox.drone import log
 from sandbox.drone.log import LiveLog, cut
 from sandbox.drone.pipeline import PipelineError, fits, read
@@ -143,3 +145,12 @@ def test_conditions_may_include_and_exclude() -> None:
         False,
         False,
     ]
+
+
+def test_the_checkout_s_own_pipelines() -> None:
+    """One tests a push, one a recipe; as many runs at once as the runner takes and the harness has slots."""
+    tests, recipe = read((place.CHECKOUT / ".drone.yml").read_text())
+    assert [tests.name, recipe.name] == ["self-test", "recipe-ci"]
+    assert tests.trigger.holds("push", "main") and not tests.trigger.holds("custom", "main")
+    assert recipe.trigger.holds("custom", "main") and not recipe.trigger.holds("push", "main")
+    assert recipe.limit == SLOTS == place.CAPACITY
