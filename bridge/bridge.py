@@ -61,23 +61,27 @@ def process_testme(desk: Desk, spoken: Spoken) -> str:
 
 
 def _start(desk: Desk, spoken: Spoken, pull: Pull) -> tuple[str, Outbox]:
-    """Pin the commit. A run of the same commit is joined, one of another commit is cancelled."""
+    """Pin the commit: the head that the person saw, where the forge told it with the comment.
+
+    A run of the same commit is joined, one of another commit is cancelled.
+    """
+    sha = spoken.head or pull.head
     lane: Lane = "quick" if spoken.command is Command.QUICK else "cold"
     older = [
         run
         for run in desk.store.active(spoken.repo, spoken.pr)
         if run.lane == lane and not run.cancel
     ]
-    if any(run.sha == pull.head for run in older):
+    if any(run.sha == sha for run in older):
         return "joined", Outbox(reaction="eyes")
-    why = words.superseded(spoken.person, pull.head)
+    why = words.superseded(spoken.person, sha)
     run = Run(
         id=0,
         repo=spoken.repo,
         pr=spoken.pr,
         lane=lane,
         recipe=spoken.repo.partition("/")[2],
-        sha=pull.head,
+        sha=sha,
         person=spoken.person,
         comment=spoken.id,
         accepted=time.time(),
@@ -110,7 +114,7 @@ def _once(desk: Desk, spoken: Spoken, kind: str, text: str, *, within: float) ->
 
 
 def _refuse_bad_parameters(spoken: Spoken, pull: Pull) -> None:
-    values = parameters(spoken.repo, pull.head, spoken.pr, quick=False)
+    values = parameters(spoken.repo, spoken.head or pull.head, spoken.pr, quick=False)
     wrong = [name for name, value in values.items() if not PARAMETERS[name].fullmatch(value)]
     if wrong:
         raise Refused("parameters", words.bad_parameters(wrong))

@@ -17,6 +17,7 @@ from bridge.http import Backoff, CallError
 from bridge.store import Spoken, Store
 
 OVERLAP = timedelta(seconds=10)  # a comment may become visible after one that is newer
+HEADS_KEPT = 1000
 log = logging.getLogger("bridge.listener")
 
 
@@ -40,12 +41,20 @@ class Listener:
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
         self._strange: set[tuple[str, int]] = set()
+        self._heads: dict[int, str] = {}
         self._backoff: dict[str, Backoff] = {}
         self._next_poll = 0.0
 
-    def look(self, repo: str, comment: int | None = None) -> None:
-        """Look at a repository soon; at one comment of it where the repository is not enrolled."""
+    def look(self, repo: str, comment: int | None = None, head: str = "") -> None:
+        """Look at a repository soon; at one comment of it where the repository is not enrolled.
+
+        head: of the pull request when the comment was written; a push may come before we look.
+        """
         with self._lock:
+            if comment is not None and head:
+                self._heads[comment] = head
+                if len(self._heads) > HEADS_KEPT:  # most comments are none of ours
+                    self._heads.pop(next(iter(self._heads)))
             if repo.partition("/")[2] in self.guards.enrolled():
                 self._due[repo] = 0.0
             elif comment is not None and len(self._strange) < 1000:
@@ -114,7 +123,9 @@ class Listener:
         if command is None or comment.pr is None or self.guards.is_ours(comment.person):
             return None
         created = comment.created.timestamp()
-        return Spoken(comment.id, comment.repo, comment.pr, comment.person, command, created)
+        with self._lock:
+            head = self._heads.pop(comment.id, "")
+        return Spoken(comment.id, comment.repo, comment.pr, comment.person, command, created, head)
 
     def _look_at_strange(self) -> None:
         """Hear a comment on a repository that is not enrolled, to tell its author so."""

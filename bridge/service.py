@@ -76,7 +76,7 @@ class Service:
         if stirred.repo.partition("/")[0].lower() != self.settings.gitea_org.lower():
             return
         if stirred.comment is not None:
-            self._listener.look(stirred.repo, stirred.comment)
+            self._listener.look(stirred.repo, stirred.comment, stirred.head)
             self._listening.wake()
         else:
             self._watcher.look(stirred.repo, stirred.pr)

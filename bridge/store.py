@@ -22,7 +22,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS repos (name TEXT PRIMARY KEY, enrolled REAL NOT NULL, since REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS comments (
   id INTEGER PRIMARY KEY, repo TEXT NOT NULL, pr INTEGER NOT NULL, person TEXT NOT NULL,
-  command TEXT NOT NULL, created REAL NOT NULL, decision TEXT);
+  command TEXT NOT NULL, created REAL NOT NULL, head TEXT NOT NULL, decision TEXT);
 CREATE TABLE IF NOT EXISTS runs (
   id INTEGER PRIMARY KEY AUTOINCREMENT, repo TEXT NOT NULL, pr INTEGER NOT NULL, lane TEXT NOT NULL,
   recipe TEXT NOT NULL, sha TEXT NOT NULL, person TEXT NOT NULL, comment INTEGER NOT NULL,
@@ -42,7 +42,11 @@ CREATE TABLE IF NOT EXISTS answers (
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A comment that speaks to us. `created` is unix seconds of the forge's clock."""
+    """A comment that speaks to us.
+
+    created: unix seconds of the forge's clock. head: the pull request's head when it was written, ""
+    where only the webhook could have said it and did not.
+    """
 
     id: int
     repo: str
@@ -50,6 +54,7 @@ class Spoken:
     person: str
     command: Command
     created: float
+    head: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +175,9 @@ class Store:
         new = []
         with self._transaction() as db:
             for s in spoken:
-                row = (s.id, s.repo, s.pr, s.person, s.command.value, s.created)
+                row = (s.id, s.repo, s.pr, s.person, s.command.value, s.created, s.head)
                 cursor = db.execute(
-                    "INSERT OR IGNORE INTO comments VALUES (?, ?, ?, ?, ?, ?, NULL)", row
+                    "INSERT OR IGNORE INTO comments VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row
                 )
                 new += [s] if cursor.rowcount else []
             if since is not None:
@@ -322,7 +327,13 @@ def _run(row: sqlite3.Row) -> Run:
 
 def _spoken(row: sqlite3.Row) -> Spoken:
     return Spoken(
-        row["id"], row["repo"], row["pr"], row["person"], Command(row["command"]), row["created"]
+        row["id"],
+        row["repo"],
+        row["pr"],
+        row["person"],
+        Command(row["command"]),
+        row["created"],
+        row["head"],
     )
 
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import logging
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,16 +23,22 @@ LONGEST_BODY = (
 )
 COMMENTS = frozenset({"pull_request_comment", "issue_comment"})
 PULLS = frozenset({"pull_request", "pull_request_sync"})
+SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 log = logging.getLogger("bridge.web")
 
 
 @dataclass(frozen=True, slots=True)
 class Stirred:
-    """What a delivery tells us: where to look. comment: None where it is about the pull request itself."""
+    """What a delivery tells us: where to look.
+
+    comment: None where it is about the pull request itself. head: of the pull request when the comment was
+    written, "" where it is not told.
+    """
 
     repo: str
     pr: int
     comment: int | None
+    head: str = ""
 
 
 def is_signed(body: bytes, signature: str, secret: str) -> bool:
@@ -49,12 +56,19 @@ def read_delivery(event: str, body: bytes) -> Stirred | None:
     try:
         row = json.loads(body)
         if event in COMMENTS and row.get("action") == "created" and row.get("is_pull"):
-            return Stirred(_repo(row), int(row["issue"]["number"]), int(row["comment"]["id"]))
+            number, comment = int(row["issue"]["number"]), int(row["comment"]["id"])
+            return Stirred(_repo(row), number, comment, _head(row))
         if event in PULLS:
             return Stirred(_repo(row), int(row["number"]), None)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not of the expected shape: {error!r}") from error
     return None
+
+
+def _head(row: dict[str, Any]) -> str:
+    """Return the head as the forge had it when it made this delivery; older ones do not tell it."""
+    told = str(((row.get("pull_request") or {}).get("head") or {}).get("sha", ""))
+    return told if SHA.fullmatch(told) else ""
 
 
 def _repo(row: dict[str, Any]) -> str:

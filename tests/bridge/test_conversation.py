@@ -111,6 +111,31 @@ def test_a_push_does_not_change_what_is_tested(world: World) -> None:
     assert world.status(newer) == ("", "")
 
 
+def test_a_push_before_the_comment_is_heard_changes_nothing(make_world: Make) -> None:
+    """The webhook tells the head that the person saw; who pushes in the next moment is not tested for it."""
+    world = make_world("hook")
+    world.open()
+    number, sha = world.pull()
+    pushed: list[str] = []
+
+    def push(method: str, path: str, body: bytes) -> None:
+        if path.endswith(f"/pulls/{number}") and not pushed:
+            pushed.append(world.push(number, text="newer"))
+            world.until(lambda: _head_of(world, number) == pushed[0], "the pull request moves")
+
+    world.gitea_toll.before = push
+    world.hold(sha)
+    world.say(number, "!testme")
+    assert world.ended(sha) == "error"
+    assert pushed[0][:8] in world.living(number, "cancelled")
+    assert [b["params"]["REF"] for b in world.builds()] in ([], [sha])
+    assert world.status(pushed[0]) == ("", "")
+
+
+def _head_of(world: World, number: int) -> str:
+    return str(world.forge.call("GET", f"/repos/{world.repo}/pulls/{number}")["head"]["sha"])
+
+
 def test_the_same_commit_is_joined(world: World) -> None:
     """A second wish for the same commit gets its reaction and the running build's verdict."""
     number, sha = world.pull()
