@@ -153,11 +153,16 @@ def _level(report: Report) -> str:
 
 
 def _stage_table(stages: Sequence[Stage], said: str) -> str:
-    rows = [
-        f"| {words.STAGE_ICONS[s.outcome]} | {cell(s.name)} | {s.seconds:.1f} | {_reason(s, said)} |"
+    """Return the stages with their seconds, and with reasons where there are any."""
+    told = [
+        (words.STAGE_ICONS[s.outcome], cell(s.name), f"{s.seconds:.1f}", _reason(s, said))
         for s in stages
     ]
-    return "\n".join([*words.TABLE_HEAD, *rows]) if rows else ""
+    if not told:
+        return ""
+    width = 4 if any(row[3] for row in told) else 3
+    rows = [words.TABLE_HEAD, words.TABLE_RULE, *told]
+    return "\n".join(f"| {' | '.join(row[:width])} |" for row in rows)
 
 
 def _reason(stage: Stage, said: str) -> str:

@@ -153,7 +153,7 @@ REPEAT = "Repeat it on a CI host"
 TESTS = "Tests"
 EVIDENCE = "Evidence"
 NOTES = "Notes"
-TABLE_HEAD = ("| | stage | seconds | |", "|---|---|---:|---|")
+TABLE_HEAD, TABLE_RULE = ("", "stage", "seconds", ""), ("---", "---", "---:", "---")
 HEARD = "heard; about to start"
 
 

@@ -104,22 +104,20 @@ class Daemon:
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
-            self._wait(GRACE)
+            self._wait(pid, GRACE)
 
     def stop(self, grace: float = GRACE) -> None:
         """End it: SIGTERM, and after `grace` seconds SIGKILL; then SIGKILL for what it left behind."""
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
-            if not self._wait(grace):
+            if not self._wait(pid, grace):
                 os.kill(pid, signal.SIGKILL)
-                self._wait(GRACE)
+                self._wait(pid, GRACE)
         for other in self.others():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(other, signal.SIGKILL)
         self._record.unlink(missing_ok=True)
-        for process in _STARTED:
-            process.poll()
 
     def wind_down(self, seconds: float) -> bool:
         """Ask it and the programs that it started to end; say whether all have, after so many seconds.
@@ -140,13 +138,16 @@ class Daemon:
             time.sleep(0.1)
         return True
 
-    def _wait(self, seconds: float) -> bool:
+    def _wait(self, pid: int, seconds: float) -> bool:
         """Wait for its end; say whether it came."""
         end = time.monotonic() + seconds
         while self.pid() is not None:
             if time.monotonic() > end:
                 return False
             time.sleep(0.02)
+        for process in _STARTED:
+            if process.pid == pid:  # a zombie may still have threads, and they a socket
+                process.wait(GRACE)
         return True
 
     def answers(self, url: str, *, seconds: float = 60.0) -> None:
