@@ -4,10 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+from prometheus_client.metrics import MetricWrapperBase
 
+from bridge import metrics
+from bridge import settings as bridge_settings
 from harness import suite_settings
 from harness.app import App
 from harness.plan import STAGES
+from harness.settings import SLOTS
+from sandbox.forge import BOT_SCOPES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -23,6 +28,19 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 def test_the_table_of_settings_is_the_code_s_own() -> None:
     """docs/enroll.md holds exactly the keys that the loader knows (incident I1)."""
     assert suite_settings.document().strip() in (ROOT / "docs" / "enroll.md").read_text()
+
+
+def test_the_bridge_s_page_is_the_code_s_own() -> None:
+    """docs/bridge.md holds exactly the settings, scopes, figures and the capacity that the code has."""
+    text = (ROOT / "docs" / "bridge.md").read_text()
+    assert bridge_settings.document() in text
+    assert [scope for scope in BOT_SCOPES if f"`{scope}`" not in text] == []
+    collected = [
+        metric for metric in metrics.__dict__.values() if isinstance(metric, MetricWrapperBase)
+    ]
+    names = {sample.name for metric in collected for sample in metric.collect()}
+    assert [name for name in names if f"`{name}" not in text] == []
+    assert f"`DRONE_RUNNER_CAPACITY={SLOTS}`" in text
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)
