@@ -42,8 +42,9 @@ def tried(tiny: Tiny) -> Callable[..., Ended]:
     def run(what: str, *options: str, phase: str = "", bound: float = 0.0, **env: str) -> Ended:
         with trial(PART, what, bound=bound) as made:
             ended = tiny.run(*options, env={**os.environ, **env})
-            if phase:
-                made.seconds.append(ended.report.phases.get(phase, 0.0))
+            found = ended.report
+            made.seconds.append(found.phases.get(phase, 0.0) if phase else found.seconds)
+            if bound:
                 made.in_time()
             made.note = f"harness's peak of memory {ended.peak:.0f} MiB"
             made.none_lost(tiny.left())

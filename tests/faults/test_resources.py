@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -14,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import report, swarm
+from harness import events, report, swarm
+from harness.events import EventLog
 from tests.faults.figures import trial
 from tests.faults.homemade import Ended, Tiny
 
@@ -22,10 +24,11 @@ pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 PART = "Trouble of the host and of what it needs"
 INFRA = (16, "infra")
 INSTALL = ("--stages", "install")
-UPGRADE = ("--stages", "install,redeploy,upgrade")
+UPGRADE = ("--stages", "install,functional,redeploy,upgrade")
 EXT4_SHUTDOWN, NO_FLUSH = 0x8004587D, 2  # ioctl of Linux: from here on the file system answers EIO
 FILL = """
 import os, pathlib
+import pytest
 from harness import App, check, seed
 
 @seed
@@ -37,6 +40,10 @@ def trouble_comes(app: App) -> None:
 @check
 def it_answers(app: App) -> None:
     assert app.get("/").text == "fine"
+
+@pytest.mark.functional
+def test_something_is_written(app: App) -> None:
+    assert os.system("echo x > $ROOM/some-file") == 0
 """
 BYTES = """
         with (room / "ballast").open("wb", buffering=0) as file:
@@ -142,8 +149,29 @@ def test_incident_j2_a_disk_that_fills_up_in_the_middle(
         made.none_lost(tiny.left())
         assert judged(ended) == INFRA, ended.out
         assert said in ended.told and f"'{runs}'" in ended.told
+        (blamed,) = [c for c in ended.report.cases if c.id.startswith("test_something_is_written")]
+        assert blamed.fault == "infra" and "by then: " in blamed.message
         assert json.loads((ended.folder / "report.json").read_text())["verdict"] == "infra"
         no_blame(ended)
+
+
+def test_a_full_disk_takes_events_to_the_last(tmp_path: Path) -> None:
+    """Room was set aside while there was some, so nothing of a run's end is lost."""
+    with (
+        tmpfs(tmp_path / "run", "4m") as folder,
+        trial(PART, "1,000 events on a disk that is full", times=1000) as made,
+    ):
+        log = EventLog(folder / "events.jsonl")
+        with contextlib.suppress(OSError), (folder / "ballast").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        assert os.statvfs(folder).f_bavail == 0
+        for number in range(1000):
+            log.write("note", text=str(number))
+        found = {event.text("text") for event in events.read(folder / "events.jsonl")}
+        made.none_lost(sorted({str(number) for number in range(1000)} - found))
+        assert log.trouble == ""
+        log.close()
 
 
 def test_a_disk_that_dies_in_the_middle(tiny: Tiny, tmp_path: Path) -> None:
