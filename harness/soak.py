@@ -192,7 +192,8 @@ def _names(settings: Settings, run: Done) -> list[str]:
 def _of_others(settings: Settings) -> tuple[str, ...]:
     """Return the names of apps and runs that live now."""
     live = [e for e in registry.entries(settings) if registry.owner_alive(settings, e)]
-    return tuple(name for e in live for name in (e.domain, e.stack, f"of run {e.run}"))
+    named = [name for e in live for name in (e.domain, e.stack, f"of run {e.run}")]
+    return tuple(name for name in named if name)
 
 
 def _names_any(item: str, names: Sequence[str]) -> bool:

@@ -104,10 +104,14 @@ def test_what_lives_now_is_no_difference(
     entry = registry.Entry(
         "aaaaaa-x.ci.test", "aaaaaa-x_ci_test", "9", "/x", "x", "fresh", 1, "1", "b", 0.0
     )
-    monkeypatch.setattr(registry, "entries", lambda settings: [entry])
+    record = registry.Entry("", "", "9", "/x", "x", "", 1, "1", "b", 0.0)
+    monkeypatch.setattr(registry, "entries", lambda settings: [record, entry])
     monkeypatch.setattr(registry, "owner_alive", lambda settings, entry: True)
     host.things["volume"] |= {"aaaaaa-x_ci_test_data"}
     assert soak.compare(found, before, [done(1)], GAUGES, tmp_path) == Result((), (), (), ())
+    host.things["volume"] |= {"somebody"}
+    told = soak.compare(found, before, [done(1)], GAUGES, tmp_path).unexplained
+    assert told == ("volume 'somebody'",)
 
 
 def test_a_soak_that_is_interrupted_keeps_and_shows_what_it_did(
