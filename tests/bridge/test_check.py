@@ -63,7 +63,7 @@ def test_an_enrolled_recipe_is_found_well(shut_world: World) -> None:
 
 
 def test_a_recipe_without_a_folder_is_named(shut_world: World) -> None:
-    """A recipe outside of the list is the incident: `!testme` did nothing and nobody knew why."""
+    """L7: a recipe outside of the list, where `!testme` did nothing and nobody knew why."""
     shut_world.forge.repository(shut_world.org, "unlisted")
     (line,) = missing(shut_world, "unlisted")
     assert "unlisted: suite" in line and "docs/enroll.md" in line
