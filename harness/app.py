@@ -15,6 +15,7 @@ from harness.secret import Secret
 from harness.settings import Settings
 
 Statuses = int | tuple[int, ...]
+STOPPED_TIMEOUT = 0.1  # seconds; the proxy itself needs a tenth of that, and nothing else is there
 
 
 @dataclass
@@ -23,6 +24,7 @@ class App:
 
     life: which deployment of the run this is ("fresh", "upgrade", "warm").
     notes: a suite's own memory between its seed and its checks; lives as long as the app.
+    stopped: nothing of it runs any more, on purpose; every wait for it is short.
     """
 
     domain: str
@@ -33,6 +35,7 @@ class App:
     report: Callable[[str], None] = lambda line: None
     notes: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
+    stopped: bool = False
     _session: requests.Session | None = None
 
     def exec(
@@ -47,6 +50,7 @@ class App:
         Raises:
             RecipeFailure: the command ended with a status other than 0; holds both streams.
         """
+        self._require_running(service)
         done = containers.execute(self.stack, service, argv, user=user, env=env)
         if done.status != 0:
             said = (done.err.strip() or done.out.strip() or "(nothing)")[-1500:]
@@ -61,6 +65,7 @@ class App:
 
     def host(self, service: str) -> Any:
         """Return a testinfra host inside the service's container (it needs a shell there)."""
+        self._require_running(service)
         return testinfra.get_host(f"docker://{containers.find(self.stack, service)}")
 
     def logs(self, service: str, *, lines: int = containers.LOG_LINES) -> list[str]:
@@ -77,6 +82,7 @@ class App:
         Raises:
             RecipeFailure: there is no such file.
         """
+        self._require_running(service)
         data = containers.read(self.stack, service, path)
         if data is None:
             raise RecipeFailure(f"service '{service}' has no file '{path}'")
@@ -96,6 +102,8 @@ class App:
                 itself.
         """
         options.setdefault("timeout", route.TIMEOUT)
+        if self.stopped:
+            options["timeout"] = STOPPED_TIMEOUT
         options.setdefault("allow_redirects", False)
         where = f"{method} https://{self.domain}{path}"
         try:
@@ -144,12 +152,23 @@ class App:
             except (RecipeFailure, AssertionError) as error:
                 return wait.Look(str(error).splitlines()[0][:200] if str(error) else "not yet")
 
-        wait.until(once, what=what, timeout=timeout, every=0.25, report=self.report)
+        seconds = 0.0 if self.stopped else timeout
+        wait.until(once, what=what, timeout=seconds, every=0.25, report=self.report)
 
     def write(self, service: str, path: str, data: str | bytes) -> None:
         """Put a file into a service's container; its folder must exist."""
+        self._require_running(service)
         raw = data.encode() if isinstance(data, str) else data
         containers.write(self.stack, service, path, raw)
+
+    def _require_running(self, service: str) -> None:
+        """Refuse at once what would wait for a container of a stopped app.
+
+        Raises:
+            RecipeFailure: the app is stopped.
+        """
+        if self.stopped:
+            raise RecipeFailure(f"service '{service}' has no container: the app is stopped")
 
 
 def _reason(error: requests.RequestException) -> str:

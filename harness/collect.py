@@ -43,6 +43,11 @@ class Place:
     recipe: str
     step: Step
 
+    @property
+    def is_control(self) -> bool:
+        """Whether the item must fail, since it runs against a stopped app."""
+        return self.step is plan.CONTROL
+
 
 PLACE: pytest.StashKey[Place] = pytest.StashKey()
 
@@ -91,6 +96,36 @@ def check_items(
             )
             item.stash[PLACE] = Place(recipe, step)
             yield item
+        if not named:
+            yield _control(collector, function, name, name, recipe)
+
+
+def control_of(item: pytest.Function, recipe: str) -> pytest.Function:
+    """Make the negative control of a suite's test: the same test, once the app is stopped."""
+    return _control(
+        item.parent,
+        item.obj,
+        item.originalname,
+        item.name,
+        recipe,
+        callspec=getattr(item, "callspec", None),
+        fixtureinfo=item._fixtureinfo,  # noqa: SLF001 - how pytest itself hands parameters on
+    )
+
+
+def _control(
+    parent: Any, function: Callable[..., Any], original: str, name: str, recipe: str, **more: Any
+) -> pytest.Function:
+    name = (
+        f"{name[:-1]}-{plan.CONTROL.name}]"
+        if name.endswith("]")
+        else f"{name}[{plan.CONTROL.name}]"
+    )
+    item = pytest.Function.from_parent(
+        parent, name=name, callobj=function, originalname=original, **more
+    )
+    item.stash[PLACE] = Place(recipe, plan.CONTROL)
+    return item
 
 
 def stage_of(item: pytest.Item) -> str:

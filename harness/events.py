@@ -91,7 +91,7 @@ class EventLog:
         self.told: list[Event] = []
         self.trouble = ""
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._fd = self._open()
             _reserve(self._fd)
         except OSError as error:
             raise InfraError(f"cannot record events in '{path}': {error.strerror}") from error
@@ -121,6 +121,27 @@ class EventLog:
             )
         return made
 
+    def restore(self) -> bool:
+        """Make the file what was written here, and say whether it was anything else.
+
+        A suite runs in the same process, and may reach the file.
+        """
+        lines = "".join(f"{to_line(event)}\n" for event in self.told)
+        try:
+            same = self._path.read_bytes() == lines.encode("utf-8", "replace")
+            if same or self.trouble:
+                return False
+            self._path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return False  # a disk that cannot be read: `trouble` will say so
+        os.close(self._fd)
+        self._fd, self._torn, self._waiting = self._open(), False, []
+        if lines:
+            self._append(lines.removesuffix("\n"))
+        return True
+
     def close(self) -> None:
         """Close the file and give back what was set aside; further events are kept unwritten."""
         if self._fd >= 0:
@@ -128,6 +149,9 @@ class EventLog:
                 os.ftruncate(self._fd, os.fstat(self._fd).st_size)
             os.close(self._fd)
             self._fd = -1
+
+    def _open(self) -> int:
+        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
 
     def _ends_torn(self) -> bool:
         size = os.fstat(self._fd).st_size

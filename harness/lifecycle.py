@@ -41,7 +41,7 @@ from harness.errors import (
     SuiteFailure,
     TimedOut,
 )
-from harness.outcome import NOT_APPLICABLE
+from harness.outcome import NOT_APPLICABLE, Declared
 from harness.run import Run
 
 EVERY = 0.1  # seconds between two looks at the Swarm; ten milliseconds of work each
@@ -256,14 +256,30 @@ def seed(run: Run, app: App) -> None:
     """Let the suite create what an owner would, and put witnesses into what the backup covers."""
     with run.phase("seed", app.life):
         for function in run.suite.seeds:
-            function(app)
+            _of_the_suite(function, app)
         if not run.suite.checks:
             witness.plant(app, provision.witness_places(run, app))
 
 
+def _of_the_suite(function: Callable[[App], object], app: App) -> None:
+    """Call a function of the suite; one that skips itself, or ends the session, must not end a stage.
+
+    Raises:
+        SuiteFailure: it did.
+    """
+    try:
+        function(app)
+    except (pytest.skip.Exception, pytest.exit.Exception, SystemExit) as error:
+        what = "skips itself" if isinstance(error, pytest.skip.Exception) else "ends the session"
+        raise SuiteFailure(f"'{function.__name__}' {what}: {error}") from None
+
+
 def check(run: Run, app: App) -> None:
     """Verify the witnesses; the suite's own checks are test cases of their own."""
-    witness.verify(app, provision.witness_places(run, app))
+    places = provision.witness_places(run, app)
+    if not places:
+        raise Declared(f"{NOT_APPLICABLE}no volume to put a witness into")
+    witness.verify(app, places)
 
 
 def back_up(run: Run, app: App) -> str:
@@ -275,7 +291,7 @@ def back_up(run: Run, app: App) -> str:
         RecipeFailure: abra refused, or the snapshot lacks something, names what.
     """
     if not provision.compose(run, app).is_backup_capable:
-        pytest.skip(f"{NOT_APPLICABLE}no service of this version has a backup label")
+        raise Declared(f"{NOT_APPLICABLE}no service of this version has a backup label")
     settle(run, app, ignore=converge.tasks_of(swarm.view(app.stack)))
     with run.phase("backup", app.life):
         since = time.time()
@@ -295,12 +311,17 @@ def restore(run: Run, app: App) -> None:
     """Destroy what the app holds, start it anew on empty volumes, and restore.
 
     Raises:
-        SuiteFailure: after the loss every check still passes: they would prove nothing.
+        SuiteFailure: nothing could show a restore, or after the loss every check still passes.
         RecipeFailure: abra's restore failed.
     """
+    if not run.suite.checks and not provision.witness_places(run, app):
+        raise SuiteFailure(
+            "the backup takes no volume whole, so there is no place for a witness, and the suite has "
+            "no @check: a restore of nothing would pass; add a @seed and a @check"
+        )
     with run.phase("restore", app.life):
         for function in run.suite.wrecks:
-            function(app)
+            _of_the_suite(function, app)
         lose_everything(run, app)
         _prove_the_loss(run, app)
         with blaming_the_recipe("restoring"):
@@ -347,7 +368,9 @@ def _prove_the_loss(run: Run, app: App) -> None:
         return
     for function in run.suite.checks:
         try:
-            function(app)
+            _of_the_suite(function, app)
+        except SuiteFailure:
+            raise
         except (AssertionError, CcCiError):
             return
     names = ", ".join(f"'{function.__name__}'" for function in run.suite.checks)
@@ -373,7 +396,7 @@ def base(run: Run, app: App) -> None:
         BaseNotDeployable: it does not come up; that is not the fault of the head.
     """
     if not run.base_ref:
-        pytest.skip(f"{NOT_APPLICABLE}{run.no_base}")
+        raise Declared(f"{NOT_APPLICABLE}{run.no_base}")
     try:
         deploy(run, app, run.base_ref)
         healthy(run, app)

@@ -19,9 +19,11 @@ import select
 import signal
 import stat
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
+from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
 CANCEL = signal.SIGUSR1  # a controller's word to its workers that their session was cancelled
@@ -31,6 +33,10 @@ AGAIN = 5.0  # seconds until a run that was told to end, and has not begun to, i
 
 class Interrupted(KeyboardInterrupt):
     """The run has to end now; pytest treats it as an interrupt."""
+
+
+UNFINISHED = 2  # exit status of a session that ends in the middle
+_exit = os._exit
 
 
 @dataclass
@@ -43,6 +49,8 @@ class _State:
     parent: int = 0
     deadline: float = 0.0
     pass_on: Callable[[signal.Signals, str], None] | None = None
+    pid: int = 0
+    status: int = UNFINISHED
 
 
 _state = _State()
@@ -57,7 +65,8 @@ def arm(*, deadline: float, pass_on: Callable[[signal.Signals, str], None] | Non
     global _state
     if threading.current_thread() is not threading.main_thread():
         return
-    _state = _State(parent=os.getppid(), deadline=deadline, pass_on=pass_on)
+    _state = _State(parent=os.getppid(), deadline=deadline, pass_on=pass_on, pid=os.getpid())
+    os._exit = _leave
     for number in SIGNALS:
         signal.signal(number, _on_signal)
     signal.signal(signal.SIGALRM, _on_alarm)
@@ -65,6 +74,47 @@ def arm(*, deadline: float, pass_on: Callable[[signal.Signals, str], None] | Non
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != _state.parent:  # it died between the two lines
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def leave_with(status: int) -> None:
+    """From here on the process may end at once, with this status."""
+    _state.status = status
+
+
+def _leave(status: int) -> NoReturn:
+    """End the process at once; with 0 only where the session came to a green end."""
+    unearned = status == 0 and os.getpid() == _state.pid
+    _exit(_state.status if unearned else status)
+
+
+class OutOfTime(BaseException):
+    """A block of code took longer than it may; no `except Exception` of it can keep it going."""
+
+
+@contextlib.contextmanager
+def bounded(seconds: float, what: str) -> Iterator[None]:
+    """End the block where it takes longer than this; the run's own deadline goes on meanwhile.
+
+    Raises:
+        OutOfTime: it did.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def over(number: int, frame: FrameType | None) -> None:
+        raise OutOfTime(f"{what} was still going on after {seconds:.0f} s")
+
+    start, (left, _) = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)  # again, for code that catches everything
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(0.001, left - (time.monotonic() - start)))
 
 
 def begin_teardown() -> None:

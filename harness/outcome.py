@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 import requests
+from _pytest.outcomes import Skipped
 
 from harness.errors import BaseNotDeployable, CcCiError
 
@@ -17,6 +18,13 @@ NOT_APPLICABLE = "not applicable: "  # declared by the suite, or a structural fa
 OURS = frozenset(  # what the system says when the host is at its end
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
+
+
+class Declared(Skipped):
+    """A skip that the harness itself decided on; only such a one is structural, or a need not met.
+
+    What a suite's code skips by itself is a test that did not run.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +44,16 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
     A failed assertion is the recipe's fault; any other surprise in a suite's code is the suite's;
     what our own code raises says itself whose fault it is.
     """
+    expected = getattr(report, "wasxfail", None)
+    if expected is not None:
+        why = f"it is marked as expected to fail ({expected or 'no reason'}), so it proves nothing"
+        return Outcome("unverified", "suite", why)
     if report.passed:
         return Outcome("pass")
     if report.skipped:
         reason = str(getattr(error, "msg", error) or "skipped")
+        if not isinstance(error, Declared):
+            return Outcome("skip", None, reason)
         if reason.startswith(NOT_RUN):
             return Outcome("unverified", None, reason.removeprefix(NOT_RUN))
         structural = reason.startswith(NOT_APPLICABLE)

@@ -67,7 +67,7 @@ GENERIC = {
         Step("test_redeploy_is_a_no_op", "redeploy", 60, None, ("test_health",)),
         Step("test_backup", "backup", 70, None, ("test_seed",)),
         Step("test_restore", "restore", 80, None, ("test_backup",)),
-        # The last in its life: what they do to the app, no other stage sees.
+        # The last that needs the app of its life: what they do to it, no other stage sees.
         Step("test_recipe_tests", "recipe_tests", 90, 150, ("test_health", "test_upgrade")),
         Step("test_base", "upgrade", 110, 110),
         Step("test_upgrade", "upgrade", 120, 120, ("test_base",)),
@@ -94,6 +94,10 @@ TESTS = {
         Step("upgrade", "upgrade", 135, 135, ("test_upgrade",)),
     )
 }
+
+
+# What must fail once the app is stopped; at the end of the life, since nothing works after it.
+CONTROL = Step("while-stopped", "functional", 100, None, ("test_health",))
 
 
 def needed(step: Step, lane: Lane) -> tuple[str, ...]:

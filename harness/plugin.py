@@ -11,23 +11,27 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import collect, lifetime, own_build, plan, preflight, settings
+from harness import collect, intact, lifetime, own_build, plan, preflight, settings
 from harness.abra import Abra
 from harness.app import App
 from harness.collect import PLACE, Place, Suite
 from harness.errors import CcCiError, UsageError
-from harness.outcome import outcome_of
+from harness.level import SUPERFICIAL
+from harness.outcome import Declared, Outcome, outcome_of
 from harness.run import Request, Run
 from harness.runs import Runs
 
 RUNS: pytest.StashKey[Runs] = pytest.StashKey()
 INFRA_STATUS = 16
+CONTROL_TIMEOUT = 3.0  # seconds for one negative control
+SOON = 0.5  # seconds; what fails later than that did not fail at once for want of the app
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -81,6 +85,7 @@ def pytest_configure(config: pytest.Config) -> None:
         _leave_the_telling_to_us(config)
         controls = not workerinput and getattr(option, "dist", "no") != "no"
         lifetime.arm(deadline=found.deadline, pass_on=_pass_on(config) if controls else None)
+        intact.remember()
         build = own_build.address(os.environ)
         if build and not workerinput:
             own_build.watch(build, lifetime.cancel)
@@ -262,6 +267,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if runs is None:
         return
     with _AsUsage():
+        runs.refuse_hooks(config)
         runs.place(items)
         preflight.asked(runs.settings, config.option.recipe, runs.request.ref, runs.only)
         recipe = config.option.recipe
@@ -297,6 +303,25 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit(f"cannot start: {error}", returncode=INFRA_STATUS)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Refuse a suite's file that skips itself as a whole: its checks would silently be none."""
+    report = yield
+    runs = collector.config.stash.get(RUNS, None)
+    if (
+        runs is not None
+        and report.skipped
+        and collect.recipe_of(collector.path, runs.settings.suites_dir)
+    ):
+        report.outcome = "failed"
+        report.longrepr = (
+            f"{collector.nodeid} skips itself as a whole; say `not_applicable` in recipe.yml"
+        )
+    return report
+
+
 # %% Fixtures
 
 
@@ -312,7 +337,8 @@ def run(request: pytest.FixtureRequest, recipe_name: str) -> Run:
     """The run of this recipe: holds its slot, its lock and its checkout."""
     opened = request.config.stash[RUNS].opened(recipe_name)
     place: Place = request.node.stash[PLACE]
-    opened.begin(place.step.stage, place.step.life(opened.request.lane))
+    if not place.is_control:
+        opened.begin(place.step.stage, place.step.life(opened.request.lane))
     return opened
 
 
@@ -356,7 +382,9 @@ def pytest_runtest_protocol(
     follows = nextitem is not None and nextitem.stash[PLACE].recipe == place.recipe
     try:
         result = yield
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, pytest.exit.Exception):
+            runs.blame(item, f"it ended the whole session: {error}")
         runs.close()
         raise
     if not follows:
@@ -364,14 +392,43 @@ def pytest_runtest_protocol(
     return result
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     """Do not try what cannot work: a step whose need failed is unverified, not failed."""
     place = item.stash.get(PLACE, None)
-    if place is not None:
-        reason = item.config.stash[RUNS].unmet(place)
-        if reason:
-            pytest.skip(reason)
+    if place is None:
+        return (yield)
+    runs = item.config.stash[RUNS]
+    reason = runs.unmet(place)
+    if reason:
+        raise Declared(reason)
+    if not place.is_control:
+        return (yield)
+    runs.stop_app(place)
+    with lifetime.bounded(CONTROL_TIMEOUT, item.name):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Give a negative control a short time: against a stopped app there is nothing to wait for."""
+    place = item.stash.get(PLACE, None)
+    if place is None or not place.is_control:
+        return (yield)
+    start = time.monotonic()
+    try:
+        with lifetime.bounded(CONTROL_TIMEOUT, item.name):
+            return (yield)
+    except (KeyboardInterrupt, pytest.exit.Exception):
+        raise
+    except BaseException:
+        if time.monotonic() - start < SOON:
+            raise
+    # It hung on the proxy, which still tried what does not run any more: soon it answers itself.
+    item.config.stash[RUNS].wait_forgotten(place)
+    with lifetime.bounded(CONTROL_TIMEOUT, item.name):
+        item.runtest()
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -384,12 +441,31 @@ def pytest_runtest_makereport(
     if place is not None and (call.when == "call" or report.outcome != "passed"):
         error = call.excinfo.value if call.excinfo else None
         outcome = outcome_of(report, error)
-        item.config.stash[RUNS].record(item, place, outcome, report)
+        runs = item.config.stash[RUNS]
+        if place.is_control:
+            return _controlled(runs, item, place, outcome, report)
+        runs.record(item, place, outcome, report)
         report.user_properties += [("stage", place.step.stage), ("recipe", place.recipe)]
         if isinstance(error, CcCiError) and report.failed:
             report.longrepr = item.config.stash[RUNS].scrub(str(error))
         elif report.failed:
             report.longrepr = item.config.stash[RUNS].scrub(str(report.longrepr))
+    return report
+
+
+def _controlled(
+    runs: Runs, item: pytest.Item, place: Place, outcome: Outcome, report: pytest.TestReport
+) -> pytest.TestReport:
+    """Turn a negative control round for pytest's counts: that it failed is what was wanted."""
+    if report.when == "teardown":  # a fixture that cannot undo anything in a stopped app
+        report.outcome, report.longrepr = "passed", None
+        return report
+    held = runs.record_control(item, place, outcome, report.duration)
+    if not held:
+        report.outcome, report.longrepr = "failed", SUPERFICIAL
+    elif report.failed:
+        report.outcome = "passed" if report.when == "call" else "skipped"
+        report.longrepr = None if report.when == "call" else (str(item.path), 0, "held")
     return report
 
 
@@ -420,12 +496,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         status = runs.status()
         if status is not None and int(session.exitstatus) in (0, 1, 2):
             session.exitstatus = status
+    lifetime.leave_with(int(session.exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print each run's summary: stages, level, what failed and why, how to repeat it."""
     runs = config.stash.get(RUNS, None)
-    if runs is None or config.option.collectonly:
+    if runs is None:
+        return
+    for failed in terminalreporter.stats.get("error", ()):
+        if isinstance(failed, pytest.CollectReport):
+            terminalreporter.write_line(f"cannot read {failed.nodeid}:\n{failed.longreprtext}")
+    if config.option.collectonly:
         return
     for text in runs.summaries():
         terminalreporter.write_line("")

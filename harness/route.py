@@ -7,6 +7,7 @@ answer the same 404, so where the proxy's API can be asked, its list of routers 
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from typing import Any
@@ -15,7 +16,8 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
-from harness.errors import InfraError, RecipeFailure
+from harness import wait
+from harness.errors import InfraError, RecipeFailure, TimedOut
 from harness.settings import Settings
 
 TIMEOUT = 10.0  # seconds for one request; a dead back-end answers after 3 s
@@ -23,6 +25,7 @@ OWN_BODIES = {404: b"404 page not found\n", 502: b"Bad Gateway", 503: b"no avail
 OWN_BODIES[504] = b"Gateway Timeout"
 MOST_BODY = 64 * 1024 * 1024  # bytes
 WHOLE = 6.0  # times the time-out of one request, for all of an answer: one that only drips ends too
+FORGETTING = 3.0  # seconds; a proxy that asks Swarm every 15 s is not waited for
 REDIRECTS = 10
 PIECE = 64 * 1024  # bytes
 
@@ -137,6 +140,22 @@ def routers(settings: Settings, domain: str) -> list[str]:
     host = re.compile(rf"`{re.escape(domain)}`")
     found = all_routers(settings)
     return [str(r["name"]) for r in found if host.search(str(r.get("rule", "")))]
+
+
+def wait_forgotten(settings: Settings, domain: str) -> None:
+    """Wait until the proxy has no router for this host any more, for three seconds at most.
+
+    Until then it goes on trying what does not run any more, and answers neither way.
+    """
+    if not settings.proxy_api:
+        return
+
+    def look() -> wait.Look[bool]:
+        left = routers(settings, domain)
+        return wait.Look(", ".join(left) or "forgotten", None if left else True)
+
+    with contextlib.suppress(TimedOut):
+        wait.until(look, what="the proxy to forget the app", timeout=FORGETTING, every=0.05)
 
 
 def all_routers(settings: Settings) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ from harness import (
     report,
     room,
     slots,
+    stop,
     swarm,
     terminal,
     told,
@@ -42,7 +43,7 @@ from harness.collect import Place, Suite
 from harness.compose import Compose
 from harness.errors import CcCiError, InfraError
 from harness.events import EventLog
-from harness.level import OUTCOMES
+from harness.level import OUTCOMES, SUPERFICIAL
 from harness.lock import Owner, recipe_lock, take
 from harness.naming import app_domain, stack_name, unique
 from harness.outcome import Outcome
@@ -87,6 +88,7 @@ class Run:
     stages: tuple[str, ...]
     console: Callable[[str], None]
     trust: Trust | None = None
+    planned: tuple[str, ...] = ()
     redactor: Redactor = field(init=False)
     ref: str = ""
     base_ref: str = ""
@@ -242,6 +244,7 @@ class Run:
             src=self.request.src,
             lane=self.request.lane,
             stages=list(self.stages),
+            planned=list(self.planned),
             version=(self._head_version() or "") if fetched else "",
             base_version=self.base_version or None,
             abra=abra,
@@ -299,7 +302,8 @@ class Run:
         """Save the app's logs, then remove it by force; return what would not go."""
         with self.phase("teardown", app.life):
             swarm.await_engine(self.say)
-            self.save_logs(app)
+            if not app.stopped:
+                self.save_logs(app)
             left = remove.remove_stack(
                 swarm.client(), app.stack, env_file=self.env_path(app), report=self.say
             )
@@ -310,6 +314,15 @@ class Run:
         for item in left:
             self.note(f"could not remove {item.kind} '{item.name}': {item.why}")
         return left
+
+    def stop(self, app: App) -> None:
+        """Stop the app for the negative controls: nothing of it runs, everything else is there."""
+        if app.stopped:
+            return
+        with self.phase("stop", app.life):
+            self.save_logs(app)
+            stop.stop(app.stack)
+        app.stopped = True
 
     def save_logs(self, app: App) -> None:
         """Write the last 2,000 log lines of every service below logs/, without secrets.
@@ -364,12 +377,20 @@ class Run:
         for process in orphans.end(self.id, list(self._entries)) if why else ():
             self.note(f"{process} of this run does not end")
         self._tear_down_rest()
+        self._keep_record()
         self._look_for_secrets()
         self.tell("run-finished", how="interrupted" if why else "finished", reason=why)
         self._tell_report()
         leak.scan(self.dir, self.redactor, names=report.FILES)
         if self._record is not None and not self._entries and not self.apps:
             registry.forget(self.settings, self._record)
+
+    def _keep_record(self) -> None:
+        """Undo what anybody else did to the events; such a run is not to be believed."""
+        if self.events.restore():
+            self.tell(
+                "tampered", text="something else than the harness wrote into the run's events"
+            )
 
     def _look_for_secrets(self) -> None:
         """Write the reports as they would be, then look for secrets in all that is kept."""
@@ -531,6 +552,14 @@ class Run:
         self._print(self._line(f"{report.MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life))
         if message and (outcome.fault or outcome.kind == "skip"):
             self._print(self._line(f"    {message}", life))
+
+    def control(self, name: str, place: Place, kind: str, why: str, *, seconds: float) -> None:
+        """Record a negative control; one that passed although nothing runs is a case of its own."""
+        took = round(seconds, 3)
+        self.events.write("phase", phase="control", life=self.life or None, seconds=took)
+        self.tell("control", id=name, outcome=kind, seconds=took, message=why or None)
+        if kind == "superficial":
+            self.case(name, place, Outcome("unverified", "suite", SUPERFICIAL), seconds=seconds)
 
 
 def _set_aside(folder: Path) -> None:

@@ -13,10 +13,12 @@ import pytest
 
 from harness import (
     collect,
+    intact,
     janitor,
     lifetime,
     plan,
     report,
+    route,
     suite_settings,
     swarm,
     terminal,
@@ -62,6 +64,19 @@ class Runs:
 
     # -- collection
 
+    def refuse_hooks(self, config: pytest.Config) -> None:
+        """Refuse suites that carry hooks of pytest: with these they would choose what is run and told.
+
+        Raises:
+            UsageError: names file and hook.
+        """
+        found = intact.hooks_of(config, self.settings.suites_dir)
+        if found:
+            raise UsageError(
+                f"a suite may not carry hooks of pytest, but there is {found[0]}; "
+                "a fixture does what a suite needs"
+            )
+
     def place(self, items: list[pytest.Item]) -> None:
         """Give every item its recipe, step and markers; refuse what a suite may not contain."""
         self._collected = list(items)
@@ -75,6 +90,12 @@ class Runs:
         for recipe, found in self.suites.items():
             collect.refuse_unpaired(recipe, found)
         items[:] = [item for item in items if not self._superfluous(item)]
+        items += [
+            collect.control_of(item, item.stash[PLACE].recipe)
+            for item in items
+            if isinstance(item, pytest.Function)
+            and item.stash[PLACE].step is plan.TESTS["functional"]
+        ]
         for item in items:
             place = item.stash[PLACE]
             for name in (place.step.stage, *self._lanes(place)):
@@ -159,9 +180,8 @@ class Runs:
         self.close()
         if recipe in self._open_error:
             raise self._open_error[recipe]
-        stages = tuple(
-            s for s in plan.STAGES if s in {i.stash[PLACE].step.stage for i in self.planned[recipe]}
-        )
+        items = [(item.name, item.stash[PLACE]) for item in self.planned[recipe]]
+        planned = {place.step.stage for _, place in items if not place.is_control}
         run = Run(
             settings=self.settings,
             request=self.request,
@@ -169,7 +189,8 @@ class Runs:
             id=self.run_id(recipe),
             suite=self.suites.get(recipe, Suite()),
             suite_settings=self.recipe_settings[recipe],
-            stages=stages,
+            stages=tuple(stage for stage in plan.STAGES if stage in planned),
+            planned=tuple(name for name, _ in items),
             console=self.console,
             trust=self.trust.get(recipe),
         )
@@ -197,6 +218,8 @@ class Runs:
             return f"{NOT_APPLICABLE}{declared}"
         if self._keeps_another(place):
             return f"{NOT_RUN}the app of the failed life is kept"
+        if place.is_control and self.request.keep and self.current and self.current.failed:
+            return f"{NOT_RUN}the app is kept, so it is not stopped"
         no_head = self._reasons.get(f"{place.recipe}:test_install")
         if no_head and place.step.life(self.request.lane) == "upgrade":
             return f"{NOT_RUN}{no_head}"
@@ -220,6 +243,7 @@ class Runs:
         self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
     ) -> None:
         """Write one case as an event, print it, and remember what later steps build on."""
+        outcome = self._honest(outcome)
         if self.current is not None:
             outcome = self.current.reconsider(outcome)
         key = f"{place.recipe}:{place.step.name}"
@@ -236,6 +260,50 @@ class Runs:
         run = self.current
         if run is not None:
             run.case(item.name, place, outcome, seconds=seen.duration)
+
+    @staticmethod
+    def _honest(outcome: Outcome) -> Outcome:
+        """Return the outcome, or what must be said instead where the harness is not itself any more."""
+        changed = intact.replaced()
+        if not changed:
+            return outcome
+        names = ", ".join(changed[:3])
+        return Outcome("fail", "suite", f"the suite replaced a part of the harness: {names}")
+
+    def blame(self, item: pytest.Item, why: str) -> None:
+        """Record that a suite's code ended the session."""
+        run = self.current
+        if run is not None:
+            run.case(item.name, item.stash[PLACE], Outcome("fail", "suite", why), seconds=0.0)
+
+    def stop_app(self, place: Place) -> None:
+        """Stop the app for a negative control, once."""
+        run = self.opened(place.recipe)
+        run.stop(run.enter(place.step.life(self.request.lane)))
+
+    def wait_forgotten(self, place: Place) -> None:
+        """Wait until the proxy knows that the app of a negative control does not run."""
+        app = self.opened(place.recipe).enter(place.step.life(self.request.lane))
+        route.wait_forgotten(self.settings, app.domain)
+
+    def record_control(
+        self, item: pytest.Item, place: Place, outcome: Outcome, seconds: float
+    ) -> bool:
+        """Record a negative control; return whether it held: what cannot fail must not count."""
+        run = self.current
+        if run is None:
+            return False
+        outcome = self._honest(outcome)
+        stopped = any(app.stopped for app in run.apps.values())
+        if outcome.kind in ("skip", "unverified") and not stopped:
+            kind = "skip" if outcome.structural else "unverified"
+        elif not stopped:
+            run.case(item.name, place, outcome, seconds=seconds)
+            kind = "unverified"
+        else:
+            kind = "superficial" if outcome.kind == "pass" else "held"
+        run.control(item.name, place, kind, outcome.message or "", seconds=seconds)
+        return kind != "superficial"
 
     def scrub(self, text: str) -> str:
         """Mask the present run's secrets in a text."""

@@ -153,8 +153,12 @@ def _unproven(record: Record) -> Judgement | None:
         return Judgement(Verdict.INFRA, failed.message or f"{failed.id} failed", failed.stage)
     for stage in record.stages.values():
         if stage.outcome == "unverified" and stage.reason != UNTESTED:
-            blame = Verdict.SUITE if _all_skipped(record, stage.name) else Verdict.INFRA
+            blame = Verdict.SUITE if _skips_itself(record, stage.name) else Verdict.INFRA
             return Judgement(blame, _accounted(stage.name, stage.reason), stage.name)
+    if record.tampered:
+        return Judgement(Verdict.SUITE, record.tampered, "")
+    if record.missing:
+        return Judgement(Verdict.INFRA, f"{record.missing[0]} was planned but not reached", "")
     if record.no_secret_leak is False:
         return Judgement(Verdict.INFRA, leak_words(record), "")
     if not any(case.outcome == "pass" for case in record.cases):
@@ -173,9 +177,11 @@ def leak_words(record: Record) -> str:
     return f"a secret stood in {', '.join(record.scan.texts('files')) or 'the output'}"
 
 
-def _all_skipped(record: Record, stage: str) -> bool:
-    outcomes = [case.outcome for case in record.cases if case.stage == stage]
-    return bool(outcomes) and set(outcomes) == {"skip"}
+def _skips_itself(record: Record, stage: str) -> bool:
+    """Say whether nothing but skips of the suite's own keeps a stage from being proven."""
+    cases = [case for case in record.cases if case.stage == stage]
+    skips = [case for case in cases if case.outcome == "skip" and not case.structural]
+    return bool(skips) and not any(case.outcome == "unverified" for case in cases)
 
 
 def _accounted(stage: str, reason: str) -> str:

@@ -96,6 +96,7 @@ def test_a_suites_own_check_replaces_the_witness(suites: Suites) -> None:
         "kept[after-install]",
         "kept[after-redeploy]",
         "kept[after-restore]",
+        "kept[while-stopped]",
         "kept[after-upgrade]",
     ]
     assert names.index("test_works") < names.index("test_backup[good]")
@@ -137,7 +138,7 @@ def test_a_keyword_selects_a_recipe(suites: Suites) -> None:
     suites.add("good", GOOD)
     suites.add("other")
     names = suites.collected("-k", "good")
-    assert len(names) == 15 and not [name for name in names if "other" in name]
+    assert len(names) == 17 and not [name for name in names if "other" in name]
 
 
 def test_a_suites_file_alone_brings_its_lifecycle(suites: Suites) -> None:
@@ -145,7 +146,7 @@ def test_a_suites_file_alone_brings_its_lifecycle(suites: Suites) -> None:
     suites.add("good", GOOD)
     suites.add("other")
     names = suites.collected(path="good/test_good.py")
-    assert names[0] == "test_lint[good]" and len(names) == 15
+    assert names[0] == "test_lint[good]" and len(names) == 17
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ TESTS = sorted((ROOT / "tests").rglob("test_*.py"))
 LAYERS = (
     {"errors", "secret", "moment"},
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
-    | {"own_build", "way", "room"},
+    | {"own_build", "way", "room", "intact"},
     {"proc", "lock", "swarm", "compose", "strict_yaml", "cgroup", "orphans"},
     {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove", "inventory"}
+    | {"stop"}
     | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "probe", "junit"},
