@@ -8,7 +8,7 @@ collection, before anything is deployed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -100,8 +100,15 @@ def check_items(
             yield _control(collector, function, name, name, recipe)
 
 
-def control_of(item: pytest.Function, recipe: str) -> pytest.Function:
-    """Make the negative control of a suite's test: the same test, once the app is stopped."""
+def controls_of(items: Iterable[object], recipe: str) -> Iterator[pytest.Function]:
+    """Make the negative controls of a suite's functional tests: the same, once the app is stopped."""
+    tests = (item for item in items if isinstance(item, pytest.Function))
+    for item in tests:
+        if PLACE not in item.stash and item.get_closest_marker("functional"):
+            yield _control_of(item, recipe)
+
+
+def _control_of(item: pytest.Function, recipe: str) -> pytest.Function:
     return _control(
         item.parent,
         item.obj,

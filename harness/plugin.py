@@ -248,6 +248,17 @@ def pytest_pycollect_makeitem(collector: Any, name: str, obj: object) -> Any:
     return list(collect.check_items(collector, name, obj, [recipe], named=False))
 
 
+@pytest.hookimpl(wrapper=True, specname="pytest_pycollect_makeitem")
+def pytest_add_controls(collector: Any, name: str, obj: object) -> Generator[None, Any, Any]:
+    """Make the negative control of each functional test beside it."""
+    made = yield
+    runs = collector.config.stash.get(RUNS, None)
+    recipe = collect.recipe_of(collector.path, runs.settings.suites_dir) if runs else None
+    if recipe is None or not isinstance(made, list):
+        return made
+    return [*made, *collect.controls_of(made, recipe)]
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make the lifecycle's tests once for each enrolled recipe."""
     runs = metafunc.config.stash.get(RUNS, None)

@@ -90,12 +90,6 @@ class Runs:
         for recipe, found in self.suites.items():
             collect.refuse_unpaired(recipe, found)
         items[:] = [item for item in items if not self._superfluous(item)]
-        items += [
-            collect.control_of(item, item.stash[PLACE].recipe)
-            for item in items
-            if isinstance(item, pytest.Function)
-            and item.stash[PLACE].step is plan.TESTS["functional"]
-        ]
         for item in items:
             place = item.stash[PLACE]
             for name in (place.step.stage, *self._lanes(place)):

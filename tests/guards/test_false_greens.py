@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -12,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from harness import report
+from harness import lifecycle, plan, report, swarm, verdict, zoo
 from harness.app import App
 from harness.errors import RecipeFailure
+from harness.events import Event
 from harness.report import Report
+from harness.run import Run
 from harness.settings import CHECKOUT
 from harness.verdict import Verdict
 from tests.guards import theatre
 from tests.guards.real import FOUND, Real
+from tests.unit.told import case, finished, started
 
 HEAD = '''"""A suite."""
 import os, sys
@@ -489,3 +493,94 @@ def test_the_proxys_default_certificate_is_no_answer() -> None:
     app = App(domain=domain, stack="none", recipe="none", life="fresh", settings=FOUND)
     with pytest.raises(RecipeFailure, match=r"(?i)certificate"):
         app.get("/", status=404)
+
+
+BASE_AGAIN = """#!/bin/sh
+# abra, but every deployment takes the published version, whatever is checked out.
+case "$*" in *"app deploy"*) git -C "$ABRA_DIR/recipes/custom-html" checkout --quiet 1.1.0+1.22.1 ;; esac
+exec {abra} "$@"
+"""
+
+
+@pytest.mark.swarm
+def test_a_head_that_was_never_deployed_is_not_green(tmp_path: Path) -> None:
+    """An upgrade that deploys the published version again is told by the label's commit."""
+    abra = tmp_path / "abra"
+    abra.write_text(BASE_AGAIN.format(abra=shutil.which(FOUND.abra)))
+    abra.chmod(0o755)
+    suite = (CHECKOUT / "recipes_tests" / "custom-html" / "test_custom_html.py").read_text()
+    run = Real(tmp_path, "custom-html", suite, "--stages", "upgrade", CCCI_ABRA=str(abra))
+    found = run.report
+    assert (run.status, found.verdict, found.stage) == (1, Verdict.RECIPE, "upgrade"), run.out
+    assert "the head was never deployed" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("what", "variant"),
+    [
+        ("the proxy's own page", "proxy-404"),
+        ("an old task that still answers", "old-task"),
+        ("an update rolled back, with its old labels", "rollback"),
+        ("a new version that changes nothing", "no-change"),
+        ("a snapshot without the dump", "backup-hook-fails"),
+        ("a restore of nothing", "restore-nothing"),
+    ],
+)
+def test_what_swarm_decides_is_caught_in_the_zoo(what: str, variant: str) -> None:
+    """Each of these recipes is run on the real Swarm with the zoo, where it must not come out green."""
+    (found,) = zoo.variants([variant])
+    assert Verdict(found.verdict).colour == "red" and found.stage in plan.STAGES, what
+
+
+@pytest.mark.parametrize(
+    ("deployed", "proves"),
+    [("0123abcd", True), ("0123abcd+U", True), ("", False), ("fedcba98", False), ("0123", False)],
+)
+def test_only_the_heads_own_label_proves_the_head(
+    deployed: str, proves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a rollback the old labels stand there: no label, another commit's, or half of one."""
+    service = swarm.Service(
+        *("id", "app", "image", "replicated", 1, "any", "completed", "", ""),
+        labels={"coop-cloud.s.chaos-version": deployed} if deployed else {},
+    )
+    monkeypatch.setattr(swarm, "view", lambda stack, api=None: swarm.StackView(stack, (service,)))
+    run = Run.__new__(Run)
+    run.ref = "0123abcd" * 5
+    app = App(domain="d", stack="s", recipe="r", life="upgrade", settings=FOUND)
+    refused = pytest.raises(RecipeFailure, match="the head was never deployed")
+    with contextlib.nullcontext() if proves else refused:
+        lifecycle._prove_the_head(run, app)
+
+
+@pytest.mark.parametrize("stage", plan.STAGES)
+def test_a_declared_stage_that_never_ran_is_not_green(stage: str) -> None:
+    """Of a run that says it finished, a planned stage without a case is no pass, whichever it is."""
+    kept = [case(name) for name in plan.STAGES if name != stage]
+    found = verdict.judge([started(*plan.STAGES), *kept, finished()])
+    if stage == "functional":  # a suite may have none, and then stops at level three
+        assert report.build([started(), *kept, finished()]).level == 3
+    else:
+        assert found.verdict is Verdict.INFRA
+
+
+@pytest.mark.parametrize("missing", ["kept[after-restore]", "kept[while-stopped]", "test_works"])
+def test_a_planned_case_that_never_ran_is_not_green(missing: str) -> None:
+    """Also within a stage that has other cases: a check or a negative control that nobody reached."""
+    planned = ["kept[after-restore]", "kept[while-stopped]", "test_works"]
+    made = {
+        "kept[after-restore]": case("restore", id="kept[after-restore]"),
+        "kept[while-stopped]": Event(1.0, "control", {"id": planned[1], "outcome": "held"}),
+        "test_works": case("functional", id="test_works"),
+    }
+    whole = [
+        started(planned=planned),
+        *(case(name) for name in plan.STAGES),
+        *made.values(),
+        finished(),
+    ]
+    assert verdict.judge(whole).verdict is Verdict.PASSED
+    found = verdict.judge([event for event in whole if event is not made[missing]])
+    assert (
+        found.verdict is Verdict.INFRA and f"{missing} was planned but not reached" in found.reason
+    )

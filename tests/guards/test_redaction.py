@@ -27,6 +27,7 @@ from harness.run import Request, Run
 from harness.secret import MASK, Redactor, Secret
 from harness.suite_settings import SuiteSettings
 from harness.verdict import Verdict
+from tests.guards.real import Real
 
 PLAIN = "hunter2hunter2XYZ"
 TRICKY = 'p@ss w0rd/+&<"é%\\>?>?~~ÿ'
@@ -305,7 +306,8 @@ class Watched:
             console=self.printed.append,
         )
         self.run.start_record()
-        self.run._told_start(abra="test")
+        planned = ["install", "cleanup"]
+        self.run.tell("run-started", run="7", recipe="custom-html", lane="cold", stages=planned)
         self.run.redactor.learn([Secret(value) for value in VALUES.values()])
 
     def passes(self, step: str, **more: str) -> None:
@@ -480,3 +482,45 @@ def test_incident_v4_values_of_keys_that_name_a_secret_are_masked_in_every_forma
     files = run.leaving()
     assert b"shown" in files["events.jsonl"] and MASK.encode() in files["events.jsonl"]
     assert [name for name, data in files.items() if b"s3cr3tvalue" in data] == []
+
+
+# %% On the real Swarm
+
+LEAKY = '''"""miniflux, by somebody who keeps too much."""
+import base64, gzip, os
+from pathlib import Path
+import pytest
+from harness import App, Run, check
+
+@check
+def the_reader_can_sign_in(app: App) -> None:
+    assert app.get("/v1/me", auth=("admin", app.secret("admin_pass").reveal())).json()
+
+@pytest.mark.functional
+def test_that_keeps_what_it_saw(run: Run, app: App) -> None:
+    values = [app.secret(name).reveal() for name in ("admin_pass", "db_password")]
+    Path(os.environ["GUARD_VALUES"]).write_text("\\n".join(values))
+    (run.dir / "trace.txt").write_bytes(b"auth: " + base64.b64encode(b"admin:" + values[0].encode()))
+    (run.dir / "dump.gz").write_bytes(gzip.compress(values[1].encode()))
+    app.report(f"signing in with {values[0]}")
+    print(f"and with {values[1]}")
+    assert app.get("/v1/me", auth=("admin", values[0])).json()["username"] == values[1].encode().hex()
+'''
+
+
+@pytest.mark.swarm
+def test_a_suite_that_leaks_what_abra_generated_is_found_out(tmp_path: Path) -> None:
+    """Real generated secrets, in files, archives, messages and output: masked, named, and not green."""
+    kept = tmp_path / "values"
+    run = Real(
+        tmp_path, "miniflux", LEAKY, "--stages", "functional", GUARD_VALUES=str(kept), DRONE="true"
+    )
+    values = kept.read_text().split("\n")
+    found, redactor = run.report, knowing(*values)
+    assert len(values) == 2 and min(map(len, values)) >= 20
+    assert (run.status, found.no_secret_leak) == (1, False), run.out
+    assert [item.partition(" ")[0] for item in found.leaks] == ["dump.gz", "trace.txt"]
+    files = {str(path): path.read_bytes() for path in run.dir.rglob("*") if path.is_file()}
+    assert [name for name, data in files.items() if redactor.leaks(data)] == []
+    assert not redactor.leaks(run.out) and MASK in run.out
+    assert "A SECRET WAS FOUND" in run.out and "::cc-ci:: " in run.out
