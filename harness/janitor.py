@@ -141,8 +141,10 @@ def _reap_unknown(
     settings: Settings, api: Any, done: Sweep, report: Callable[[str], None], now: float
 ) -> None:
     """Remove stacks that look like ours, have no entry, and are older than the age set."""
+    found = remove.stacks(api, settings.apps_domain)
+    # Asked after: a run has its entry before its first object, so whatever was found of it is known.
     known = {entry.stack for entry in registry.entries(settings)}
-    for stack, created in remove.stacks(api, settings.apps_domain).items():
+    for stack, created in found.items():
         if stack not in known and now - created > settings.janitor_max_age:
             report(
                 f"reaping stack {stack}: nobody owns it and it is {(now - created) / 60:.0f} min old"

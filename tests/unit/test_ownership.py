@@ -431,3 +431,22 @@ def test_what_a_domain_s_command_runs_in_the_backup_bot_is_found() -> None:
     finally:
         bot.kill()
         bot.wait()
+
+
+def test_a_run_that_begins_amid_a_sweep_is_known(here: Settings, tmp_path: Path) -> None:
+    """What a run makes while the janitor lists the engine's objects is not taken for nobody's."""
+    begun: list[Holder] = []
+
+    class Slow(FakeDocker):
+        def services(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
+            if not begun:
+                begun.append(Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7")))
+                self.deploy(STACK, created="2020-01-01T00:00:00.0Z")
+            return super().services(filters)
+
+    api = Slow()
+    try:
+        assert sweep(here, api).reaped == []
+        assert len(api.names()) == 6
+    finally:
+        begun[0].kill()
