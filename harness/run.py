@@ -492,7 +492,9 @@ class Run:
     def _memory_kill(self) -> containers.MemoryKill | None:
         host_killed = room.memory_kills() > self.memory_kills
         found = (containers.memory_kill(s, host_killed=host_killed) for s in self.stacks)
-        return next((kill for kill in found if kill), None)
+        with contextlib.suppress(DockerException, OSError):  # what failed stays as it was judged
+            return next((kill for kill in found if kill), None)
+        return None
 
     def begin(self, stage: str, life: str) -> None:
         """Tell that a stage begins, once.

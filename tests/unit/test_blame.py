@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from docker.errors import APIError
 
 from harness import containers, preflight, room, settings, swarm
 from harness.collect import Suite
@@ -118,6 +119,19 @@ def test_status_137_alone_is_no_proof(
     died(monkeypatch)
     monkeypatch.setattr(room, "memory_kills", lambda: run.memory_kills + kills)
     assert run.reconsider(FAILED).fault == fault
+
+
+@pytest.mark.parametrize("error", [APIError("conflict"), ConnectionError("gone")])
+def test_an_engine_that_refuses_the_second_look_changes_nothing(
+    run: Run, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first judgement stands; the run goes on."""
+
+    def refuse(**options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(swarm, "client", lambda: SimpleNamespace(containers=refuse))
+    assert run.reconsider(FAILED) == FAILED
 
 
 def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: Run) -> None:
