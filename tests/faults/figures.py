@@ -94,14 +94,26 @@ def load(path: Path) -> list[Trial]:
 
 def table(trials: Iterable[Trial]) -> str:
     """Return the trials as Markdown, a table for each part, one row for each name."""
+    return "".join(_parts(trials).values())
+
+
+def _parts(trials: Iterable[Trial]) -> dict[str, str]:
+    """Return the table of each part by its heading."""
     parts: dict[str, dict[str, list[Trial]]] = {}
     for made in trials:
         parts.setdefault(made.part, {}).setdefault(made.what, []).append(made)
-    return "\n".join(line for part, rows in parts.items() for line in _part(part, rows))
+    return {part: _part(part, rows) for part, rows in parts.items()}
 
 
-def _part(part: str, rows: Mapping[str, list[Trial]]) -> list[str]:
-    return [f"### {part}", "", HEAD, RULE, *(_row(what, rows[what]) for what in rows), ""]
+def _part(part: str, rows: Mapping[str, list[Trial]]) -> str:
+    lines = [f"### {part}", "", HEAD, RULE, *(_row(what, rows[what]) for what in rows), "", ""]
+    return "\n".join(lines)
+
+
+def _told(block: str) -> dict[str, str]:
+    """Return the tables that a document has already, by heading."""
+    found = re.split(r"^(?=### )", block, flags=re.MULTILINE)
+    return {part.partition("\n")[0][4:]: part for part in found if part.startswith("### ")}
 
 
 def _row(what: str, trials: list[Trial]) -> str:
@@ -122,13 +134,17 @@ def _row(what: str, trials: list[Trial]) -> str:
 
 
 def render(figures: Path, document: Path) -> None:
-    """Put the table of a file of figures between the marks of a document."""
+    """Put the tables of a file of figures between the marks of a document.
+
+    A part that the file has nothing of stays: not everything is tried each time (the soak is not).
+    """
     text = document.read_text()
-    block = f"{BEGIN}\n{table(load(figures))}\n{END}"
-    marked = re.compile(f"{re.escape(BEGIN)}.*{re.escape(END)}", re.DOTALL)
-    if not marked.search(text):
+    marked = re.search(f"{re.escape(BEGIN)}(.*){re.escape(END)}", text, re.DOTALL)
+    if not marked:
         raise SystemExit(f"'{document}' has no place for figures: {BEGIN} … {END}")
-    document.write_text(marked.sub(lambda _: block, text))
+    parts = _told(marked[1]) | _parts(load(figures))
+    block = f"{BEGIN}\n{''.join(parts.values())}{END}"
+    document.write_text(text[: marked.start()] + block + text[marked.end() :])
 
 
 if __name__ == "__main__":

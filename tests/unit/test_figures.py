@@ -61,3 +61,21 @@ def test_the_table_goes_between_the_marks(kept: Path, tmp_path: Path) -> None:
     text = document.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| SIGTERM |  | 1,000 | nothing |" in text
+
+
+def test_a_part_that_was_not_tried_again_stays(kept: Path, tmp_path: Path) -> None:
+    """A part that was tried is replaced whole; rendering twice changes nothing."""
+    document = tmp_path / "reliability.md"
+    document.write_text(f"before\n{figures.BEGIN}\n{figures.END}\nafter\n")
+    for part, what in (("Soak", "a hundred runs"), ("Deaths", "SIGTERM")):
+        with figures.trial(part, what):
+            pass
+    figures.render(kept, document)
+    kept.unlink()
+    with figures.trial("Deaths", "SIGKILL"):
+        pass
+    figures.render(kept, document)
+    text = document.read_text()
+    assert "| a hundred runs |" in text and "SIGTERM" not in text and "| SIGKILL |" in text
+    figures.render(kept, document)
+    assert document.read_text() == text
