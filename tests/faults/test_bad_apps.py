@@ -46,7 +46,7 @@ def tried(tiny: Tiny) -> Callable[..., Ended]:
             made.seconds.append(found.phases.get(phase, 0.0) if phase else found.seconds)
             if bound:
                 made.in_time()
-            made.note = f"harness's peak of memory {ended.peak:.0f} MiB"
+            made.note = f"time of {phase or 'the whole run'}; memory at most {ended.peak:.0f} MiB"
             made.none_lost(tiny.left())
             assert ended.peak < MOST_MEMORY, ended.out
         return ended
