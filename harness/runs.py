@@ -60,6 +60,7 @@ class Runs:
     _reasons: dict[str, str] = field(default_factory=dict)
     _inapplicable: dict[str, str] = field(default_factory=dict)
     _open_error: dict[str, BaseException] = field(default_factory=dict)
+    _never_began: set[str] = field(default_factory=set)
     _told: dict[str, report.Report] = field(default_factory=dict)
 
     # -- collection
@@ -195,6 +196,8 @@ class Runs:
             run.open()
         except BaseException as error:
             self._open_error[recipe] = error
+            if self.current is not run:
+                self._never_began.add(recipe)
             raise
         return run
 
@@ -335,7 +338,8 @@ class Runs:
         runs = self.settings.runs_dir
         folders = [runs / self.session_id, *sorted(runs.glob(f"{self.session_id}-*"))]
         found = dict(self._told)
-        for folder in folders:
+        others = {self.run_id(recipe) for recipe in self._never_began}
+        for folder in (folder for folder in folders if folder.name not in others):
             with contextlib.suppress(OSError):  # a disk that died under our own run
                 if folder.name not in found and (folder / "events.jsonl").exists():
                     found[folder.name] = report.read(folder)
@@ -349,10 +353,7 @@ class Runs:
         order += [Verdict.TIMEOUT, Verdict.SUITE, Verdict.RECIPE]
         reports = self.reports()
         verdicts = [found.verdict for found in reports]
-        begun = {found.run for found in reports}
-        verdicts += [
-            Verdict.INFRA for recipe in self._open_error if self.run_id(recipe) not in begun
-        ]
+        verdicts += [Verdict.INFRA for _ in self._never_began]
         if verdicts and self.expected - {found.recipe for found in reports} - set(self._open_error):
             verdicts.append(Verdict.INTERRUPTED)  # a planned run that never began is never green
         return max(verdicts, key=order.index).exit_status if verdicts else None

@@ -172,7 +172,7 @@ class Crowd:
     def act(self) -> None:
         """Do one thing at random."""
         actions: list[Callable[[], None]] = [self.start, self.start, self.kill, self.release]
-        actions += [self.start_twice, lambda: self._tell("reap")]
+        actions += [self.start_twice, self.start_on_a_grave, lambda: self._tell("reap")]
         self.random.choice(actions)()
 
     def start(self) -> None:
@@ -189,6 +189,14 @@ class Crowd:
         if alive:
             self._start(self.random.choice(alive).domain)
             self._counted("started with a name that is taken")
+
+    def start_on_a_grave(self) -> None:
+        """Start a run with a name whose last owner is dead: it waits for the janitor or is refused."""
+        taken = {run.domain for run in self.of("starting", "alive", "releasing")}
+        graves = [run.domain for run in self.of("dead")[-4:] if run.domain not in taken]
+        if graves:
+            self._start(self.random.choice(graves))
+            self._counted("started with the name of a dead one")
 
     def _start(self, domain: str) -> None:
         run = Fake(len(self.runs), domain, f"run-{len(self.runs)}")

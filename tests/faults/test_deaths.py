@@ -4,76 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 
-from harness import events, orphans, registry, swarm, wait
-from harness.naming import app_domain, stack_name, unique
+from harness import events, orphans, registry, settings, swarm, wait
 
 from .conftest import Start
 from .figures import Trial, trial
-from .tiny import BOUND, STOPS, WHERE, Place, Started
+from .stages import held, told_well
+from .tiny import BOUND, STOPS, Place, Started
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 STAGES = [*STOPS, "teardown"]
 PART = "Deaths"
-
-
-@contextmanager
-def volume_in_use(run: Started) -> Iterator[None]:
-    """Keep a volume of the run's app busy, so that its teardown cannot come to an end."""
-    api = swarm.client()
-    token = unique("fresh", run.recipe, run.session, "0", run.place.heads[run.recipe])
-    stack = stack_name(app_domain(token, run.recipe, run.place.settings.apps_domain))
-    made = api.create_container(
-        "ccci/nginx:1.22.1",
-        command=["sleep", "600"],
-        entrypoint=[],
-        host_config=api.create_host_config(binds=[f"{stack}_content:/held"]),
-    )
-    try:
-        api.start(made["Id"])
-        yield
-    finally:
-        api.remove_container(made["Id"], force=True)
-
-
-@contextmanager
-def held(place: Place, start: Start, stage: str, **options: object) -> Iterator[Started]:
-    """Start a run and bring it to a stage; it goes on only when the block ends."""
-    workers = ("-n", "2") if options.pop("workers", False) else ()
-    stages = place.stop_at("seed" if stage == "teardown" else stage)
-    run = start("--stages", stages, *workers, **options)
-    run.until_held()
-    if stage != "teardown":
-        yield run
-    else:
-        with volume_in_use(run):
-            place.go_on()
-            place.release()
-            run.until(lambda: is_torn_down_but_for_its_volume(run), "its teardown")
-            yield run
-    place.go_on()
-
-
-def is_torn_down_but_for_its_volume(run: Started) -> bool:
-    """Say whether only the volume that is in use is left of the app."""
-    told = [e for e in events.read(run.dir / "events.jsonl") if e.name == "stage-started"]
-    if not told or told[-1].text("stage") != "cleanup":
-        return False
-    left = [name.partition(" ")[0] for name in run.left()]
-    return "volume" in left and not {"service", "container", "network"} & set(left)
-
-
-def told_well(run: Started, verdict: str, stage: str) -> None:
-    """Require a readable report with this verdict that says where the run ended."""
-    found = run.report()
-    assert found.verdict.value == verdict, found.reason
-    where = found.interrupted_in or found.stage
-    wanted = {WHERE.get(stage, stage)} if stage != "fetch" else {"before its first stage", ""}
-    assert where in wanted or (stage == "fetch" and verdict == "infra"), (where, found.reason)
 
 
 def cleared_by_itself(run: Started, tried: Trial, verdict: str, stage: str) -> None:
@@ -181,7 +125,7 @@ def test_an_orphan_that_would_deploy_later_never_does(
     place: Place, start: Start, trap: str
 ) -> None:
     """A child that goes on after its run died is ended before its recipe's lock serves another run."""
-    real = real_abra(place)
+    real = settings.load(os.environ).abra
     place.wrap("abra", real, trap=trap)
     try:
         with trial(PART, "an orphan that would deploy after its run's death", bound=BOUND) as tried:
@@ -200,12 +144,6 @@ def test_an_orphan_that_would_deploy_later_never_does(
             tried.in_time()
     finally:
         place.wrap("abra", real)
-
-
-def real_abra(place: Place) -> str:
-    """Return the program that the wrapper of abra goes on as."""
-    last = (place.folder / "bin" / "abra").read_text().splitlines()[-1]
-    return last.split('"')[1]
 
 
 def test_a_restore_that_outlives_its_run_is_ended_in_the_bot(place: Place, start: Start) -> None:

@@ -90,7 +90,7 @@ def test_incident_c2_the_janitor_never_errs(
         tried.note += ": " + ", ".join(f"{n:,} {what}" for what, n in sorted(crowd.count.items()))
     with capsys.disabled():
         sys.stdout.write(f"\n{rounds} rounds, {tried.note}; repeat with FAULTS_SEED={SEED}\n")
-    assert min(crowd.count.values()) > 0 and len(crowd.count) == 5
+    assert {"started", "killed", "ended well"} <= set(crowd.count)
 
 
 def not_yet_checked(crowd: Crowd) -> list[Fake]:

@@ -6,18 +6,21 @@ where a test told it to. The harness knows nothing of that.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from harness import lifetime, orphans, registry, remove, report, settings, swarm, wait
+from harness import orphans, registry, remove, report, settings, swarm, wait
 from harness.naming import app_domain, stack_name, unique
 from harness.settings import CHECKOUT
 
@@ -233,6 +236,16 @@ class Place:
         self.heads[name] = git(repository, "rev-parse", "HEAD").strip()
         return self.heads[name]
 
+    def another(self, name: str) -> str:
+        """Give a recipe's head a sibling and return its commit; the head stays where it is."""
+        repository = self.folder / "recipes" / name
+        git(repository, "checkout", "--quiet", "-b", "other", "HEAD")
+        (repository / "README.md").write_text(README.replace("RECIPE", name) + "\nanother\n")
+        git(repository, "commit", "--quiet", "--all", "--message", "another")
+        other = git(repository, "rev-parse", "HEAD").strip()
+        git(repository, "checkout", "--quiet", "main")
+        return other
+
     @staticmethod
     def _files(name: str, version: str) -> dict[str, str]:
         number = version.partition("+")[0].replace(".", "")
@@ -299,29 +312,55 @@ class Started:
         place: Place,
         *options: str,
         recipe: str = "tiny",
+        ref: str = "",
         shell: bool = False,
+        terminal: bool = False,
+        piped: bool = False,
         code: Path = CHECKOUT,
         **env: str,
     ) -> None:
-        self.place, self.recipe = place, recipe
+        self.place, self.recipe, self.shell = place, recipe, shell
+        self.ref = ref or place.heads.get(recipe, "")
         self.session = env.get("DRONE_BUILD_NUMBER") or f"f{uuid.uuid4().hex[:8]}"
         self.dir = place.settings.runs_dir / self.session
         words = [sys.executable, "-m", "pytest", "-c", str(code / "pytest.ini")]
         words += ["--rootdir", str(code), "-p", "harness.plugin", str(place.suites)]
-        words += ["--recipe", recipe, *(["--ref", place.heads[recipe]] if recipe else []), *options]
+        words += [*(["--recipe", recipe, "--ref", self.ref] if recipe else []), *options]
         if shell:
             words = ["sh", "-c", f"{' '.join(words)}; :"]
+        if terminal:
+            words = ["setsid", "-c", *words]  # the terminal is then its own
+        self.source, out = pty.openpty() if terminal else os.pipe() if piped else (-1, -1)
         self.log = place.folder / f"{self.session}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
                 words,
                 cwd=code,
                 env={**place.environment, "DRONE_BUILD_NUMBER": self.session, **env},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
+                stdin=out if terminal else subprocess.DEVNULL,
+                stdout=log if out == -1 else out,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=not terminal,
             )
+        if out != -1:
+            os.close(out)
+            os.set_blocking(self.source, False)
+
+    def _drain(self) -> None:
+        """Take what stands in its terminal or pipe."""
+        with suppress(OSError), self.log.open("ab") as log:
+            while self.source != -1 and (data := os.read(self.source, 65536)):
+                log.write(data)
+
+    def press(self, keys: bytes) -> None:
+        """Press keys at its terminal."""
+        os.write(self.source, keys)
+
+    def hang_up(self) -> None:
+        """Close its terminal, or the pipe that its output goes to."""
+        if self.source != -1:
+            os.close(self.source)
+        self.source = -1
 
     def until(self, look: object, what: str) -> None:
         """Wait until a function says yes; fail at once if the run ends before."""
@@ -346,20 +385,26 @@ class Started:
     @property
     def said(self) -> str:
         """What it printed so far."""
+        self._drain()
         return self.log.read_text(errors="replace")
 
     def end(self) -> int:
         """Wait for its end and return its exit status."""
-        return self.process.wait(TIMEOUT)
 
-    def gone(self, pid: int | None = None) -> None:
-        """Wait until a process of it, or all of them, ran to their end."""
+        def look() -> wait.Look[bool]:
+            self._drain()
+            return wait.Look("", None if self.process.poll() is None else True)
+
+        wait.until(look, what="the run's end", timeout=TIMEOUT, every=0.02)
+        return self.process.returncode
+
+    def gone(self) -> None:
+        """Wait until all processes of it ran to their end."""
         session = self.process.pid
 
         def look() -> wait.Look[bool]:
-            living = (
-                _in_session(session) if pid is None else [p for p in [pid] if orphans.look_at(p)]
-            )
+            self._drain()
+            living = _in_session(session)
             return wait.Look("", None if living else True)
 
         wait.until(look, what="the processes to end", timeout=TIMEOUT, every=0.02)
@@ -368,7 +413,7 @@ class Started:
         """Return the process that runs pytest: our child, or the shell's."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if self.process.args[0] == "sh" else pid  # type: ignore[index]
+        return int(children[0]) if self.shell else pid
 
     def worker(self) -> int:
         """Return the process of the worker that has the run."""
@@ -379,6 +424,15 @@ class Started:
         for pid in _in_session(self.process.pid):
             os.kill(pid, 9)
         self.process.wait()
+        self.hang_up()
+
+    def of(self, recipe: str) -> Started:
+        """Return the run of one recipe in a session of several."""
+        made = copy.copy(self)
+        made.recipe, made.ref = recipe, self.place.heads[recipe]
+        made.session = f"{self.session}-{recipe}"
+        made.dir = self.dir.with_name(made.session)
+        return made
 
     def report(self) -> report.Report:
         """Return the report of its run, after checking that its files can be read."""
@@ -389,7 +443,7 @@ class Started:
 
     def left(self) -> list[str]:
         """Return everything that still exists of its run."""
-        return list(left_of(self.place, self.session, self.recipe))
+        return list(left_of(self.place, self.session, self.recipe, self.ref))
 
 
 def _in_session(session: int) -> list[int]:
@@ -397,11 +451,11 @@ def _in_session(session: int) -> list[int]:
     return [p.pid for pid in pids if (p := orphans.look_at(pid)) and p.session == session]
 
 
-def left_of(place: Place, run: str, recipe: str) -> Iterator[str]:
+def left_of(place: Place, run: str, recipe: str, ref: str) -> Iterator[str]:
     """Yield everything that still exists of a run."""
     found = place.settings
     for life in LIVES:
-        token = unique(life, recipe, run, "0", place.heads[recipe])
+        token = unique(life, recipe, run, "0", ref)
         domain = app_domain(token, recipe, found.apps_domain)
         stack = stack_name(domain)
         yield from (f"{item.kind} {item.name}" for item in remove.leftovers(swarm.client(), stack))
@@ -412,6 +466,3 @@ def left_of(place: Place, run: str, recipe: str) -> Iterator[str]:
     folder = found.runs_dir / run / "abra"
     yield from [f"folder {folder}"] if folder.exists() else []
     yield from (f"file {path}" for path in (folder / "servers" / "default").glob("*.env"))
-
-
-__all__ = ["BOUND", "STOPS", "WHERE", "Place", "Started", "left_of", "lifetime"]

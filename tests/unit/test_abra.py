@@ -149,6 +149,17 @@ def test_a_missing_abra_is_our_trouble(tmp_path: Path) -> None:
         Abra("/nowhere/abra", tmp_path).version()
 
 
+def test_an_abra_that_is_killed_is_our_trouble(tmp_path: Path) -> None:
+    """The kernel ends programs when memory ends; that says nothing about a recipe."""
+    program = tmp_path / "abra"
+    program.write_text("#!/bin/sh\nkill -KILL $$\n")
+    program.chmod(0o755)
+    abra = Abra(str(program), tmp_path)
+    for call in (abra.app_deploy, abra.app_undeploy, abra.app_secret_generate, abra.recipe_lint):
+        with pytest.raises(InfraError, match="ended by SIGKILL"):
+            call("hello")
+
+
 def test_lint_reads_the_severity_column() -> None:
     """Error-level rules that do not hold fail; warnings and skipped rules do not."""
     lint = parse_lint(TABLE)

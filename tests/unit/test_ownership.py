@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -410,6 +411,28 @@ def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
         parent.kill()
         parent.wait()
         parent.stdout.close()
+
+
+def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
+    here: Settings, tmp_path: Path
+) -> None:
+    """It has an entry by the time its stack is seen, even where no age protects it."""
+    made: list[Holder] = []
+
+    class Busy(FakeDocker):
+        def services(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
+            if not made:
+                made.append(Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7")))
+                self.deploy(STACK)
+            return super().services(filters)
+
+    api = Busy()
+    try:
+        assert sweep(replace(here, janitor_max_age=0.0), api).reaped == []
+        assert made[0].said == "held" and api.names() != set()
+    finally:
+        for holder in made:
+            holder.kill()
 
 
 def test_only_what_bears_the_mark_is_ended() -> None:

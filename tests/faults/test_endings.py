@@ -1,0 +1,215 @@
+"""Every way to end a run early: the teardown comes to its end, in time, and nothing breaks it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from harness import wait
+from harness.settings import CHECKOUT
+
+from .conftest import Start
+from .figures import trial
+from .stages import held, only_its_volume_is_left, told_well, volume_in_use
+from .tiny import BOUND, Place, Started
+
+pytestmark = [pytest.mark.swarm, pytest.mark.faults]
+PART = "Endings"
+PATIENCE = 10.0  # seconds after which xdist kills a worker that its session no longer waits for
+RECORDED = CHECKOUT / "tests" / "data" / "drone"
+
+workers = pytest.mark.parametrize("workers", [False, True], ids=["alone", "with-workers"])
+
+
+def name(text: str, workers: bool) -> str:
+    """Return the name of a trial."""
+    return f"{text}, with -n 2" if workers else text
+
+
+@workers
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP], ids=lambda sign: sign.name)
+def test_a_signal_tears_down(
+    place: Place, start: Start, sign: signal.Signals, workers: bool
+) -> None:
+    """Status 2, verdict interrupted, nothing left."""
+    with trial(PART, name(sign.name, workers), bound=BOUND) as tried:
+        with held(place, start, "deploy", workers=workers) as run:
+            os.kill(run.process.pid, sign)
+            with tried.timed():
+                assert run.end() == 2, run.said
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "interrupted", "deploy")
+
+
+@workers
+def test_ctrl_c_tears_down(place: Place, start: Start, workers: bool) -> None:
+    """Ctrl-C reaches the whole foreground group of a terminal, workers too."""
+    with trial(PART, name("Ctrl-C at a terminal", workers), bound=BOUND) as tried:
+        with held(place, start, "deploy", workers=workers, terminal=True) as run:
+            run.press(b"\x03")
+            with tried.timed():
+                assert run.end() == 2, run.said
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "interrupted", "deploy")
+
+
+@workers
+def test_a_closed_terminal_tears_down(place: Place, start: Start, workers: bool) -> None:
+    """Whoever closes the window gets the same as with Ctrl-C, although nothing can be printed any more."""
+    with trial(PART, name("closed terminal", workers), bound=BOUND) as tried:
+        with held(place, start, "deploy", workers=workers, terminal=True) as run:
+            run.hang_up()
+            with tried.timed():
+                assert run.end() == 2
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "interrupted", "deploy")
+
+
+@workers
+def test_the_run_s_own_deadline_tears_down(place: Place, start: Start, workers: bool) -> None:
+    """A run that hangs ends by itself, before Drone would: status 1, verdict timeout, no fault of the PR."""
+    seconds = 12.0
+    own = {"CCCI_DEADLINE": str(seconds), "CCCI_SLOTS_DIR": str(place.folder / "slots")}
+    with trial(PART, name("the run's own deadline", workers), bound=BOUND) as tried:
+        begun = time.monotonic()
+        with held(place, start, "deploy", workers=workers, **own) as run:
+            assert run.end() == 1, run.said
+        tried.seconds.append(round(max(0.0, time.monotonic() - begun - seconds), 2))
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "timeout", "deploy")
+
+
+@workers
+def test_a_lost_cancel_is_found_by_asking(place: Place, start: Start, workers: bool) -> None:
+    """The cancel that never reached the runner: Drone's own word about the build ends the run."""
+    with trial(PART, name("lost cancel", workers), bound=BOUND) as tried, drone() as server:
+        with held(place, start, "deploy", workers=workers, **server.environment) as run:
+            server.killed = True
+            with tried.timed():
+                assert run.end() == 2, run.said
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "cancelled", "deploy")
+
+
+class Server(ThreadingHTTPServer):
+    """Answers for one build as Drone was recorded to: running, then killed."""
+
+    killed = False
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What Drone puts into a step's environment."""
+        return {
+            "DRONE_SYSTEM_PROTO": "http",
+            "DRONE_SYSTEM_HOST": f"127.0.0.1:{self.server_port}",
+            "DRONE_REPO": "ci/cc-ci",
+            "DRONE_BUILD_NUMBER": "63",
+        }
+
+
+def recorded(file: str, status: str) -> bytes:
+    """Return the recorded body of a build in a state."""
+    bodies = [e["response"]["body"] for e in json.loads((RECORDED / file).read_text())["exchanges"]]
+    found = next(b for b in bodies if isinstance(b, dict) and b.get("status") == status)
+    return json.dumps(found).encode()
+
+
+@contextmanager
+def drone() -> Iterator[Server]:
+    """Serve a build that is running until it is said to be killed."""
+    answers = {
+        False: recorded("build-running.json", "running"),
+        True: recorded("build-cancel-orphaned.json", "killed"),
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = answers[self.server.killed]  # type: ignore[attr-defined]
+            known = self.path == "/api/repos/ci/cc-ci/builds/63"
+            self.send_response(200 if known else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = Server(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@workers
+def test_a_cancelled_step_loses_its_workspace_too(
+    place: Place, start: Start, tmp_path: Path, workers: bool
+) -> None:
+    """Drone deletes the workspace with the harness's own code in it, and nobody reads the output any more."""
+    code = tmp_path / "workspace"
+    code.mkdir()
+    for part in ("harness", "conftest.py", "pytest.ini"):
+        source = CHECKOUT / part
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, code / part)
+    options = {"code": code, "CCCI_SETTINGS": str(CHECKOUT / ".bench" / "settings.env")}
+    what = name("Drone's cancel: shell killed, workspace deleted, output closed", workers)
+    with trial(PART, what, incidents=("C5",), bound=BOUND) as tried:
+        with held(
+            place, start, "deploy", workers=workers, shell=True, piped=True, **options
+        ) as run:
+            os.kill(run.process.pid, signal.SIGKILL)
+            shutil.rmtree(code)
+            run.hang_up()
+            with tried.timed():
+                run.gone()
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "cancelled", "deploy")
+
+
+@workers
+def test_more_signals_during_the_teardown_break_nothing(
+    place: Place, start: Start, workers: bool
+) -> None:
+    """A second, a third and a fourth signal, in a teardown longer than xdist would wait for."""
+    with trial(PART, name("more signals during the teardown", workers), bound=BOUND) as tried:
+        with held(place, start, "seed", workers=workers) as run, volume_in_use(run):
+            os.kill(run.process.pid, signal.SIGTERM)
+            wait.until(
+                lambda: wait.Look("", only_its_volume_is_left(run) or None),
+                what="the teardown",
+                timeout=BOUND,
+            )
+            for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                for pid in (run.process.pid, run.worker()):
+                    os.kill(pid, sign)
+            hold_up(run, PATIENCE + 2)
+            assert run.left() != []
+        with tried.timed():
+            assert run.end() == 2, run.said
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, "interrupted", "seed")
+
+
+def hold_up(run: Started, seconds: float) -> None:
+    """Require that a run goes on with its teardown for some seconds."""
+    until = time.monotonic() + seconds
+    run.until(lambda: time.monotonic() > until, "its teardown should have ended")
