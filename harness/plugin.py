@@ -107,10 +107,11 @@ def _pass_on(config: pytest.Config) -> Callable[[signal.Signals, str], None]:
 
 
 def _stop_if_told(config: pytest.Config) -> None:
-    """Let a controller whose session was told to end give out no more work."""
+    """Let a controller whose session was told to end give out no more work, and replace no worker."""
     session = config.pluginmanager.getplugin("dsession")
     if session is not None and lifetime.why():
         session.shouldstop = lifetime.why()
+        session._max_worker_restart = 0  # noqa: SLF001 - it would start one, only to end it
 
 
 def _leave_the_telling_to_us(config: pytest.Config) -> None:

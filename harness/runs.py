@@ -198,6 +198,7 @@ class Runs:
             self._open_error[recipe] = error
             if self.current is not run:
                 self._never_began.add(recipe)
+                self.console(f"{recipe}: {error}")  # there is no run whose report could say it
             raise
         return run
 
