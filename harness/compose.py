@@ -1,49 +1,32 @@
 """A recipe's compose files, read as data and as far as a run needs them.
 
 Only the files that `COMPOSE_FILE` enables count. Files over 1 MiB are refused, and so are files
-that aliases make large. Interpolation follows docker/cli (values, never keys); limits of names are
-swarmkit's.
+that aliases make large. Interpolation follows docker/cli (values, never keys). What such files ask
+of the host is judged in `hazards`, what cannot work in `flaws`.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from harness.errors import UsageError
-from harness.naming import OBJECT, SERVICE
+from harness.errors import RecipeFailure
 
 LARGEST = 1024 * 1024  # bytes of one file
 HEAVIEST = 4 * 1024 * 1024  # characters of one file with its aliases written out; 16 for each value
+DEEPEST = 50  # values within each other
+LONGEST_NUMBER = 100  # characters
+MERGE = "tag:yaml.org,2002:merge"
 VARIABLE = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_]\w*)|"
     r"\{(?P<braced>[A-Za-z_]\w*)(?P<kind>:?[-+?])?(?P<word>(?:\$\{[^{}]*\}|[^{}])*)\})"
 )
-EXPORT = re.compile(r"^\s*export\s+(?P<key>\w+)=(?P<value>\"[^\"]*\"|'[^']*'|\S*)", re.MULTILINE)
-NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-DURATIONS = (
-    ("stop_grace_period",),
-    *(("healthcheck", key) for key in ("interval", "timeout", "start_period", "start_interval")),
-    *(("deploy", part, key) for part in ("update_config", "rollback_config", "restart_policy")
-      for key in ("delay", "monitor", "window")),
-)  # fmt: skip
-RIGHTS = {"cap_add": "capability", "devices": "device", "ports": "published-port"}
-HAZARDS = {
-    "privileged": "a service runs privileged",
-    "host-namespace": "a service shares the host's network or processes",
-    "docker-socket": "a service controls the host's Docker",
-    "capability": "a service asks for more rights of the kernel",
-    "device": "a service uses a device of the host",
-    "bind": "a service uses a folder or file of the host",
-    "published-port": "a service takes a port of the host, so two runs cannot be side by side",
-    "fixed-name": "a volume has the same name in every run",
-}
+EXPORT = re.compile(r"^export[ \t]+(?P<key>\w+)=(?P<value>\"[^\"]*\"|'[^']*'|\S*)", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +70,6 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Hazard:
-    """What a recipe asks of the host beyond its containers; `kind` is a key of HAZARDS."""
-
-    kind: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Covered:
     """A volume the backup takes: whole, or only some paths; `hook` is what makes a dump first."""
 
@@ -116,31 +91,36 @@ class BackupSpec:
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """The merged compose files of one app."""
+    """The merged compose files of one app.
+
+    files: each as it was written. env: the app's values. exported: those of abra.sh.
+    """
 
     services: tuple[Service, ...]
     version: str | None
     timeout: int | None
     objects: tuple[Named, ...] = ()
-    duration_problems: tuple[str, ...] = ()
-    values: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    exported: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, checkout: Path, env: Mapping[str, str]) -> Compose:
         """Read and merge the files that the environment enables.
 
         Raises:
-            UsageError: a file is missing, too large, no YAML or no compose file; names file and
+            RecipeFailure: a file is missing, too large, no YAML or no compose file; names file and
                 line or key.
         """
-        values = {**exports(checkout), **env}
-        names = (values.get("COMPOSE_FILE") or "compose.yml").split(":")
+        exported = exports(checkout)
+        values = {**env, **exported}  # abra lays abra.sh over the env file
+        names = (env.get("COMPOSE_FILE") or "compose.yml").split(":")
         files = {name: _read(checkout, name) for name in names}
         merged: dict[str, Any] = {}
         for name, raw in files.items():
-            merged = _merge(merged, _tidied(_interpolated(raw, values), name))
+            merged = _merge(merged, _tidied(interpolated(raw, values), name))
         if not merged.get("services"):
-            raise UsageError(f"'{names[0]}' of the recipe has no services")
+            raise RecipeFailure(f"'{names[0]}' of the recipe has no services")
         services = tuple(_service(name, body) for name, body in sorted(merged["services"].items()))
         labels = {key: value for service in services for key, value in service.labels.items()}
         prefix = f"coop-cloud.{values.get('STACK_NAME', '')}"
@@ -150,9 +130,26 @@ class Compose:
             version=labels.get(f"{prefix}.version"),
             timeout=int(timeout) if re.fullmatch(r"[0-9]{1,6}", timeout) else None,
             objects=tuple(_objects(files)),
-            duration_problems=tuple(_duration_problems(files)),
-            values=values,
+            files=files,
+            env=env,
+            exported=exported,
         )
+
+    @property
+    def readings(self) -> tuple[Mapping[str, str], ...]:
+        """The values of variables as abra may read them; the likeliest reading first.
+
+        How abra reads abra.sh, and what becomes of a reference to nothing within a value, is not
+        sure; so what must hold is to hold in every reading.
+        """
+        bare = {key: VARIABLE.sub("", value) for key, value in self.env.items()}
+        listed = (
+            {**self.env, **self.exported},
+            {**self.exported, **self.env},
+            {**bare, **self.exported},
+            self.env,
+        )
+        return tuple(reading for n, reading in enumerate(listed) if reading not in listed[:n])
 
     @property
     def images(self) -> tuple[str, ...]:
@@ -180,43 +177,6 @@ class Compose:
         """The volumes that the backup labels promise to take."""
         return self.backup.covered
 
-    @property
-    def hazards(self) -> tuple[Hazard, ...]:
-        """What the services ask of the host beyond their containers."""
-        fixed = [o for o in self.objects if o.kind == "volume" and _is_fixed(o)]
-        shared = [
-            Hazard("fixed-name", f"volume '{o.key}' is called '{o.template or o.key}' in every run")
-            for o in fixed
-        ]
-        return (*(found for service in self.services for found in _hazards(service)), *shared)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What is likely to go wrong one day: moving tags, names that lead nowhere."""
-        known = {service.name for service in self.services}
-        return tuple(text for service in self.services for text in _warnings(service, known))
-
-    def missing_binds(self, exists: Callable[[str], bool] = os.path.exists) -> list[str]:
-        """Return a sentence for each host path that a service mounts and the host lacks (S5)."""
-        return [
-            f"service '{service.name}' mounts '{mount.source}' of the host, which does not exist "
-            "here, so Swarm would reject its tasks"
-            for service in self.services
-            for mount in service.mounts
-            if mount.source.startswith("/") and not exists(mount.source)
-        ]
-
-    def name_problems(self, stack: str) -> list[str]:
-        """Return a sentence for each name that Docker would refuse in a stack of this name."""
-        names = [("service", f"{stack}_{service.name}") for service in self.services]
-        names += [(o.kind, self._full_name(o, stack)) for o in self.objects if o.kind != "volume"]
-        return [problem for kind, name in names for problem in _name_problems(kind, name)]
-
-    def _full_name(self, named: Named, stack: str) -> str:
-        if named.template:
-            return str(_interpolated(named.template, {**self.values, "STACK_NAME": stack}))
-        return named.key if named.external else f"{stack}_{named.key}"
-
 
 def exports(checkout: Path) -> dict[str, str]:
     """Return the variables that abra.sh exports; the file is read, never run."""
@@ -227,23 +187,33 @@ def exports(checkout: Path) -> dict[str, str]:
     return {m["key"]: m["value"].strip("'\"") for m in EXPORT.finditer(text)}
 
 
+def require_readable(checkout: Path) -> None:
+    """Read every compose file that is there: a lint reads them all, enabled or not.
+
+    Raises:
+        RecipeFailure: as `Compose.load`.
+    """
+    for path in sorted(checkout.glob("compose*.y*ml")):
+        _read(checkout, path.name)
+
+
 # -- reading
 
 
 def _read(checkout: Path, name: str) -> dict[str, Any]:
     path = checkout / name
     if not path.resolve().is_relative_to(checkout.resolve()):
-        raise UsageError(f"COMPOSE_FILE names '{name}', which is outside of the recipe")
+        raise RecipeFailure(f"COMPOSE_FILE names '{name}', which is outside of the recipe")
     try:
         if path.stat().st_size > LARGEST:
-            raise UsageError(f"'{name}' of the recipe is larger than 1 MiB")
+            raise RecipeFailure(f"'{name}' of the recipe is larger than 1 MiB")
         loaded = _parsed(path.read_text(), name)
     except OSError as error:
-        raise UsageError(f"cannot read '{name}' of the recipe: {error.strerror}") from error
+        raise RecipeFailure(f"cannot read '{name}' of the recipe: {error.strerror}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(_unreadable(name, error)) from error
+        raise RecipeFailure(_unreadable(name, error)) from error
     if not isinstance(loaded, dict):
-        raise UsageError(f"'{name}' of the recipe is no compose file: it has no keys")
+        raise RecipeFailure(f"'{name}' of the recipe is no compose file: it has no keys")
     return loaded
 
 
@@ -254,24 +224,69 @@ def _parsed(text: str, name: str) -> Any:
         node = loader.get_single_node()
         if node is None:
             return None
-        if _weight(node, {}) > HEAVIEST:
-            raise UsageError(f"'{name}' of the recipe becomes larger than 4 MiB through aliases")
+        if _weight(node, {}, 0) > HEAVIEST:
+            raise RecipeFailure(f"'{name}' of the recipe becomes larger than 4 MiB through aliases")
+        _refuse_late_merges(node, name, set())
         return loader.construct_document(node)
     finally:
         loader.dispose()
 
 
-def _weight(node: yaml.Node, known: dict[int, int]) -> int:
-    """Return the size of a node with its aliases written out; one within itself is too heavy."""
+def _weight(node: yaml.Node, known: dict[int, int], depth: int) -> int:
+    """Return the size of a node with its aliases written out; one within itself is too heavy.
+
+    Raises:
+        ValueError: nested too deeply, or a number that is too long to be one.
+    """
     if id(node) not in known:
+        if depth > DEEPEST:
+            raise ValueError("too deeply nested")
         known[id(node)] = HEAVIEST + 1
         if isinstance(node, yaml.MappingNode):
             inner = [part for pair in node.value for part in pair]
         else:
             inner = node.value if isinstance(node, yaml.SequenceNode) else []
         own = len(node.value) if isinstance(node, yaml.ScalarNode) else 0
-        known[id(node)] = 16 + own + sum(_weight(part, known) for part in inner)
+        if own > LONGEST_NUMBER and node.tag.endswith((":int", ":float")):
+            raise ValueError(f"a number of {own} characters")
+        known[id(node)] = 16 + own + sum(_weight(part, known, depth + 1) for part in inner)
     return known[id(node)]
+
+
+def _refuse_late_merges(node: yaml.Node, name: str, seen: set[int]) -> None:
+    """Refuse `<<` behind a key that it holds too: in some readers the later, in some the own value counts.
+
+    Raises:
+        RecipeFailure: names file and line.
+    """
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, yaml.MappingNode):
+        before: set[str] = set()
+        for key, value in node.value:
+            twice = before & _keys(value) if key.tag == MERGE else set()
+            if twice:
+                raise RecipeFailure(
+                    f"'{name}' line {key.start_mark.line + 1} of the recipe lays '<<' over "
+                    f"'{min(twice)}', which stands before it; readers disagree about which one "
+                    "counts, so put '<<' first"
+                )
+            before.add(str(key.value))
+            _refuse_late_merges(value, name, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_late_merges(item, name, seen)
+
+
+def _keys(node: yaml.Node) -> set[str]:
+    """Return the keys that `<<` takes from a map or a list of maps, from their own `<<` too."""
+    if isinstance(node, yaml.SequenceNode):
+        return set().union(*(_keys(item) for item in node.value))
+    if not isinstance(node, yaml.MappingNode):
+        return set()
+    merged = (_keys(value) for key, value in node.value if key.tag == MERGE)
+    return {str(key.value) for key, _ in node.value}.union(*merged)
 
 
 def _unreadable(name: str, error: Exception) -> str:
@@ -282,12 +297,13 @@ def _unreadable(name: str, error: Exception) -> str:
     return f"'{name}'{line} of the recipe is not readable as YAML: {problem}"
 
 
-def _interpolated(value: Any, env: Mapping[str, str]) -> Any:
+def interpolated(value: Any, env: Mapping[str, str]) -> Any:
+    """Return a value of a compose file with its variables replaced; keys stay as they are."""
     if isinstance(value, str):
         return VARIABLE.sub(lambda match: _variable(match, env), value)
     if isinstance(value, dict):
-        return {key: _interpolated(item, env) for key, item in value.items()}
-    return [_interpolated(item, env) for item in value] if isinstance(value, list) else value
+        return {key: interpolated(item, env) for key, item in value.items()}
+    return [interpolated(item, env) for item in value] if isinstance(value, list) else value
 
 
 def _variable(match: re.Match[str], env: Mapping[str, str]) -> str:
@@ -297,7 +313,7 @@ def _variable(match: re.Match[str], env: Mapping[str, str]) -> str:
     kind, key = match["kind"] or "", match["braced"] or match["plain"]
     found = env.get(key, "")
     is_set = bool(found) if kind.startswith(":") else key in env
-    word = str(_interpolated(match["word"] or "", env))
+    word = str(interpolated(match["word"] or "", env))
     if kind.endswith("-"):
         return found if is_set else word
     return (word if is_set else "") if kind.endswith("+") else found
@@ -337,13 +353,13 @@ def _merge(old: Any, new: Any) -> Any:
 def _map(value: Any, where: str) -> dict[str, Any]:
     if value is None or isinstance(value, dict):
         return {str(key): item for key, item in (value or {}).items()}
-    raise UsageError(f"{where} must be 'key: value' lines, but is '{str(value)[:60]}'")
+    raise RecipeFailure(f"{where} must be 'key: value' lines, but is '{str(value)[:60]}'")
 
 
 def _list(value: Any, where: str) -> list[Any]:
     if value is None or isinstance(value, list):
         return value or []
-    raise UsageError(f"{where} must be a list, but is '{str(value)[:60]}'")
+    raise RecipeFailure(f"{where} must be a list, but is '{str(value)[:60]}'")
 
 
 def _pairs(value: Any, where: str) -> dict[str, str]:
@@ -377,7 +393,7 @@ def _mount(entry: Any, where: str) -> Mount:
         target = _text(entry.get("target"))
         return Mount(source, target, "") if kind == "volume" else Mount("", target, source)
     if not isinstance(entry, str):
-        raise UsageError(f"{where}.volumes has '{str(entry)[:60]}', which is no mount")
+        raise RecipeFailure(f"{where}.volumes has '{str(entry)[:60]}', which is no mount")
     source, _, rest = entry.partition(":")
     if not rest:
         return Mount("", source, "")
@@ -423,7 +439,7 @@ def _objects(files: Mapping[str, Mapping[str, Any]]) -> Iterator[Named]:
             yield Named(kind, key, _text(body.get("name") or inner), bool(external))
 
 
-# -- judging
+# -- backups
 
 
 def _backs_up(service: Service) -> bool:
@@ -448,76 +464,3 @@ def _covered(service: Service, mount: Mount) -> Covered:
         paths=paths or None,
         hook=service.labels.get("backupbot.backup.pre-hook"),
     )
-
-
-def _is_fixed(named: Named) -> bool:
-    return named.external or (bool(named.template) and "$" not in named.template)
-
-
-def _hazards(service: Service) -> Iterator[Hazard]:
-    raw, who = service.raw, f"service '{service.name}'"
-    if _text(raw.get("privileged")).lower() == "true":
-        yield Hazard("privileged", f"{who} runs privileged")
-    if _text(raw.get("network_mode")) == "host" or "host" in service.networks:
-        yield Hazard("host-namespace", f"{who} shares the host's network")
-    for key in ("pid", "ipc", "userns_mode"):
-        if _text(raw.get(key)) == "host":
-            yield Hazard("host-namespace", f"{who} shares the host's {key}")
-    for source in (mount.source for mount in service.mounts if mount.source):
-        kind = "docker-socket" if source.endswith("docker.sock") else "bind"
-        yield Hazard(kind, f"{who} mounts '{source}' of the host")
-    for key, kind in RIGHTS.items():
-        for entry in _list(raw.get(key), f"services.{service.name}.{key}"):
-            value = entry.get("published") if isinstance(entry, dict) else entry
-            if value is not None:
-                yield Hazard(kind, f"{who} asks for {kind.replace('-', ' ')} '{value}'")
-
-
-def _warnings(service: Service, known: set[str]) -> Iterator[str]:
-    who = f"service '{service.name}'"
-    if not service.image:
-        yield f"{who} has no image"
-    elif _floats(service.image):
-        yield f"{who} uses image '{service.image}', whose content can change under its name"
-    for name in service.depends_on:
-        if name not in known:
-            yield f"{who} depends on '{name}', which is no service of the recipe: abra refuses that"
-    mounted = {mount.volume for mount in service.mounts}
-    for label in service.labels:
-        parts = label.split(".")
-        if parts[:3] == ["backupbot", "backup", "volumes"] and (set(parts[3:4]) - mounted):
-            yield f"{who} has label '{label}', but mounts no volume '{parts[3]}'"
-
-
-def _floats(image: str) -> bool:
-    _, colon, tag = image.rpartition("/")[2].partition(":")
-    return "@" not in image and (not colon or tag == "latest")
-
-
-def _duration_problems(files: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yield a sentence for each duration with a variable in it (incident R5)."""
-    for name, raw in files.items():
-        for service, body in _map(raw.get("services"), f"'{name}': services").items():
-            for path in DURATIONS:
-                value: Any = body
-                for key in path:
-                    value = value.get(key) if isinstance(value, dict) else None
-                if isinstance(value, str) and "$" in value.replace("$$", ""):
-                    yield (
-                        f"'{name}': {'.'.join(path)} of service '{service}' is '{value}', but abra "
-                        "checks durations before it puts variables in; write the value itself"
-                    )
-
-
-def _name_problems(kind: str, name: str) -> Iterator[str]:
-    most = OBJECT if kind in ("secret", "config") else SERVICE
-    if len(name) > most:
-        yield (
-            f"{kind} '{name}' is {len(name) - most} characters too long: it has {len(name)}, "
-            f"Docker allows {most}"
-        )
-    if not NAME.fullmatch(name):
-        yield (
-            f"Docker refuses '{name}' as name of a {kind}: letters, digits, '-', '_' and '.', the "
-            "first and last a letter or digit; is its version set in .env.sample or abra.sh?"
-        )

@@ -1,8 +1,9 @@
 """Git, as far as a run needs it: fetch exactly one commit, read tags, move the checkout.
 
-A recipe's repository is data: no hooks run, no submodules are fetched, no prompts are shown, and a
-link that leaves the checkout is refused. `git fetch <sha>` is allowed by Gitea for any commit of a
-pull request, also after a force-push (measured with 1.26).
+A recipe's repository is data: no hooks and filters run, no submodules are fetched, no prompts are
+shown; a link that leaves the checkout is refused, and so is a tree too large for a recipe.
+`git fetch <sha>` is allowed by Gitea for any commit of a pull request, also after a force-push
+(measured with 1.26).
 """
 
 from __future__ import annotations
@@ -14,13 +15,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness import proc
-from harness.errors import CommandFailed, InfraError, TimedOut, UsageError
+from harness.errors import CommandFailed, InfraError, RecipeFailure, TimedOut, UsageError
 from harness.proc import Done
 
 TIMEOUT = 120.0  # seconds for one command
+COUNTING = 10.0  # seconds for counting a commit's files; a recipe's takes milliseconds
+LARGEST_FILE = 1024**3  # bytes that git may write into one file, a fetched pack too
+MOST_FILES, LARGEST_TREE = 10_000, 100 * 1024**2  # of one commit; bytes
 SAFE = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
+    ("core.attributesFile", "/dev/null"),
+    ("core.protectHFS", "true"),
+    ("core.protectNTFS", "true"),
+    ("maintenance.auto", "false"),
+    ("gc.auto", "0"),
     ("protocol.ext.allow", "never"),
     ("safe.directory", "*"),
     ("submodule.recurse", "false"),
@@ -66,7 +75,7 @@ def resolve(url: str, name: str | None) -> str:
     ref = f"refs/heads/{name}" if name else "HEAD"
     doing = f"asking '{url}' for {ref}"
     out = _git(None, "ls-remote", "--", url, ref, doing=doing).out
-    rows = [line.partition("\t") for line in out.splitlines()]
+    rows = [line.partition("\t") for line in out.split("\n")]
     found = [sha for sha, _, full in rows if full == ref and is_full_sha(sha)]
     if not found:
         what = f"branch '{name}'" if name else "commit on its default branch"
@@ -83,7 +92,8 @@ def fetch_checkout(url: str, ref: str, target: Path, *, upstream_url: str | None
     must not be able to say what is published.
 
     Raises:
-        UsageError: `ref` is no full sha, or not in the repository; a link leaves the checkout.
+        UsageError: `ref` is no full sha, or not in the repository.
+        RecipeFailure: the commit has too many or too large files, or a link leaves the checkout.
         InfraError: a repository does not answer.
     """
     if not is_full_sha(ref):
@@ -130,10 +140,20 @@ def checkout(target: Path, ref: str) -> None:
     """Move the checkout to a commit, whatever lies in it; untracked files are removed.
 
     Raises:
-        UsageError: a link of that commit leads out of the checkout.
+        RecipeFailure: the commit has too many or too large files, or a link leaves the checkout.
         InfraError: the checkout does not hold the commit.
     """
-    _git(target, "checkout", "--quiet", "--force", "--detach", ref, doing=f"checking out {ref[:8]}")
+    _refuse_heavy(target, ref)
+    words = ("checkout", "--quiet", "--force", "--detach", ref)
+    try:
+        _git(target, *words, doing=f"checking out {ref[:8]}")
+    except InfraError as error:
+        odd = re.search(r"invalid path '(.*)'", str(error))
+        if odd is None:
+            raise
+        raise RecipeFailure(
+            f"the recipe has a file '{odd[1]}', which some file systems take for git's own folder"
+        ) from error
     _git(target, "clean", "--quiet", "-ffdx", doing="cleaning the checkout")
     refuse_escapes(target)
 
@@ -155,7 +175,7 @@ def version_tags(target: Path) -> list[Tag]:
     form = "%09".join(f"%({field})" for field in fields)
     out = _git(target, "for-each-ref", f"--format={form}", "refs/tags", doing="listing tags").out
     tags = []
-    for line in out.splitlines():
+    for line in filter(None, out.split("\n")):  # a name may hold what else ends a line
         name, kind, commit, peeled_kind, peeled = line.split("\t")
         if kind == "commit":
             tags.append(Tag(name, commit, annotated=False))
@@ -171,11 +191,38 @@ def show(target: Path, ref: str, path: str) -> str | None:
     return done.out if done.status == 0 else None
 
 
+def _refuse_heavy(target: Path, ref: str) -> None:
+    """Refuse a commit whose files are too many or too large, before any is written.
+
+    A few small trees that hold each other several times are millions of files when checked out.
+
+    Raises:
+        RecipeFailure: says how many, or how large.
+    """
+    words = ("ls-tree", "-r", "-l", "-z", "--full-tree", ref)
+    try:
+        out = _git(target, *words, doing="counting the recipe's files", timeout=COUNTING).out
+    except InfraError as error:
+        if not isinstance(error.__cause__, TimedOut):
+            raise
+        raise RecipeFailure(
+            f"the recipe has more files than can be counted in {COUNTING:.0f} s"
+        ) from error
+    sizes = [entry.partition("\t")[0].split()[-1] for entry in out.split("\0") if "\t" in entry]
+    if len(sizes) > MOST_FILES:
+        raise RecipeFailure(f"the recipe has {len(sizes)} files; {MOST_FILES} are the most")
+    total = sum(int(size) for size in sizes if size.isdigit())
+    if total > LARGEST_TREE:
+        raise RecipeFailure(
+            f"the recipe's files have {total // 1024**2} MiB; {LARGEST_TREE // 1024**2} MiB are the most"
+        )
+
+
 def refuse_escapes(target: Path) -> None:
     """Refuse links that lead out of the checkout's files, in circles, or into its `.git`.
 
     Raises:
-        UsageError: names the link and where it leads.
+        RecipeFailure: names the link and where it leads.
     """
     for folder, folders, files in os.walk(target):
         if Path(folder) == target and ".git" in folders:
@@ -183,7 +230,7 @@ def refuse_escapes(target: Path) -> None:
         for name in (*folders, *files):
             path = Path(folder, name)
             if path.is_symlink() and not _stays_in(target.resolve(), path):
-                raise UsageError(
+                raise RecipeFailure(
                     f"'{path.relative_to(target)}' in the recipe links to '{os.readlink(path)}', "
                     "which is outside of it"
                 )
@@ -197,7 +244,13 @@ def _stays_in(root: Path, link: Path) -> bool:
     return leads.is_relative_to(root) and not leads.is_relative_to(root / ".git")
 
 
-def _git(where: Path | None, *words: str | Path, doing: str, check: bool = True) -> Done:
+def _git(
+    where: Path | None,
+    *words: str | Path,
+    doing: str,
+    check: bool = True,
+    timeout: float = TIMEOUT,
+) -> Done:
     """Run git without hooks, prompts or the machine's configuration.
 
     Raises:
@@ -209,12 +262,16 @@ def _git(where: Path | None, *words: str | Path, doing: str, check: bool = True)
     env = {
         **passed,
         "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_ATTR_NOSYSTEM": "1",
         "GIT_TERMINAL_PROMPT": "0",
         "LC_ALL": "C.UTF-8",
     }
     shown = " ".join(["git", *map(str, words[:5])])
     argv = ["git", *settings, *place, *words]
     try:
-        return proc.run(argv, timeout=TIMEOUT, env=env, check=check, shown=shown)
+        return proc.run(
+            argv, timeout=timeout, env=env, check=check, shown=shown, largest_file=LARGEST_FILE
+        )
     except (CommandFailed, TimedOut) as error:
         raise InfraError(f"{doing} failed: {error}") from error

@@ -15,6 +15,7 @@ from functools import partial
 import pytest
 
 from harness import (
+    admission,
     backup,
     containers,
     converge,
@@ -64,8 +65,9 @@ def lint(run: Run) -> None:
     """Run abra's lint on the head; error-level rules that do not hold are failures.
 
     Raises:
-        RecipeFailure: names each rule.
+        RecipeFailure: names each rule, or what abra may not even read.
     """
+    admission.admit_checkout(run)
     with blaming_the_recipe(f"linting '{run.recipe}'"), run.phase("lint"):
         result = run.abra.recipe_lint(run.recipe)
     for line in result.warned:
@@ -86,12 +88,15 @@ def deploy(run: Run, app: App, ref: str) -> None:
     """
     preflight.enough(run.settings)
     run.checkout(ref)
+    with blaming_the_recipe(f"making an app of '{run.recipe}'"), run.phase("deploy", app.life):
+        admission.admit_checkout(run)
+        run.abra.app_new(run.recipe, app.domain)
+        provision.write_env(run, app)
+        admission.admit_app(run, app)
+        admission.warn(run, app)
     with run.phase("pull", app.life):
         images.pull(provision.images(run), report=app.report)
     with blaming_the_recipe(f"deploying '{run.recipe}'"), run.phase("deploy", app.life):
-        run.abra.app_new(run.recipe, app.domain)
-        provision.write_env(run, app)
-        provision.refuse_hopeless(run, app)
         provision.make_secrets(run, app)
         run.abra.app_deploy(app.domain)
         settle(run, app)
@@ -418,10 +423,13 @@ def upgrade(run: Run, app: App) -> None:
     old_version = provision.compose(run, app).version
     old_sample = provision.sample(run)
     run.checkout(run.ref)
+    with blaming_the_recipe("upgrading to the head"), run.phase("upgrade", app.life):
+        admission.admit_checkout(run)
+        provision.adopt_new_env(run, app, old_sample)
+        admission.admit_app(run, app)
     with run.phase("pull", app.life):
         images.pull(provision.images(run), report=app.report)
     with blaming_the_recipe("upgrading to the head"), run.phase("upgrade", app.life):
-        provision.adopt_new_env(run, app, old_sample)
         provision.make_secrets(run, app)
         run.abra.app_deploy(app.domain)
         settle(run, app, ignore=converge.tasks_of(before))

@@ -12,12 +12,13 @@ import logging
 import os
 import pty
 import re
+import resource
 import selectors
 import signal
 import subprocess
 import termios
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +69,7 @@ def run(
     report: Callable[[str], None] = lambda line: None,
     shown: str | None = None,
     newest: int = 0,
+    largest_file: int | None = None,
 ) -> Done:
     """Run one command to its end and return what it said.
 
@@ -78,6 +80,7 @@ def run(
     report: told every 10 s that the command still runs.
     shown: how messages name the command, when its words hold anything secret.
     newest: keep only so many of the last bytes of each stream; the first 16 MiB when left out.
+    largest_file: bytes that it, or a child of it, may write into one file; then it is ended.
 
     Raises:
         CommandFailed: could not be started, or `check` and a status other than 0.
@@ -90,7 +93,8 @@ def run(
     process: subprocess.Popen[bytes] | None = None
     streams: list[int] = []
     try:
-        with lifetime.deferred():  # a signal between fork and assignment would lose the process
+        # a signal between fork and assignment would lose the process
+        with lifetime.deferred(), _limited(largest_file):
             process, streams = _start(words, cwd, env, stdin, terminal, name)
         out, err = _collect(process, streams, start + timeout, name, report, newest)
         status = process.wait()
@@ -145,6 +149,21 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextlib.contextmanager
+def _limited(largest_file: int | None) -> Iterator[None]:
+    """Let what is started inherit a limit; set before the start, as afterwards it may be too late."""
+    if largest_file is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    least = largest_file if hard == resource.RLIM_INFINITY else min(largest_file, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _start(

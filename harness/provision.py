@@ -11,8 +11,8 @@ from pathlib import Path
 from harness import swarm, wait
 from harness.app import App
 from harness.backup import VOLUMES, Expected
-from harness.compose import Compose
-from harness.envfile import EnvFile, SecretSpec, missing_lines, secret_specs
+from harness.compose import LARGEST, Compose
+from harness.envfile import UNDECODABLE, EnvFile, SecretSpec, missing_lines, secret_specs
 from harness.errors import RecipeFailure
 from harness.run import Run
 from harness.secret import Secret
@@ -52,8 +52,7 @@ def adopt_new_env(run: Run, app: App, old_sample: str) -> None:
     The comment behind a value belongs to it: a secret without its `# length=` has the wrong length.
     """
     path = run.env_path(app)
-    new_sample = (run.checkout_dir / ".env.sample").read_text()
-    lines = missing_lines(old_sample, new_sample)
+    lines = missing_lines(old_sample, sample(run))
     env = EnvFile.read(path)
     for line in lines:
         env.append(line.replace(f"{run.recipe}.example.com", app.domain))
@@ -63,8 +62,19 @@ def adopt_new_env(run: Run, app: App, old_sample: str) -> None:
 
 
 def sample(run: Run) -> str:
-    """Return the present checkout's .env.sample."""
-    return (run.checkout_dir / ".env.sample").read_text()
+    """Return the present checkout's .env.sample.
+
+    Raises:
+        RecipeFailure: it is missing or larger than 1 MiB.
+    """
+    path = run.checkout_dir / ".env.sample"
+    if not path.is_file():
+        raise RecipeFailure(
+            "the recipe has no file '.env.sample', so abra cannot make an app of it"
+        )
+    if path.stat().st_size > LARGEST:
+        raise RecipeFailure("'.env.sample' of the recipe is larger than 1 MiB")
+    return path.read_bytes().decode(errors=UNDECODABLE)
 
 
 def make_secrets(run: Run, app: App) -> None:
@@ -112,21 +122,6 @@ def deploy_timeout(run: Run, app: App) -> float:
     """Return how long a deployment may take, in seconds: the larger of recipe's and suite's word."""
     own = compose(run, app).timeout or 0
     return float(max(own, run.suite_settings.timeouts.deploy))
-
-
-def refuse_hopeless(run: Run, app: App) -> None:
-    """Refuse what no deployment can cure, before one is tried; note what will go wrong one day.
-
-    Raises:
-        RecipeFailure: names too long, host folders that are missing (S5), durations that abra reads
-            before it puts variables in (R5).
-    """
-    found = compose(run, app)
-    problems = [*found.duration_problems, *found.missing_binds(), *found.name_problems(app.stack)]
-    if problems:
-        raise RecipeFailure("; ".join(problems))
-    for text in found.warnings:
-        run.note(text)
 
 
 def expected_in_snapshot(run: Run, app: App) -> list[Expected]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from harness.errors import RecipeFailure
+
+SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+FUNCTION = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +23,20 @@ class Command:
 def post_deploy_commands(text: str) -> tuple[Command, ...]:
     """Take the value of POST_DEPLOY_CMDS apart: `<service> <function> [args]|…`.
 
+    Its words become words of abra's command line, where `--local` would run the function on the host.
+
     Raises:
-        RecipeFailure: an entry has no function.
+        RecipeFailure: an entry has no function, or names that are none.
     """
     entries = [part.split() for part in text.split("|") if part.strip()]
     for words in entries:
         if len(words) < 2:
             raise RecipeFailure(
                 f"POST_DEPLOY_CMDS has '{' '.join(words)}', but needs '<service> <function>'"
+            )
+        if not (SERVICE.fullmatch(words[0]) and FUNCTION.fullmatch(words[1])):
+            raise RecipeFailure(
+                f"POST_DEPLOY_CMDS has '{' '.join(words)}', which does not begin with the names of a "
+                "service and a function"
             )
     return tuple(Command(words[0], words[1], tuple(words[2:])) for words in entries)

@@ -41,7 +41,7 @@ from harness.abra import Abra
 from harness.app import App
 from harness.collect import Place, Suite
 from harness.compose import Compose
-from harness.errors import CcCiError, InfraError
+from harness.errors import CcCiError, InfraError, RecipeFailure
 from harness.events import EventLog
 from harness.level import OUTCOMES, SUPERFICIAL
 from harness.lock import Owner, recipe_lock, take
@@ -122,6 +122,7 @@ class Run:
 
         Raises:
             UsageError: the commit is not in the repository.
+            RecipeFailure: its files cannot be read, are too many or lead out of it.
             InfraError: what our own side could not provide.
         """
         os.environ["CCCI_RUN"] = self.id
@@ -147,7 +148,7 @@ class Run:
             with self.phase("fetch"):
                 self._fetch()
         except BaseException:
-            self._told_start(abra="")  # so that the report says at least what was asked for
+            self._told_start(abra="")  # so that the report says what was asked for
             raise
         self._announce()
 
@@ -232,9 +233,15 @@ class Run:
             f"{self.recipe} {self.ref[:8]}, {self.request.lane}: {', '.join(self.stages)}; {base}"
         )
 
+    def _told_version(self) -> str:
+        """Return the head's version, "" where nothing was fetched or nothing can be read."""
+        try:
+            return self._head_version() or ""
+        except RecipeFailure:
+            return ""
+
     def _told_start(self, *, abra: str) -> None:
         """Tell what this run is."""
-        fetched = (self.checkout_dir / "compose.yml").is_file()
         self.tell(
             "run-started",
             run=self.id,
@@ -245,7 +252,7 @@ class Run:
             lane=self.request.lane,
             stages=list(self.stages),
             planned=list(self.planned),
-            version=(self._head_version() or "") if fetched else "",
+            version=self._told_version(),
             base_version=self.base_version or None,
             abra=abra,
             notes=[],

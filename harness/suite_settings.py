@@ -12,15 +12,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from harness import compose, plan, strict_yaml
+from harness import hazards, plan, strict_yaml
 from harness.strict_yaml import Document, Where, near
 
-PENDING = frozenset(["timeouts.upgrade", "dependencies", "allow"])
+PENDING = frozenset(["timeouts.upgrade", "dependencies"])
 
 
 def _known_hazard(kind: str) -> str:
-    if kind not in compose.HAZARDS:
-        raise ValueError(f"there is no hazard '{kind}'{near(kind, compose.HAZARDS)}")
+    if kind not in hazards.HAZARDS:
+        raise ValueError(f"there is no hazard '{kind}'{near(kind, hazards.HAZARDS)}")
     return kind
 
 
@@ -77,7 +77,9 @@ class SuiteSettings(_Strict):
     not_applicable: dict[str, Reason] = Field(default={}, description="stage: why it cannot apply")
     dependencies: list[str] = Field(default=[], description="recipes that must run beside this one")
     probes: Probes = Field(default=Probes(), description="what else must answer")
-    allow: list[HazardKind] = Field(default=[], description="hazards that the recipe may contain")
+    allow: list[HazardKind] = Field(
+        default=[], description="what the recipe may ask of the host, by name"
+    )
 
 
 def load(path: Path) -> SuiteSettings:

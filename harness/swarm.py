@@ -148,6 +148,30 @@ def view(stack: str, api: Any = None) -> StackView:
     return StackView(stack, tuple(_service(stack, raw, tasks) for raw in raw_services))
 
 
+def nodes(api: Any = None) -> list[dict[str, str]]:
+    """Return what each node of the Swarm is, by the keys that placement constraints use.
+
+    Raises:
+        InfraError: Docker did not answer.
+    """
+    try:
+        return [_node(raw) for raw in (api or client()).nodes()]
+    except (APIError, DockerException, OSError) as error:
+        raise InfraError(f"reading the Swarm's nodes failed: {error}") from error
+
+
+def _node(raw: Mapping[str, Any]) -> dict[str, str]:
+    spec, seen = raw["Spec"], raw.get("Description", {})
+    engine = seen.get("Engine", {}).get("Labels") or {}
+    return {
+        "node.id": raw["ID"],
+        "node.hostname": seen.get("Hostname", ""),
+        "node.role": spec.get("Role", ""),
+        **{f"node.labels.{key}": value for key, value in (spec.get("Labels") or {}).items()},
+        **{f"engine.labels.{key}": value for key, value in engine.items()},
+    }
+
+
 def _task(raw: Mapping[str, Any], current: bool) -> Task:
     status = raw.get("Status", {})
     container = status.get("ContainerStatus", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sandbox.abra.git import Checkout
 from sandbox.abra.log import Fatal
 
 FOLDERS = ("servers", "recipes", "logs")  # abra makes what is missing when it starts
+OBEYED = re.compile(r"(?:LD|DOCKER|GO)_?[A-Z_]*|PATH|HOME|TMPDIR")
 PASSED_ON = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
 
 
@@ -119,7 +121,16 @@ class Data:
 
 
 def compose_environment(values: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for `docker stack deploy`: nothing of ours but what docker needs."""
+    """Return the environment for `docker stack deploy`: nothing of ours but what docker needs.
+
+    abra replaces variables itself; here they must pass through docker's own environment.
+
+    Raises:
+        Fatal: a value would change docker itself.
+    """
+    for key in values:
+        if OBEYED.fullmatch(key):
+            raise Fatal(f"variable {key} would change the docker command; that is not modelled")
     return {**values, **{key: environ[key] for key in PASSED_ON if key in environ}}
 
 

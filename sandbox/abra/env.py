@@ -11,7 +11,7 @@ from sandbox.abra.log import Fatal
 
 LONGEST_STACK = 45  # characters of the domain that abra keeps
 ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)=(.*)$")
-EXPORT = re.compile(r"^\s*export\s+([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
+EXPORT = re.compile(r"^export\s+([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
 RECIPE_LINE = re.compile(r"^(TYPE|RECIPE)=([\"']?)([^\s\"'#]*)(.*)$", re.MULTILINE)
 REFERENCE = re.compile(
     r"\$(?:(?P<escaped>\$)|(?P<plain>[A-Za-z_]\w*)"

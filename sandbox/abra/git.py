@@ -9,6 +9,17 @@ from pathlib import Path
 from sandbox.abra import shell, versions
 from sandbox.abra.log import Fatal
 
+ENV = {
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "LC_ALL": "C",
+}
+SAFE = (  # abra reads repositories by a library, which knows neither hooks nor filters
+    *("-c", "core.hooksPath=/dev/null"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", "safe.directory=*"),
+)
 SHORT = 8  # characters of a hash in labels and in the env file
 
 
@@ -90,8 +101,8 @@ class Checkout:
         self._git("checkout", "--quiet", "--force", "--detach", found.out.strip())
 
     def _try(self, *words: str) -> shell.Done:
-        env = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-        return shell.run(["git", "-C", str(self.path), *words], env=env, timeout=60.0)
+        argv = ["git", *SAFE, "-C", str(self.path), *words]
+        return shell.run(argv, env={**os.environ, **ENV}, timeout=60.0)
 
     def _git(self, *words: str) -> str:
         done = self._try(*words)

@@ -6,9 +6,10 @@ from textwrap import dedent
 
 import pytest
 
-from harness.compose import HAZARDS, Compose, Covered, Mount, exports
+from harness import flaws, hazards
+from harness.compose import Compose, Covered, Mount, exports
 from harness.envfile import EnvFile
-from harness.errors import UsageError
+from harness.errors import RecipeFailure
 
 SOURCES = Path(__file__).parents[2] / "sandbox" / "recipes"
 ENV = {"STACK_NAME": "c4f1a9-x_ci_test", "DOMAIN": "c4f1a9-x.ci.test"}
@@ -59,7 +60,7 @@ def test_a_file_that_is_no_compose_file_is_refused_with_its_place(
 ) -> None:
     """A sentence that names file and line or key, whatever a pull request holds."""
     (tmp_path / "compose.yml").write_text(text)
-    with pytest.raises(UsageError, match=problem):
+    with pytest.raises(RecipeFailure, match=problem):
         Compose.load(tmp_path, ENV)
 
 
@@ -84,7 +85,7 @@ def bomb(levels: int, form: str) -> str:
 def test_aliases_cannot_make_a_small_file_large(tmp_path: Path, text: str) -> None:
     """Refused before anything is made of them, so it takes neither time nor memory."""
     (tmp_path / "compose.yml").write_text(text)
-    with pytest.raises(UsageError, match="becomes larger than 4 MiB through aliases"):
+    with pytest.raises(RecipeFailure, match="becomes larger than 4 MiB through aliases"):
         Compose.load(tmp_path, ENV)
 
 
@@ -96,7 +97,7 @@ def test_ordinary_anchors_are_fine(tmp_path: Path) -> None:
 
 def test_a_file_over_a_mebibyte_is_refused(tmp_path: Path) -> None:
     """Without reading it."""
-    with pytest.raises(UsageError, match=r"'compose.yml' of the recipe is larger than 1 MiB"):
+    with pytest.raises(RecipeFailure, match=r"'compose.yml' of the recipe is larger than 1 MiB"):
         load(tmp_path, "#" * (1024 * 1024 + 1))
 
 
@@ -104,14 +105,14 @@ def test_a_file_over_a_mebibyte_is_refused(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     """COMPOSE_FILE may name what this version does not have."""
     env = {**ENV, "COMPOSE_FILE": f"compose.yml:{name}"}
-    with pytest.raises(UsageError, match=f"cannot read '{name}' of the recipe"):
+    with pytest.raises(RecipeFailure, match=f"cannot read '{name}' of the recipe"):
         load(tmp_path, "services: {app: {image: a}}\n", env)
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../other/compose.yml"])
 def test_a_file_outside_of_the_recipe_is_refused(tmp_path: Path, name: str) -> None:
     """COMPOSE_FILE is a recipe's word, and recipes are data."""
-    with pytest.raises(UsageError, match="which is outside of the recipe"):
+    with pytest.raises(RecipeFailure, match="which is outside of the recipe"):
         load(tmp_path, "services: {app: {image: a}}\n", {"COMPOSE_FILE": name})
 
 
@@ -158,10 +159,10 @@ def test_keys_are_not_interpolated(tmp_path: Path) -> None:
 
 
 def test_variables_come_from_abra_sh_too(tmp_path: Path) -> None:
-    """Versions of configs stand there; the file is read, not run."""
+    """Versions of configs stand there, at the start of a line; the file is read, not run."""
     (tmp_path / "abra.sh").write_text(
-        f"export A=v1 # why\nexport B=\"x y\"\n  export C='z'\nD=v4\ntouch {tmp_path}/ran\n"
-        "export E=$(date)\nf() { echo export F; }\n"
+        f"export A=v1 # why\nexport B=\"x y\"\nexport C='z'\nD=v4\ntouch {tmp_path}/ran\n"
+        "export E=$(date)\nf() { echo export F; }\ng() {\n  export G=1\n}\n"
     )
     assert exports(tmp_path) == {"A": "v1", "B": "x y", "C": "z", "E": "$(date)"}
     assert not (tmp_path / "ran").exists()
@@ -343,177 +344,6 @@ def test_labels_of_the_container_do_not_count(tmp_path: Path) -> None:
     assert not service(tmp_path, "{image: a, labels: ['backupbot.backup=true']}").is_backup_capable
 
 
-# -- judging
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "{image: a, healthcheck: {start_period: '${START:-1m}'}}",
-        "{image: a, healthcheck: {interval: $I}}",
-        "{image: a, stop_grace_period: '${GRACE}'}",
-        "{image: a, deploy: {update_config: {monitor: '${M}'}}}",
-        "{image: a, deploy: {restart_policy: {delay: '${D}'}}}",
-    ],
-)
-def test_a_variable_in_a_duration_is_found_before_abra_refuses_it(
-    tmp_path: Path, body: str
-) -> None:
-    """abra checks durations before it puts variables in (incident R5)."""
-    (problem,) = service(tmp_path, body).duration_problems
-    assert problem.startswith("'compose.yml': ")
-    assert "of service 'app' is '$" in problem
-    assert problem.endswith("write the value itself")
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "{image: a, healthcheck: {start_period: 15m}}",
-        "{image: a, healthcheck: {retries: '${R}'}}",
-        "{image: a, healthcheck: {interval: 5s$$}}",
-        "{image: a}",
-    ],
-)
-def test_other_places_may_hold_variables(tmp_path: Path, body: str) -> None:
-    """Only durations are checked early."""
-    assert service(tmp_path, body).duration_problems == ()
-
-
-def test_a_host_path_that_is_missing_here_is_named(tmp_path: Path) -> None:
-    """NixOS has no /etc/timezone (incident S5); volumes and existing paths are fine."""
-    body = "{image: a, volumes: ['/etc/timezone:/etc/timezone:ro', '/etc/hosts:/h', 'data:/data']}"
-    (problem,) = service(tmp_path, body).missing_binds(lambda path: path == "/etc/hosts")
-    assert problem.startswith("service 'app' mounts '/etc/timezone' of the host, which does not")
-
-
-@pytest.mark.parametrize(
-    ("body", "kinds"),
-    [
-        ("{image: a}", []),
-        ("{image: a, privileged: true}", ["privileged"]),
-        ("{image: a, privileged: false}", []),
-        ("{image: a, network_mode: host}", ["host-namespace"]),
-        ("{image: a, networks: [host]}", ["host-namespace"]),
-        ("{image: a, pid: host, ipc: host}", ["host-namespace", "host-namespace"]),
-        ("{image: a, volumes: ['/var/run/docker.sock:/s']}", ["docker-socket"]),
-        ("{image: a, volumes: ['./x:/x', 'data:/data', '/y']}", ["bind"]),
-        ("{image: a, cap_add: [NET_ADMIN]}", ["capability"]),
-        ("{image: a, devices: ['/dev/fuse:/dev/fuse']}", ["device"]),
-        (
-            "{image: a, ports: ['25:25', {target: 1, published: 2, mode: host}]}",
-            ["published-port"] * 2,
-        ),
-        ("{image: a, ports: [{target: 1}]}", []),
-    ],
-)
-def test_what_a_recipe_asks_of_the_host_is_listed(
-    tmp_path: Path, body: str, kinds: list[str]
-) -> None:
-    """Each by a kind that a suite may allow."""
-    found = service(tmp_path, body).hazards
-    assert [hazard.kind for hazard in found] == kinds
-    assert {hazard.kind for hazard in found} <= set(HAZARDS)
-
-
-@pytest.mark.parametrize(
-    ("volume", "shared"),
-    [
-        ("data:", False),
-        ("data: {name: '${STACK_NAME}_d'}", False),
-        ("data: {name: d}", True),
-        ("data: {external: true}", True),
-    ],
-)
-def test_a_volume_with_one_name_for_all_runs_is_a_hazard(
-    tmp_path: Path, volume: str, shared: bool
-) -> None:
-    """Two runs would share it, and teardown would not know whose it is."""
-    text = f"services: {{app: {{image: a, volumes: ['data:/d']}}}}\nvolumes:\n  {volume}\n"
-    kinds = [hazard.kind for hazard in load(tmp_path, text).hazards]
-    assert kinds == (["fixed-name"] if shared else [])
-
-
-@pytest.mark.parametrize(
-    ("image", "moves"),
-    [
-        ("nginx", True),
-        ("nginx:latest", True),
-        ("registry.example:5000/nginx", True),
-        ("nginx:1.22.1", False),
-        ("registry.example:5000/nginx:1", False),
-        ("nginx@sha256:" + "a" * 64, False),
-    ],
-)
-def test_a_tag_that_moves_is_warned_of(tmp_path: Path, image: str, moves: bool) -> None:
-    """What was tested is then not what an operator gets (incident L9)."""
-    found = service(tmp_path, f"{{image: '{image}'}}").warnings
-    assert [("can change under its name" in text) for text in found] == [True] * moves
-
-
-@pytest.mark.parametrize(
-    ("body", "warning"),
-    [
-        ("{environment: [A=1]}", "service 'app' has no image"),
-        ("{image: 'a:1', depends_on: [sidekiq]}", "depends on 'sidekiq', which is no service"),
-        (
-            "{image: 'a:1', deploy: {labels: ['backupbot.backup.volumes.pg.path=x']}}",
-            "but mounts no volume 'pg'",
-        ),
-    ],
-)
-def test_names_that_lead_nowhere_are_warned_of(tmp_path: Path, body: str, warning: str) -> None:
-    """A left-over service, a bare name on the shared network, a label with a typing error (N1)."""
-    (found,) = service(tmp_path, body).warnings
-    assert warning in found
-
-
-NAMED = """
-services: {app: {image: a}}
-secrets:
-  key: {external: true, name: "${STACK_NAME}_key_${SECRET_KEY_VERSION}"}
-configs:
-  conf: {file: x, name: "${STACK_NAME}_conf_${CONF_VERSION}"}
-networks:
-  proxy: {external: true}
-  internal:
-"""
-VERSIONS = {"STACK_NAME": "x", "SECRET_KEY_VERSION": "v1", "CONF_VERSION": "v2"}
-
-
-@pytest.mark.parametrize(
-    ("length", "problems"),
-    [
-        (20, []),
-        (54, []),
-        (55, ["network"]),
-        (57, ["config", "network"]),
-        (58, ["secret", "config", "network"]),
-        (60, ["service", "secret", "config", "network"]),
-    ],
-)
-def test_names_that_docker_would_refuse_are_said_with_how_much(
-    tmp_path: Path, length: int, problems: list[str]
-) -> None:
-    """Secrets and configs have 64 characters, services and networks 63; of the stack given."""
-    found = load(tmp_path, NAMED, VERSIONS).name_problems("s" * length)
-    assert [text.partition(" ")[0] for text in found] == problems
-
-
-def test_a_long_name_says_by_how_much(tmp_path: Path) -> None:
-    """So that whoever chooses the domain knows what to save."""
-    found = load(tmp_path, NAMED, VERSIONS).name_problems("s" * 59)
-    name = "s" * 59 + "_key_v1"
-    assert f"secret '{name}' is 2 characters too long: it has 66, Docker allows 64" in found
-
-
-def test_a_version_that_is_set_nowhere_is_found(tmp_path: Path) -> None:
-    """The name would end in `_`, which Docker refuses late and in other words."""
-    (problem,) = load(tmp_path, NAMED, {**VERSIONS, "CONF_VERSION": ""}).name_problems("x")
-    assert problem.startswith("Docker refuses 'x_conf_' as name of a config")
-    assert problem.endswith("is its version set in .env.sample or abra.sh?")
-
-
 @pytest.mark.parametrize(
     ("recipe", "covered"),
     [
@@ -530,5 +360,6 @@ def test_the_demo_recipes_are_read_without_a_complaint(
     assert [(c.service, c.volume, c.paths) for c in found.covered] == covered
     assert found.version is not None
     assert found.timeout is not None
-    assert (found.hazards, found.warnings, found.duration_problems) == ((), (), ())
-    assert found.name_problems(ENV["STACK_NAME"]) == []
+    assert (flaws.warnings(found), flaws.durations(found)) == ([], [])
+    assert hazards.find(found, folder, ENV["STACK_NAME"]) == []
+    assert flaws.names(found, ENV["STACK_NAME"]) == []

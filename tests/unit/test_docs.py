@@ -8,7 +8,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from bridge import metrics
 from bridge import settings as bridge_settings
-from harness import suite_settings
+from harness import hazards, suite_settings
 from harness.app import App
 from harness.plan import STAGES
 from harness.settings import SLOTS
@@ -41,6 +41,9 @@ def test_the_bridge_s_page_is_the_code_s_own() -> None:
     names = {sample.name for metric in collected for sample in metric.collect()}
     assert [name for name in names if f"`{name}" not in text] == []
     assert f"`DRONE_RUNNER_CAPACITY={SLOTS}`" in text
+def test_the_table_of_hazards_is_the_code_s_own() -> None:
+    """docs/enroll.md holds exactly the names that `allow` takes."""
+    assert hazards.document().strip() in (ROOT / "docs" / "enroll.md").read_text()
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: p.name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import git, proc
-from harness.errors import InfraError, TimedOut, UsageError
+from harness.errors import InfraError, RecipeFailure, TimedOut, UsageError
 
 WHO = ["-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "tag.gpgSign=false"]
 NOWHERE = "0" * 40
@@ -236,15 +236,19 @@ def test_a_second_fetch_starts_afresh(upstream: Repository, target: Path) -> Non
 def test_no_hook_runs(
     upstream: Repository, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hook from the machine's template is not run by a checkout."""
-    hook = tmp_path / "template" / "hooks" / "post-checkout"
-    hook.parent.mkdir(parents=True)
-    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
-    hook.chmod(0o755)
+    """A hook that came into the checkout, or from the user's template, is not run."""
+    template = tmp_path / "template" / "hooks"
     (tmp_path / ".gitconfig").write_text(f"[init]\n\ttemplateDir = {tmp_path}/template\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    git.fetch_checkout(upstream.url, upstream.git("rev-parse", "HEAD"), target)
-    assert (target / ".git" / "hooks" / "post-checkout").exists()
+    sha = upstream.git("rev-parse", "HEAD")
+    for folder in (template, target / ".git" / "hooks"):
+        folder.mkdir(parents=True, exist_ok=True)
+        hook = folder / "post-checkout"
+        hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        hook.chmod(0o755)
+        if folder is template:
+            git.fetch_checkout(upstream.url, sha, target)
+    git.checkout(target, sha)
     assert not (tmp_path / "ran").exists()
 
 
@@ -275,7 +279,7 @@ def test_a_link_out_of_the_checkout_is_refused(
     """A recipe cannot make the harness read the host's files, or turn in circles."""
     (upstream.path / name).symlink_to(leads)
     sha = upstream.commit()
-    with pytest.raises(UsageError, match=f"'{name}' in the recipe links to '{leads}'"):
+    with pytest.raises(RecipeFailure, match=f"'{name}' in the recipe links to '{leads}'"):
         git.fetch_checkout(upstream.url, sha, target)
 
 
@@ -292,7 +296,7 @@ def test_moving_to_another_commit_looks_for_links_too(upstream: Repository, targ
     bad = upstream.commit()
     (upstream.path / "a").unlink()
     git.fetch_checkout(upstream.url, upstream.commit(), target)
-    with pytest.raises(UsageError, match="links to"):
+    with pytest.raises(RecipeFailure, match="links to"):
         git.checkout(target, bad)
 
 

@@ -19,8 +19,9 @@ LAYERS = (
     {"wait", "settings", "naming", "plan", "suite", "envfile", "lifetime", "events", "leak"}
     | {"own_build", "way", "room", "intact"},
     {"proc", "lock", "swarm", "compose", "strict_yaml", "cgroup", "orphans"},
-    {"git", "slots", "registry", "route", "containers", "converge", "abra", "remove", "inventory"}
-    | {"stop"}
+    {"sample", "hazards", "flaws"},
+    {"git", "abra_sh", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
+    | {"inventory", "stop"}
     | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "probe", "junit"},
@@ -28,6 +29,7 @@ LAYERS = (
     {"terminal", "told", "foreign_junit"},
     {"run"},
     {"provision", "runs", "recipe_tests"},
+    {"admission"},
     {"lifecycle", "zoo", "doctor"},
     {"soak"},
     {"plugin", "cli", "__init__"},

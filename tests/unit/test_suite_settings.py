@@ -107,7 +107,6 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, data: bytes | None)
     ("text", "key"),
     [
         ("dependencies: [keycloak]", "dependencies"),
-        ("allow: [bind]", "allow"),
         ("timeouts: {upgrade: 900}", "timeouts.upgrade"),
     ],
 )
