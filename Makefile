@@ -3,11 +3,12 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.lock-$(shell sha256sum requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 
-.PHONY: help setup setup-forge demo zoo sandbox sandbox-down test test-fast faults reliability soak lint bench down
+.PHONY: help setup setup-forge demo zoo sandbox sandbox-down test test-fast fuzz faults reliability soak lint bench down
 help:
 	@echo 'make demo       a CI host on this machine: two recipes green, one broken recipe caught'
 	@echo 'make test       every check of this checkout but the long fault tests'
 	@echo 'make test-fast  the checks that need neither Swarm nor forge'
+	@echo 'make fuzz       every parser with at least 10,000 inputs, new ones each time'
 	@echo 'make faults     deaths, signals, crowds and trouble, on the real Swarm'
 	@echo 'make reliability  docs/reliability.md from the figures of the last make faults'
 	@echo 'make soak       the demo recipes again and again (COUNT=100), the host compared before and after'
@@ -52,6 +53,9 @@ test: setup setup-forge lint
 
 test-fast: $(STAMP)
 	@$(BIN)/pytest tests -n 2 -m 'not swarm and not forge and not faults'
+
+fuzz: $(STAMP)
+	@FUZZ_INPUTS=600 $(BIN)/pytest tests/fuzz -m fuzz --durations=5
 
 FIGURES := $(CURDIR)/.bench/figures.jsonl
 faults: setup

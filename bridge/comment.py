@@ -34,7 +34,11 @@ class Links:
 
     def file(self, report: Report, path: str) -> str:
         """Return the address of a file of a run, "" where files cannot be read."""
-        return f"{self.runs.rstrip('/')}/{report.run}/{quote(path)}" if self.runs else ""
+        return (
+            f"{self.runs.rstrip('/')}/{report.run}/{quote(path, errors='replace')}"
+            if self.runs
+            else ""
+        )
 
 
 def marker(lane: str) -> str:

@@ -16,6 +16,7 @@ from bridge.guards import Guards
 from bridge.http import Backoff, CallError
 from bridge.store import Spoken, Store
 
+LOOK_AGAIN = 30.0  # seconds between two looks everywhere that strangers can cause
 OVERLAP = timedelta(seconds=10)  # a comment may become visible after one that is newer
 HEADS_KEPT = 1000
 log = logging.getLogger("bridge.listener")
@@ -44,6 +45,7 @@ class Listener:
         self._heads: dict[int, str] = {}
         self._backoff: dict[str, Backoff] = {}
         self._next_poll = 0.0
+        self._polled = 0.0
 
     def look(self, repo: str, comment: int | None = None, head: str = "") -> None:
         """Look at a repository soon; at one comment of it where the repository is not enrolled.
@@ -61,6 +63,12 @@ class Listener:
                 self._strange.add((repo, comment))
         self.stirred.set()
 
+    def look_everywhere(self) -> None:
+        """Look at every repository soon, since something may have been said unheard; not too often."""
+        with self._lock:
+            self._next_poll = min(self._next_poll, self._polled + LOOK_AGAIN)
+        self.stirred.set()
+
     def step(self) -> float:
         """Look at whatever is due; return the seconds until something is due again."""
         self.stirred.clear()
@@ -75,8 +83,9 @@ class Listener:
         return max(0.0, min(times) - time.monotonic())
 
     def _all_due(self, now: float) -> None:
-        self._next_poll = now + self.poll if self.poll else float("inf")
         with self._lock:
+            self._polled = now
+            self._next_poll = now + self.poll if self.poll else float("inf")
             for recipe in sorted(self.guards.enrolled()):
                 self._due.setdefault(f"{self.guards.org}/{recipe}", 0.0)
 

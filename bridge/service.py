@@ -6,9 +6,7 @@ import logging
 import threading
 import time
 
-from waitress.server import create_server
-
-from bridge import guards, web
+from bridge import guards, server, web
 from bridge.bridge import Desk
 from bridge.comment import Links
 from bridge.desk import Decider
@@ -82,6 +80,10 @@ class Service:
             self._watcher.look(stirred.repo, stirred.pr)
             self._watching.wake()
 
+    def _missed(self) -> None:
+        self._listener.look_everywhere()
+        self._listening.wake()
+
     def problems(self) -> list[str]:
         """Return what is wrong, in sentences; empty when all is well."""
         now = time.monotonic()
@@ -100,13 +102,12 @@ class Service:
         """Run until `stopping` is set, then end in order."""
         host, _, port = self.settings.listen.rpartition(":")
         secret = self.settings.hook_secret
-        app = web.make(secret.get_secret_value() if secret else None, self._stirred, self.problems)
-        server = create_server(
-            app, host=host, port=int(port), threads=8, max_request_body_size=web.LONGEST_BODY + 1
-        )
+        word = secret.get_secret_value() if secret else None
+        app = web.make(word, self._stirred, self.problems, self._missed)
+        serving_at = server.make(app, host, int(port))
         for loop in self.loops:
             loop.start()
-        serving = threading.Thread(target=server.run, name="web", daemon=True)
+        serving = threading.Thread(target=serving_at.run, name="web", daemon=True)
         serving.start()
         log.info(
             "listening on %s; polling every %g s", self.settings.listen, self.settings.poll_seconds
@@ -119,7 +120,7 @@ class Service:
         end = time.monotonic() + GRACE
         for loop in self.loops:
             loop.join(max(0.0, end - time.monotonic()))
-        server.close()
+        serving_at.close()
 
 
 def who_am_i(settings: Settings, stopping: threading.Event) -> str | None:

@@ -43,6 +43,10 @@ def _secret(value: object) -> SecretStr:
         raise ValueError(f"cannot read '{value}': {getattr(error, 'strerror', error)}") from error
     if not text:
         raise ValueError(f"'{value}' is empty")
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError(
+            f"'{value}' must hold one word of printable ASCII, since it is sent in headers"
+        )
     return SecretStr(text)
 
 

@@ -7,6 +7,7 @@ whole line of valid JSON, and every text in it is foreign text.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -17,7 +18,8 @@ LONGEST_LINE = 200_000  # characters; a longer line is no marked one
 Outcome = Literal["pass", "fail", "error", "skip", "unverified"]
 Verdict = Literal["passed", "recipe", "suite", "timeout", "infra", "interrupted", "cancelled"]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else str(value)[:2000])]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,40}$")]
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
+Name = Annotated[str, Field(pattern=rf"^{NAME.pattern}$")]
 
 
 class Told(BaseModel):
@@ -69,7 +71,7 @@ class Report(Told):
     verdict_sentence: Text = ""
     commit_state: Literal["success", "failure", "error"]
     reason: Text = ""
-    stage: Text = ""
+    stage: Annotated[str, BeforeValidator(lambda value: _name(value) if value else "")] = ""
     interrupted_in: Text = ""
     level: int | None = Field(None, ge=0, le=9)
     level_words: Text = ""
@@ -105,6 +107,11 @@ class Progress:
         return cls(**{key: value for key, value in values.items() if key in known})
 
 
+def _name(value: object) -> str:
+    """Return a stage's name; what is none is not repeated."""
+    return value if isinstance(value, str) and NAME.fullmatch(value) else "unknown"
+
+
 class Reading:
     """Reads a log piece by piece; a line may come in any number of pieces."""
 
@@ -133,13 +140,13 @@ class Reading:
     def _event(self, name: str, row: dict[str, Any]) -> bool:
         progress = self.progress
         if name == "run-started":
-            stages = [str(s) for s in row.get("stages") or []][:50]
+            stages = [_name(s) for s in row.get("stages") or []][:50]
             version, base = str(row.get("version") or ""), str(row.get("base_version") or "")
             self.progress = Progress(str(row.get("run", "")), version, base, stages)
         elif name == "stage-started":
-            progress.now = str(row["stage"])[:40]
+            progress.now = _name(row["stage"])
         elif name == "case":
-            stage, outcome = str(row["stage"])[:40], str(row["outcome"])
+            stage, outcome = _name(row["stage"]), str(row["outcome"])
             bad = progress.outcomes.get(stage) in ("fail", "error")
             progress.outcomes[stage] = progress.outcomes[stage] if bad else outcome[:20]
         elif name == "run-report":

@@ -8,19 +8,24 @@ import json
 import logging
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from flask import Flask, Response, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from bridge import metrics
 
 LONGEST_BODY = (
     20_000_000  # bytes; a comment of a megabyte is several, escaped and with its pull request
 )
+REPO = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
+LARGEST_ID = 2**63 - 1
+BURST, REFILL = 120.0, 2.0  # deliveries of one client at once, and a second
+CLIENTS = 1000  # that are remembered
 COMMENTS = frozenset({"pull_request_comment", "issue_comment"})
 PULLS = frozenset({"pull_request", "pull_request_sync"})
 SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
@@ -44,7 +49,8 @@ class Stirred:
 def is_signed(body: bytes, signature: str, secret: str) -> bool:
     """Say whether a signature is the hex HMAC-SHA256 of the raw body; an empty one never is."""
     wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-    return bool(signature) and hmac.compare_digest(wanted.encode(), signature.lower().encode())
+    given = signature.lower().encode("utf-8", "replace")
+    return bool(signature) and hmac.compare_digest(wanted.encode(), given)
 
 
 def read_delivery(event: str, body: bytes) -> Stirred | None:
@@ -56,10 +62,10 @@ def read_delivery(event: str, body: bytes) -> Stirred | None:
     try:
         row = json.loads(body)
         if event in COMMENTS and row.get("action") == "created" and row.get("is_pull"):
-            number, comment = int(row["issue"]["number"]), int(row["comment"]["id"])
+            number, comment = _id(row["issue"]["number"]), _id(row["comment"]["id"])
             return Stirred(_repo(row), number, comment, _head(row))
         if event in PULLS:
-            return Stirred(_repo(row), int(row["number"]), None)
+            return Stirred(_repo(row), _id(row["number"]), None)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not of the expected shape: {error!r}") from error
     return None
@@ -72,20 +78,53 @@ def _head(row: dict[str, Any]) -> str:
 
 
 def _repo(row: dict[str, Any]) -> str:
-    return str(row["repository"]["full_name"])
+    """Return the repository's name, which becomes a part of addresses."""
+    name = row["repository"]["full_name"]
+    if not isinstance(name, str) or not REPO.fullmatch(name):
+        raise ValueError(f"{str(name)[:100]!r} is no repository's name")
+    return name
+
+
+def _id(value: object) -> int:
+    if type(value) is not int or not 0 < value <= LARGEST_ID:
+        raise ValueError(f"{str(value)[:40]!r} is no number of anything")
+    return value
+
+
+@dataclass
+class Rates:
+    """How many deliveries each client may still send; what is spent comes back with time."""
+
+    clock: Callable[[], float] = time.monotonic
+    _left: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+
+    def allows(self, client: str) -> bool:
+        """Say whether a client may send one more, and count it."""
+        now = self.clock()
+        left, since = self._left.pop(client, (BURST, now))
+        left = min(BURST, left + (now - since) * REFILL)
+        self._left[client] = (left - 1 if left >= 1 else left, now)
+        while len(self._left) > CLIENTS:
+            self._left.popitem(last=False)
+        return left >= 1
 
 
 def make(
     secret: str | None,
     stirred: Callable[[Stirred], None],
     problems: Callable[[], list[str]],
+    missed: Callable[[], None] = lambda: None,
+    rates: Rates | None = None,
 ) -> Flask:
     """Make the web application.
 
     secret: of the webhook, None to keep it closed. stirred: told of each valid delivery; it must be quick,
     since the forge delivers one after the other. problems: what is wrong with the bridge, empty when well.
+    missed: told when a delivery was turned away unread for its client sends too many; behind a proxy
+    all clients are one, so it may have been a real one.
     """
-    app = Flask("bridge")
+    app = Flask("bridge", static_folder=None)
+    rates = rates or Rates()
     app.config["MAX_CONTENT_LENGTH"] = LONGEST_BODY
 
     def answer(status: int, text: str) -> Response:
@@ -95,6 +134,9 @@ def make(
     @app.post("/hook")
     def hook() -> Response:
         begun = time.monotonic()
+        if not rates.allows(request.remote_addr or ""):
+            missed()
+            return answer(429, "too many deliveries; the bridge looks for itself")
         try:
             return answer(*_take(secret, stirred))
         except RequestEntityTooLarge:
@@ -111,9 +153,18 @@ def make(
     def figures() -> Response:
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
+    @app.after_request
+    def plain(response: Response) -> Response:
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
     @app.errorhandler(HTTPException)
     def refused(error: HTTPException) -> Response:
-        return Response(f"{error.name}\n", error.code, content_type="text/plain; charset=utf-8")
+        methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
+        allowed = {"Allow": ", ".join(methods)} if methods else {}
+        kind = "text/plain; charset=utf-8"
+        return Response(f"{error.name}\n", error.code, allowed, content_type=kind)
 
     return app
 

@@ -7,6 +7,7 @@ stand around it, keys differ in case and spelling between versions (abra 0.10 to
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from harness.secret import Secret
 FATAL = re.compile(r"FATA\s+(?P<text>.*)")
 STAND_IN = "standin"
 SHORT, LONG = 60.0, 600.0  # seconds
+MOST_STARTS = 1000  # places in an output where its JSON may begin
 
 
 class AbraFailed(CommandFailed):
@@ -82,8 +84,11 @@ class Abra:
 
     def app_ls(self) -> list[dict[str, str]]:
         """List apps with their status as flat dictionaries with lower-case keys."""
-        listed = _json(self._run(["app", "ls", "-n", "-m", "-S"]))
-        return [_flat(app) for server in listed.values() for app in server.get("apps") or []]
+        listed = _object(self._run(["app", "ls", "-n", "-m", "-S"])).values()
+        apps = [
+            app for server in listed if isinstance(server, dict) for app in server.get("apps") or []
+        ]
+        return [_flat(app) for app in apps if isinstance(app, dict)]
 
     def app_new(self, recipe: str, domain: str) -> Done:
         """Make the app's env file from the sample of the checkout as it is."""
@@ -91,8 +96,8 @@ class Abra:
 
     def app_ps(self, domain: str) -> dict[str, dict[str, str]]:
         """List the app's services by name."""
-        listed = _json(self._run(["app", "ps", "-n", "-m", "-C", domain]))
-        return {str(name): _flat(row) for name, row in listed.items()}
+        listed = _object(self._run(["app", "ps", "-n", "-m", "-C", domain]))
+        return {name: _flat(row) for name, row in listed.items() if isinstance(row, dict)}
 
     def app_remove(self, domain: str) -> Done:
         """Delete env file, volumes and secrets of an undeployed app."""
@@ -119,8 +124,8 @@ class Abra:
             fatal = FATAL.search(done.text)
             why = fatal["text"] if fatal else "it did not say why"
             raise AbraFailed(f"abra could not generate the secrets of '{domain}': {why}")
-        rows = [_flat(row) for row in _json(done)]
-        return {row["name"]: Secret(row["value"]) for row in rows if row.get("value")}
+        made = (row for row in _rows(done) if row.get("name") and row.get("value"))
+        return {row["name"]: Secret(row["value"]) for row in made}
 
     def app_secret_insert(self, domain: str, name: str, version: str, file: Path) -> Done:
         """Insert a secret from a file, so that its value is in no argument list."""
@@ -129,8 +134,8 @@ class Abra:
 
     def app_secret_ls(self, domain: str) -> list[SecretState]:
         """List the secrets that the recipe declares and whether they exist on the server."""
-        rows = _json(self._run(["app", "secret", "ls", "-n", "-o", "-C", "-m", domain]))
-        return [_secret_state(_flat(row)) for row in rows or []]
+        rows = _rows(self._run(["app", "secret", "ls", "-n", "-o", "-C", "-m", domain]))
+        return [_secret_state(row) for row in rows]
 
     def app_secret_rm(self, domain: str) -> Done:
         """Remove all secrets of an undeployed app."""
@@ -223,14 +228,46 @@ def parse_lint(text: str) -> Lint:
 
 
 def _json(done: Done) -> Any:
-    """Return the JSON in abra's output: log lines may stand before and behind it."""
-    for match in re.finditer(r"[\[{]", done.out):
+    """Return the JSON in abra's output: log lines may stand before and behind it.
+
+    Raises:
+        AbraFailed: there is none among the first 1,000 places where one may begin.
+    """
+    for match in itertools.islice(re.finditer(r"[\[{]", done.out), MOST_STARTS):
         try:
-            value, _ = json.JSONDecoder().raw_decode(done.out[match.start() :])
-        except json.JSONDecodeError:
+            value, _ = json.JSONDecoder().raw_decode(done.out, match.start())
+        except ValueError:
             continue
+        except RecursionError:
+            break  # and so would every place within it
         return value
     raise AbraFailed(f"no JSON in abra's answer to '{' '.join(done.argv[1:4])}'")
+
+
+def _object(done: Done) -> dict[str, Any]:
+    """Return the JSON object in abra's output.
+
+    Raises:
+        AbraFailed: there is none.
+    """
+    value = _json(done)
+    if not isinstance(value, dict):
+        raise AbraFailed(f"abra's answer to '{' '.join(done.argv[1:4])}' is no JSON object")
+    return value
+
+
+def _rows(done: Done) -> list[dict[str, str]]:
+    """Return the flat rows of the JSON list in abra's output; null is an empty one.
+
+    Raises:
+        AbraFailed: there is no list of objects.
+    """
+    value = _json(done) or []
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise AbraFailed(
+            f"abra's answer to '{' '.join(done.argv[1:4])}' is no JSON list of objects"
+        )
+    return [_flat(row) for row in value]
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, str]:

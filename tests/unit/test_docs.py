@@ -41,6 +41,8 @@ def test_the_bridge_s_page_is_the_code_s_own() -> None:
     names = {sample.name for metric in collected for sample in metric.collect()}
     assert [name for name in names if f"`{name}" not in text] == []
     assert f"`DRONE_RUNNER_CAPACITY={SLOTS}`" in text
+
+
 def test_the_table_of_hazards_is_the_code_s_own() -> None:
     """docs/enroll.md holds exactly the names that `allow` takes."""
     assert hazards.document().strip() in (ROOT / "docs" / "enroll.md").read_text()

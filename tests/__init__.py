@@ -1,0 +1,1 @@
+"""All tests of this checkout; a package, so that `bridge` within it does not hide the real one."""
