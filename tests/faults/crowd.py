@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -244,6 +245,13 @@ class Crowd:
             timeout=60,
             every=0.001,
         )
+
+    def tidy(self) -> None:
+        """Delete the directories of runs that are over and cleared, as a host does now and then."""
+        records = {record.run for record in registry.runs(self.settings)}
+        for run in self.of("dead", "released", "refused"):
+            if run.run not in records:
+                shutil.rmtree(self.settings.runs_dir / run.run, ignore_errors=True)
 
     # -- what must hold
 
