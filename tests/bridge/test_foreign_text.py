@@ -98,7 +98,7 @@ def hostile(attack: str) -> dict[str, object]:
         "level_words": attack,
         "version": attack,
         "base_version": attack,
-        "stages": [{"name": "lint", "outcome": "fail", "reason": attack}],
+        "stages": [{"name": "lint", "outcome": "fail", "reason": f"{attack} seen"}],
         "failed": [{**case, "lines": [attack, f"    {attack}", f"> {attack}"]}],
         "failed_in_all": 2,
         "notes": [attack],
