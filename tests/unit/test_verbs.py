@@ -12,7 +12,7 @@ import pytest
 
 from harness import lifecycle, provision, swarm, wait
 from harness.envfile import EnvFile
-from harness.errors import BaseNotDeployable, RecipeFailure
+from harness.errors import BaseNotDeployable, RecipeFailure, SuiteFailure
 from harness.outcome import outcome_of
 from harness.suite_settings import Health, SuiteSettings, Timeouts
 
@@ -136,3 +136,14 @@ def test_incident_b3_a_failed_hook_of_a_restore_is_red_and_heard(said: str, refu
     expected = pytest.raises(RecipeFailure, match="oops") if refused else contextlib.nullcontext()
     with expected:
         lifecycle._refuse_failed_hooks("restore", said)
+
+
+def test_incident_b2_a_backup_that_nothing_could_judge_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """B2: where the backup takes no volume whole and the suite checks nothing, any restore would pass."""
+    run: Any = Run(tmp_path)
+    run.suite = SimpleNamespace(checks=[], wrecks=[])
+    monkeypatch.setattr(provision, "witness_places", lambda run, app: [])
+    with pytest.raises(SuiteFailure, match=r"no place for a witness.*add a @seed and a @check"):
+        lifecycle.restore(run, app({}))
