@@ -1,7 +1,8 @@
 """What a dead run left running, and its end.
 
-Every child of a run carries the run's id in its environment (`CCCI_RUN`); a command that abra runs in the
-backup bot's container carries the app's domain instead (`SERVICE`). A child may drop its environment, so
+Every child of a run carries the run's directory in its environment (`CCCI_RUN`): its id is a build number,
+which two Drones on one machine both give. A command that abra runs in the backup bot's container carries
+the app's domain instead (`SERVICE`). A child may drop its environment, so
 whatever descends from a marked process, or lives in a session that one leads, counts too. A lock is free
 only once its holder's unfinished forks have gone on to be programs of their own, so whoever holds a dead
 run's lock finds them marked.
@@ -52,12 +53,20 @@ def look_at(pid: int) -> Process | None:
     return None if state in DEAD else Process(pid, rest[15], int(parent), int(session))
 
 
-def of(run: str, domains: Collection[str] = ()) -> list[Process]:
+def mark(folder: Path) -> str:
+    """Return the value of `CCCI_RUN` for the children of the run with this directory."""
+    return str(folder.resolve())
+
+
+def of(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     """Return what still runs of a run, without ourselves and those that started us.
 
-    domains: of the run's apps.
+    folder: the run's directory. domains: of the run's apps.
     """
-    marks = {f"CCCI_RUN={run}".encode(), *(f"SERVICE={domain}".encode() for domain in domains)}
+    marks = {
+        f"CCCI_RUN={mark(folder)}".encode(),
+        *(f"SERVICE={domain}".encode() for domain in domains),
+    }
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     marked = {pid for pid in pids if marks & _environment(pid)}
     if not marked:
@@ -88,17 +97,15 @@ def _ourselves(everything: dict[int, Process]) -> set[int]:
     return own
 
 
-def end(run: str, domains: Collection[str] = ()) -> list[Process]:
+def end(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     """End everything that still runs of a run: SIGTERM, then SIGKILL; return what would not end.
 
     What such a process starts while it is being ended is found and ended as well.
     """
-    if not run:
-        return []
     seen: dict[tuple[int, str], float] = {}
 
     def look() -> wait.Look[bool]:
-        living = of(run, domains)
+        living = of(folder, domains)
         now = time.monotonic()
         for process in living:
             first = seen.setdefault((process.pid, process.started), now)
@@ -111,7 +118,7 @@ def end(run: str, domains: Collection[str] = ()) -> list[Process]:
     with suppress(TimedOut):
         wait.until(look, what="orphans to end", timeout=TIMEOUT, every=EVERY, stable=STABLE)
         return []
-    return of(run, domains)
+    return of(folder, domains)
 
 
 def _send(process: Process, sign: signal.Signals) -> None:

@@ -125,7 +125,7 @@ class Run:
             RecipeFailure: its files cannot be read, are too many or lead out of it.
             InfraError: what our own side could not provide.
         """
-        os.environ["CCCI_RUN"] = self.id
+        os.environ["CCCI_RUN"] = orphans.mark(self.dir)
         owner = Owner.me(run=self.id, recipe=self.recipe)
         say = self.say
         with self.phase("queue"):
@@ -212,7 +212,10 @@ class Run:
         self.abra = Abra(
             self.settings.abra,
             self.abra_dir,
-            extra={"CCCI_ENDPOINT_MODE": self.settings.endpoint_mode, "CCCI_RUN": self.id},
+            extra={
+                "CCCI_ENDPOINT_MODE": self.settings.endpoint_mode,
+                "CCCI_RUN": orphans.mark(self.dir),
+            },
             report=self.say,
         )
         version = self.abra.version()
@@ -381,7 +384,7 @@ class Run:
             self.events.close()
 
     def _come_to_the_end(self, why: str) -> None:
-        for process in orphans.end(self.id, list(self._entries)) if why else ():
+        for process in orphans.end(self.dir, list(self._entries)) if why else ():
             self.note(f"{process} of this run does not end")
         self._tear_down_rest()
         self._keep_record()

@@ -211,7 +211,10 @@ class Crowd:
             return
         run = self.random.choice(alive)
         if self.random.random() < 0.1:
-            env = {"PATH": os.environ["PATH"], "CCCI_RUN": run.run}
+            env = {
+                "PATH": os.environ["PATH"],
+                "CCCI_RUN": orphans.mark(self.settings.runs_dir / run.run),
+            }
             run.orphan = subprocess.Popen(["sleep", "600"], env=env)
             self._counted("left a process behind")
         run.state = "dying"

@@ -37,7 +37,7 @@ def test_of_a_killed_harness_nothing_stays(place: Place, start: Start, stage: st
             os.kill(run.harness(), signal.SIGKILL)
             run.process.wait()
         if STOPS.get(stage, ("",))[0] in ("abra", "git"):
-            assert orphans.of(run.session), "the child that was held should have outlived its run"
+            assert orphans.of(run.dir), "the child that was held should have outlived its run"
         with tried.timed():
             place.janitor()
         tried.none_lost(run.left())

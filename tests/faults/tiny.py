@@ -460,7 +460,7 @@ def left_of(place: Place, run: str, recipe: str, ref: str) -> Iterator[str]:
         stack = stack_name(domain)
         yield from (f"{item.kind} {item.name}" for item in remove.leftovers(swarm.client(), stack))
         yield from (f"folder {p}" for p in Path("/var/lib/docker/volumes").glob(f"{stack}_*"))
-        yield from (f"{process}" for process in orphans.of(run, [domain]))
+        yield from (f"{process}" for process in orphans.of(found.runs_dir / run, [domain]))
     yield from (f"entry {e.domain}" for e in registry.entries(found) if e.run == run)
     yield from (f"record {e.run}" for e in registry.runs(found) if e.run == run)
     folder = found.runs_dir / run / "abra"

@@ -64,7 +64,7 @@ class Holder:
             **os.environ,
             "PYTHONPATH": str(CHECKOUT),
             "CCCI_ACTIVE_DIR": str(here.active_dir),
-            "CCCI_RUN": run,
+            "CCCI_RUN": orphans.mark(here.runs_dir / run) if run else "",
         }
         self.process = subprocess.Popen(
             [sys.executable, "-c", HOLD, *words],
@@ -397,7 +397,7 @@ def test_what_a_dead_app_left_is_not_taken_for_a_new_one(
 
 def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
     """A child without the run's mark, in a session of its own, descends from a marked one all the same."""
-    marked = {"PATH": os.environ["PATH"], "CCCI_RUN": "run-orphans"}
+    marked = {"PATH": os.environ["PATH"], "CCCI_RUN": "/runs/orphans"}
     inner = "env -i setsid sh -c 'echo $$; exec sleep 600'"
     words = ["sh", "-c", f"trap '' TERM; {inner} & wait"]
     parent = subprocess.Popen(words, env=marked, stdout=subprocess.PIPE, text=True)
@@ -405,7 +405,7 @@ def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
     child = int(parent.stdout.readline())
     try:
         assert b"CCCI_RUN" not in Path(f"/proc/{child}/environ").read_bytes()
-        assert orphans.end("run-orphans") == []
+        assert orphans.end(Path("/runs/orphans")) == []
         assert orphans.look_at(child) is None and orphans.look_at(parent.pid) is None
     finally:
         parent.kill()
@@ -436,10 +436,10 @@ def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
 
 
 def test_only_what_bears_the_mark_is_ended() -> None:
-    """A run whose id begins the same, and the one that looks, are left alone."""
-    other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "run-orphans-2"})
+    """A run whose directory begins the same, and the one that looks, are left alone."""
+    other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "/runs/orphans-2"})
     try:
-        assert orphans.of("run-orphans") == [] and orphans.end("run-orphans") == []
+        assert orphans.of(Path("/runs/orphans")) == [] and orphans.end(Path("/runs/orphans")) == []
         assert orphans.look_at(other.pid) is not None
     finally:
         other.kill()
@@ -450,26 +450,19 @@ def test_what_a_domain_s_command_runs_in_the_backup_bot_is_found() -> None:
     """The bot's container knows no run, but abra gives it the app's domain."""
     bot = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "SERVICE": DOMAIN})
     try:
-        assert [process.pid for process in orphans.of("no-run", [DOMAIN])] == [bot.pid]
+        assert [process.pid for process in orphans.of(Path("/runs/none"), [DOMAIN])] == [bot.pid]
     finally:
         bot.kill()
         bot.wait()
 
 
-def test_a_run_that_begins_amid_a_sweep_is_known(here: Settings, tmp_path: Path) -> None:
-    """What a run makes while the janitor lists the engine's objects is not taken for nobody's."""
-    begun: list[Holder] = []
-
-    class Slow(FakeDocker):
-        def services(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
-            if not begun:
-                begun.append(Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7")))
-                self.deploy(STACK, created="2020-01-01T00:00:00.0Z")
-            return super().services(filters)
-
-    api = Slow()
+def test_the_same_number_of_another_drone_is_another_run(here: Settings, live: Holder) -> None:
+    """Two Drones on one machine both have a build 7: the janitor of one ends nothing of the other's."""
+    other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "/elsewhere/run-7"})
+    live.kill()
     try:
-        assert sweep(here, api).reaped == []
-        assert len(api.names()) == 6
+        assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+        assert other.poll() is None
     finally:
-        begun[0].kill()
+        other.kill()
+        other.wait()
