@@ -21,6 +21,8 @@ DURATIONS = (
       for key in ("delay", "monitor", "window")),
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+SHARED = "proxy"  # the network that the web services of all apps join
+HOST_KEY = re.compile(r"host|server|addr|upstream|backend", re.IGNORECASE)
 WELL_KNOWN = frozenset({"node.id", "node.hostname", "node.role"})
 CONSTRAINT = re.compile(r"\s*(?P<key>[\w.-]+)\s*(?P<how>==|!=)\s*(?P<value>.*?)\s*")
 
@@ -133,6 +135,32 @@ def _warnings(service: Service, known: set[str]) -> Iterator[str]:
         parts = label.split(".")
         if parts[:3] == ["backupbot", "backup", "volumes"] and (set(parts[3:4]) - mounted):
             yield f"{who} has label '{label}', but mounts no volume '{parts[3]}'"
+    for key, name in _bare_names(service, known):
+        yield (
+            f"{who} reaches '{name}' by its bare name ({key}), which any stack on network 'proxy' "
+            f"may answer to; write ${{STACK_NAME}}_{name}"
+        )
+
+
+def _bare_names(service: Service, known: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield each setting of a service on the shared network that names another one without its stack.
+
+    Every service has its short name as alias on each network it joins (incident N1).
+    """
+    if SHARED not in service.networks:
+        return
+    for key, value in _environment(service).items():
+        for name in sorted(known):
+            at_host = rf"(^|//|@){re.escape(name)}(:\d+|/|$)"
+            is_host = value != name or HOST_KEY.search(key)
+            if is_host and re.search(at_host, value):
+                yield key, name
+
+
+def _environment(service: Service) -> dict[str, str]:
+    raw = service.raw.get("environment") or {}
+    pairs = raw.items() if isinstance(raw, dict) else (str(e).partition("=")[::2] for e in raw)
+    return {str(key): str(value) for key, value in pairs}
 
 
 def _floats(image: str) -> bool:

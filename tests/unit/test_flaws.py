@@ -92,9 +92,33 @@ def test_a_tag_that_moves_is_warned_of(tmp_path: Path, image: str, moves: bool) 
     ],
 )
 def test_names_that_lead_nowhere_are_warned_of(tmp_path: Path, body: str, warning: str) -> None:
-    """A left-over service, a bare name on the shared network, a label with a typing error (N1)."""
+    """A left-over service, a dropped dependency, a label with a typing error."""
     (found,) = flaws.warnings(service(tmp_path, body))
     assert warning in found
+
+
+@pytest.mark.parametrize(
+    ("networks", "variable", "found"),
+    [
+        ("[proxy, internal]", "DB_HOST: db", True),
+        ("[proxy]", "DATABASE_URL: 'postgres://u:p@db:5432/x'", True),
+        ("[proxy]", "UPSTREAM: 'http://db/path'", True),
+        ("{proxy: {}}", "CACHE: 'db:6379'", True),
+        ("[proxy]", "DB_HOST: '${STACK_NAME}_db'", False),
+        ("[internal]", "DB_HOST: db", False),
+        ("[proxy]", "DB_TYPE: db", False),
+        ("[proxy]", "DOMAIN: db.example.com", False),
+        ("[proxy]", "URL: 'https://example.com/db/'", False),
+    ],
+)
+def test_incident_n1_a_bare_name_on_the_shared_network_is_warned_of(
+    tmp_path: Path, networks: str, variable: str, found: bool
+) -> None:
+    """N1: on network `proxy` another stack's service of the same short name may answer."""
+    app = f"{{image: 'a:1', networks: {networks}, environment: {{{variable}}}}}"
+    text = f"services: {{app: {app}, db: {{image: 'b:1'}}}}\n"
+    told = flaws.warnings(load(tmp_path, text, {"STACK_NAME": "s"}))
+    assert ["any stack on network 'proxy'" in line for line in told] == [True] * found
 
 
 NAMED = """
