@@ -85,6 +85,14 @@ class Engine:
         with self._lock:
             return {n for n in self.inner.names() if n.lstrip("/").startswith(f"{stack}_")}
 
+    def drop(self, stack: str) -> None:
+        """Remove what a stack has, as its own run's teardown does."""
+        with self._lock:
+            gone = self.of(stack)
+            for kind in self.inner.objects.values():
+                for name in gone & kind.keys():
+                    del kind[name]
+
 
 @dataclass
 class Fake:
@@ -234,9 +242,7 @@ class Crowd:
         if alive:
             run = self.random.choice(alive)
             run.state = "releasing"
-            for kind in self.engine.inner.objects.values():
-                for name in [n for n in list(kind) if n.lstrip("/").startswith(f"{run.stack}_")]:
-                    kind.pop(name, None)
+            self.engine.drop(run.stack)
             os.kill(run.pid, signal.SIGUSR2)
             self._counted("ended well")
 
