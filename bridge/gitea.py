@@ -125,13 +125,19 @@ class Gitea:
     def is_member(self, org: str, person: str) -> bool:
         """Say whether a person is a member of an organisation, a private member too.
 
+        A forge that answers 404 to everything must not turn members into strangers (incident L12), so a
+        "no" counts only from one that knows the organisation.
+
         Raises:
+            CallError: the forge gave no answer, or does not know the organisation.
             NotAMember: the bot itself is none; the forge then answers 303 for everybody.
         """
         path = f"/orgs/{org}/members/{quote(person, safe='')}"
         status = self._http.call("GET", path, ok=frozenset({204, 303, 404})).status
         if status == 303:
             raise NotAMember(org)
+        if status == 404:
+            self._http.call("GET", f"/orgs/{org}")
         return status == 204
 
     # -- what the bot may do, for a check

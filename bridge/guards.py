@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bridge import words
 from bridge.gitea import Comment, Gitea, Pull
-from bridge.http import CallError
 from bridge.store import Spoken
 
 
@@ -66,12 +65,7 @@ class Guards:
         return pull
 
     def _open_pull(self, gitea: Gitea, spoken: Spoken) -> Pull:
-        try:
-            pull = gitea.pull(spoken.repo, spoken.pr)
-        except CallError as error:
-            if error.kind == "missing":
-                raise Refused("gone") from error
-            raise
+        pull = gitea.pull(spoken.repo, spoken.pr)
         if not pull.open:
             raise Refused("closed")
         return pull

@@ -21,9 +21,8 @@ from bridge.verdict import Verdict
 
 CONTEXTS: dict[Lane, str] = {"cold": "cc-ci/testme", "quick": "cc-ci/testme-quick"}
 EDIT_PAUSE = 2.0  # seconds between two edits of a comment while a run goes on
-SERVER_TRIES = (
-    25  # for "500": the forge says it for an unknown commit too; half an hour with back-off
-)
+UNSURE = frozenset({404, 500})  # no proof of absence (incident L12); said of an unknown commit too
+UNSURE_TRIES = 25  # until such an answer is believed; half an hour with back-off
 TOLD = "told"
 log = logging.getLogger("bridge.publisher")
 
@@ -69,8 +68,8 @@ class Publisher:
         except CallError as error:
             backoff = self._backoff.setdefault(key, Backoff())
             pause = backoff.failed(error)
-            hopeless = not error.transient and error.kind != "denied"
-            if hopeless or (error.status == 500 and backoff.failures >= SERVER_TRIES):
+            hopeless = not error.transient and error.kind not in ("denied", "missing")
+            if hopeless or (error.status in UNSURE and backoff.failures >= UNSURE_TRIES):
                 log.error("given up: %s", error)
                 self._backoff.pop(key)
                 give_up()

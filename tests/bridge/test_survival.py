@@ -141,6 +141,25 @@ def test_a_comment_of_a_megabyte(world: World) -> None:
     assert world.ended(sha) == "success"
 
 
+def test_incident_l12_a_forge_that_denies_everything_refuses_nobody(world: World) -> None:
+    """L12: 404 on every path while a comment is decided on is an outage: nothing is dropped or refused."""
+    number, sha = world.pull()
+    denied: list[str] = []
+
+    def deny(method: str, path: str, body: bytes) -> None:
+        if "/pulls/" in path and not denied:
+            world.gitea_toll.mood = "missing"
+            denied.append(path)
+
+    world.gitea_toll.before = deny
+    world.say(number, "!testme")
+    world.until(lambda: world.gitea_toll.refused >= 2, "it is tried again")
+    world.gitea_toll.mood = "pass"
+    assert world.ended(sha) == "success"
+    world.quiet()
+    assert (len(world.builds()), len(world.bot_comments(number))) == (1, 1)
+
+
 @pytest.mark.parametrize("mood", ["fail", "hang", "limit", "missing"])
 def test_a_forge_that_fails_for_a_while(make_world: Make, mood: str) -> None:
     """Answers of 500, 429, 404 (L12) or none delay what is heard and said; nothing is lost or doubled."""
