@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from harness import remove, report, settings, swarm
+from harness import lock, remove, report, settings, swarm
 from harness.naming import app_domain, stack_name, unique
 from harness.settings import CHECKOUT
 
@@ -229,9 +230,11 @@ class Tiny:
         return tuple(f"{item.kind} {item.name}" for item in left)
 
     def clean(self) -> None:
-        """Remove what a run that went wrong left, so that no other test meets it."""
+        """Remove what a run that went wrong left, and its directory and lock: nobody else has its name."""
         for stack in self.stacks():
             remove.remove_stack(swarm.client(), stack)
+        shutil.rmtree(FOUND.runs_dir / self.id, ignore_errors=True)
+        lock.recipe_lock(FOUND, self.name).unlink(missing_ok=True)
 
     def _git(self, *words: str) -> str:
         parts = [
