@@ -50,11 +50,11 @@ lint: $(STAMP)
 
 # What fails soonest comes first; runs on the Swarm share the machine's two slots, so they come one by one.
 test: setup setup-forge lint test-fast
-	@$(BIN)/pytest tests -n 2 -m 'forge and not swarm and not faults'
+	@$(BIN)/pytest tests -n 3 -m '(forge or fuzz) and not swarm and not faults'
 	@$(BIN)/pytest tests -m 'swarm and not faults'
 
 test-fast: $(STAMP)
-	@$(BIN)/pytest tests -n 2 -m 'not swarm and not forge and not faults'
+	@$(BIN)/pytest tests -n 4 -m 'not swarm and not forge and not fuzz and not faults'
 
 fuzz: $(STAMP)
 	@FUZZ_INPUTS=600 $(BIN)/pytest tests/fuzz -m fuzz --durations=5

@@ -7,11 +7,14 @@ sends a byte now and then would stay. So a request has a time to be complete in,
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from flask import Flask
+from waitress import wasyncore
 from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
+from waitress.trigger import trigger
 
 from bridge.web import LONGEST_BODY
 
@@ -39,18 +42,38 @@ class Channel(HTTPChannel):
         return bool(super().received(data))
 
 
-def make(app: Flask, host: str, port: int) -> Any:
-    """Return a server that listens; `run` serves until `close` is called from elsewhere."""
-    BaseWSGIServer.channel_class = Channel  # waitress makes one server for each address of a host
-    return create_server(
-        app,
-        host=host,
-        port=port,
-        threads=THREADS,
-        connection_limit=CONNECTIONS,
-        channel_timeout=SILENCE,
-        cleanup_interval=2,
-        max_request_header_size=HEADERS,
-        max_request_body_size=LONGEST_BODY + 1,
-        ident="cc-ci",
-    )
+class Server:
+    """Listens from its making on. app: the pages; host, port: where, 0 for any free port."""
+
+    def __init__(self, app: Flask, host: str, port: int) -> None:
+        BaseWSGIServer.channel_class = Channel  # waitress makes a server for each address
+        self._sockets: dict[int, Any] = {}
+        self._inner: Any = create_server(
+            app,
+            map=self._sockets,
+            host=host,
+            port=port,
+            threads=THREADS,
+            connection_limit=CONNECTIONS,
+            channel_timeout=SILENCE,
+            cleanup_interval=2,
+            max_request_header_size=HEADERS,
+            max_request_body_size=LONGEST_BODY + 1,
+            ident="cc-ci",
+        )
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return int(self._inner.effective_port)
+
+    def run(self) -> None:
+        """Serve until `close` is called from another thread."""
+        self._inner.run()
+        self._inner.task_dispatcher.shutdown()
+
+    def close(self) -> None:
+        """End `run`, which closes the sockets itself: one that is closed while it waits on it is an error."""
+        triggers = [found for found in self._sockets.values() if isinstance(found, trigger)]
+        for found in triggers[:1]:
+            found.pull_trigger(partial(wasyncore.close_all, self._sockets))

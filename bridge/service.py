@@ -104,7 +104,7 @@ class Service:
         secret = self.settings.hook_secret
         word = secret.get_secret_value() if secret else None
         app = web.make(word, self._stirred, self.problems, self._missed)
-        serving_at = server.make(app, host, int(port))
+        serving_at = server.Server(app, host, int(port))
         for loop in self.loops:
             loop.start()
         serving = threading.Thread(target=serving_at.run, name="web", daemon=True)
@@ -121,6 +121,7 @@ class Service:
         for loop in self.loops:
             loop.join(max(0.0, end - time.monotonic()))
         serving_at.close()
+        serving.join(GRACE)
 
 
 def who_am_i(settings: Settings, stopping: threading.Event) -> str | None:

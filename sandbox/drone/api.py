@@ -204,7 +204,7 @@ class Api:
             refuse(404, str(error))
         except NoConfig:
             refuse(500, "Not Found")
-        return answer(self.server.show(build, stages=False) if build else None)
+        return answer(build.made if build else None)
 
     def _check_sender(self, raw: bytes) -> None:
         """Refuse a delivery with neither a right signature nor, as Drone's own hook, the secret."""

@@ -138,6 +138,7 @@ class Build:
     finished: int = 0
     version: int = 1
     stages: list[Stage] = field(default_factory=list)
+    made: dict[str, Any] = field(default_factory=dict)  # what the answer to its creation shows
 
     @property
     def done(self) -> bool:

@@ -80,6 +80,7 @@ class Server:
                 )
                 self._ready[stage.id] = time.monotonic() + self.config.pickup_delay
                 build.stages.append(stage)
+            build.made = build.json(stages=False)
             self._keep(build)
             return build
 
@@ -89,6 +90,7 @@ class Server:
             build = self._new(repo, seed)
             build.status, build.error = "error", error
             build.started = build.finished = build.created
+            build.made = build.json(stages=False)
             self._keep(build)
             return build
 

@@ -263,11 +263,13 @@ def port(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     monkeypatch.setattr(server.Channel, "request_time", 0.5)
     monkeypatch.setattr(server, "SILENCE", 1)
     app = web.make(SECRET, ears.heard.append, list, ears.miss)
-    made = server.make(app, "127.0.0.1", 0)
+    made = server.Server(app, "127.0.0.1", 0)
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()
-    yield int(made.effective_port)
+    yield made.port
     made.close()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def closed_within(sock: socket.socket, seconds: float, drip: bytes) -> float:
