@@ -14,6 +14,7 @@ from types import FrameType
 
 from bridge import check, logs, settings
 from bridge.http import CallError
+from bridge.server import CannotListen
 from bridge.service import Service, who_am_i
 from bridge.store import Store
 
@@ -81,7 +82,11 @@ def _run(found: settings.Settings, stopping: threading.Event) -> int:
         return 1
     if bot is not None:
         store = Store(found.state)
-        Service(found, store, bot).serve(stopping)
+        try:
+            Service(found, store, bot).serve(stopping)
+        except CannotListen as error:
+            sys.stderr.write(f"{error}; set BRIDGE_LISTEN\n")
+            return 1
     return 0
 
 

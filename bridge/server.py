@@ -42,25 +42,36 @@ class Channel(HTTPChannel):
         return bool(super().received(data))
 
 
+class CannotListen(Exception):
+    """The address is taken, or is none of this machine's."""
+
+
 class Server:
-    """Listens from its making on. app: the pages; host, port: where, 0 for any free port."""
+    """Listens from its making on. app: the pages; host, port: where, 0 for any free port.
+
+    Raises:
+        CannotListen: names the address and why.
+    """
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
         BaseWSGIServer.channel_class = Channel  # waitress makes a server for each address
         self._sockets: dict[int, Any] = {}
-        self._inner: Any = create_server(
-            app,
-            map=self._sockets,
-            host=host,
-            port=port,
-            threads=THREADS,
-            connection_limit=CONNECTIONS,
-            channel_timeout=SILENCE,
-            cleanup_interval=2,
-            max_request_header_size=HEADERS,
-            max_request_body_size=LONGEST_BODY + 1,
-            ident="cc-ci",
-        )
+        try:
+            self._inner: Any = create_server(
+                app,
+                map=self._sockets,
+                host=host,
+                port=port,
+                threads=THREADS,
+                connection_limit=CONNECTIONS,
+                channel_timeout=SILENCE,
+                cleanup_interval=2,
+                max_request_header_size=HEADERS,
+                max_request_body_size=LONGEST_BODY + 1,
+                ident="cc-ci",
+            )
+        except OSError as error:
+            raise CannotListen(f"cannot listen on '{host}:{port}': {error.strerror}") from error
 
     @property
     def port(self) -> int:

@@ -15,8 +15,9 @@ import pytest
 from sandbox import ci_server, place
 from sandbox.ci_server import CI_REPO, Drone
 from sandbox.forge import Forge
+from tests.ports import free_port
 
-from .world import BOT, MEMBER, STRANGER, World, free_port
+from .world import BOT, MEMBER, STRANGER, World
 
 HERE = Path(__file__).parent
 NUMBERS = itertools.count(1)

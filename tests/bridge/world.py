@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import socket
 import sqlite3
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import requests
 
 from sandbox.ci_server import Bridge, Drone
 from sandbox.forge import Forge
+from tests.ports import free_port
 
 from .toll import Toll
 
@@ -28,13 +28,6 @@ LEFT = (
     "SELECT count(*) FROM answers WHERE done = 0",
 )
 PATIENCE = 40.0  # seconds; a bound for a broken bridge, not a measure
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,13 +16,6 @@ SLUG = "ci/cc-ci"
 REPO = f"/api/repos/{SLUG}"
 OVER = ("success", "failure", "killed", "error", "skipped")
 IDENTITY = ("-c", "user.name=ops", "-c", "user.email=ops@bench.test")
-
-
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def git(folder: Path, *words: str) -> str:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sandbox.forge import ADMIN, Forge
 from sandbox.real_drone import RealDrone, there
-from tests.contract_drone.place import SLUG, Place, free_port
+from tests.contract_drone.place import SLUG, Place
+from tests.ports import free_port
 
 __all__ = ["Real", "there"]
 

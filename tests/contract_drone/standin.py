@@ -13,8 +13,9 @@ from typing import Any
 
 import requests
 
-from tests.contract_drone.place import SLUG, Place, free_port, git
+from tests.contract_drone.place import SLUG, Place, git
 from tests.contract_drone.poll import living, until
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 HOOK_SECRET = "between forge and drone"

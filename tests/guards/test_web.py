@@ -336,6 +336,13 @@ def test_connections_that_say_nothing_do_not_keep_others_out_for_long(port: int)
             sock.close()
 
 
+def test_an_address_that_is_taken_is_a_sentence(port: int) -> None:
+    """A second server says where it cannot listen, and why."""
+    app = web.make(SECRET, lambda stirred: None, list, lambda: None)
+    with pytest.raises(server.CannotListen, match=f"'127.0.0.1:{port}': Address already in use"):
+        server.Server(app, "127.0.0.1", port)
+
+
 # -- what the bridge itself sends
 
 
