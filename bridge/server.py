@@ -71,6 +71,7 @@ class Server:
                 ident="cc-ci",
             )
         except OSError as error:
+            wasyncore.close_all(self._sockets)
             raise CannotListen(f"cannot listen on '{host}:{port}': {error.strerror}") from error
 
     @property
