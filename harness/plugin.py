@@ -30,6 +30,13 @@ from harness.runs import Runs
 
 RUNS: pytest.StashKey[Runs] = pytest.StashKey()
 INFRA_STATUS = 16
+# Our own tests treat warnings as errors; a recipe is not judged by them. An engine that is away leaves a
+# hundred sockets that its SDK forgot, which blamed the suite.
+NO_VERDICT = (
+    "ResourceWarning",
+    "pytest.PytestUnraisableExceptionWarning",
+    "pytest.PytestUnhandledThreadExceptionWarning",
+)
 CONTROL_TIMEOUT = 3.0  # seconds for one negative control
 SOON = 0.5  # seconds; what fails later than that did not fail at once for want of the app
 
@@ -65,6 +72,8 @@ def pytest_configure(config: pytest.Config) -> None:
     suites = found.suites_dir
     if not _widen(config, suites):
         return
+    for warning in NO_VERDICT:
+        config.addinivalue_line("filterwarnings", f"ignore::{warning}")
     with _AsUsage():
         collect.enrolled(suites)
         preflight.markers(config.option.markexpr)

@@ -71,13 +71,13 @@ def _start() -> None:
 
 
 def _forget_stale(path: Path) -> None:
-    """Remove a pid file whose process is gone or is another program by now."""
+    """Remove a pid file whose process is gone, waits to be collected, or is another program by now."""
     try:
-        pid = int(path.read_text())
-        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        stat = Path(f"/proc/{int(path.read_text())}/stat").read_text()
     except (OSError, ValueError):
-        name = ""
-    if name not in ("dockerd", "containerd"):
+        stat = "() Z"
+    name, state = stat.partition("(")[2].rpartition(")")[0], stat.rpartition(")")[2].split()[0]
+    if name not in ("dockerd", "containerd") or state == "Z":
         path.unlink(missing_ok=True)
 
 

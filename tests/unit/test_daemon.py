@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from pathlib import Path
 
+from sandbox import engine
 from sandbox.daemon import Daemon
 from tests.contract_drone.poll import living, until
 
@@ -50,3 +53,16 @@ def test_another_program_with_the_same_pid_is_left_alone(tmp_path: Path) -> None
     assert (daemon.pid(), daemon.others()) == (None, [])
     daemon.stop()
     assert not (tmp_path / "four.pid").exists()
+
+
+def test_an_engine_that_waits_to_be_collected_is_gone(tmp_path: Path) -> None:
+    """Its pid file would keep a new engine from starting, although nothing runs any more."""
+    program = tmp_path / "dockerd"
+    shutil.copy("/bin/true", program)
+    process = subprocess.Popen([program])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    record = tmp_path / "docker.pid"
+    record.write_text(str(process.pid))
+    engine._forget_stale(record)
+    assert not record.exists()
+    process.wait()
