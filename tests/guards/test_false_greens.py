@@ -443,6 +443,7 @@ def test_a_suite_with_hooks_of_pytest_is_refused(hook: str, alone: Played) -> No
     assert "may not carry hooks of pytest, but there is hooked/conftest.py" in alone.out
 
 
+@pytest.mark.faults
 def test_a_worker_that_died_is_not_green(alone: Played) -> None:
     """xdist starts another worker, which has nothing to build on: the rest did not run."""
     alone.enrol("dies", HEAD + CHECK + TEST.replace("    assert", "    os._exit(0)\n    assert"))
