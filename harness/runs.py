@@ -318,7 +318,7 @@ class Runs:
 
     @property
     def expected(self) -> frozenset[str]:
-        """The recipes that this session is to test; a controller hears of them from its workers."""
+        """The recipes that are to be tested here; a controller hears of them from its workers."""
         return frozenset(self.planned) or frozenset(map(scope_of, self.collected))
 
     def sweep(self) -> None:
