@@ -79,15 +79,33 @@ def test_a_restarted_engine_costs_the_run_and_nothing_else(
         with tried.timed():
             place.go_on()
             place.release()
+            run.until_said("Docker does not answer")
             up_again()
             status = run.end()
         assert status == 16, run.said
         assert run.report().verdict.value == "infra"
-        place.janitor()
         tried.none_lost(run.left())
         tried.in_time()
         after = start("--stages", "install")
         assert after.end() == 0, after.said
+
+
+def test_an_engine_that_is_back_before_the_run_needs_it_costs_nothing(
+    place: Place, start: Start, dockerd: int
+) -> None:
+    """What holds after a restart that nobody noticed is as good as ever."""
+    what = "Docker's engine restarted while the run had no need of it"
+    with trial(PART, what, bound=ENGINE_BOUND) as tried:
+        run = start("--stages", place.stop_at("deploy"))
+        run.until_held()
+        with tried.timed():
+            end_engine(dockerd, signal.SIGTERM)
+            up_again()
+            place.go_on()
+            place.release()
+            assert run.end() == 0, run.said
+        tried.none_lost(run.left())
+        tried.in_time()
 
 
 def test_an_engine_that_stays_away_is_cleared_up_after_when_it_is_back(
