@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness import containers, settings, swarm, wait
+from harness import containers, settings, swarm
 from harness.app import App
 from harness.errors import RecipeFailure, TimedOut
 
@@ -35,6 +35,7 @@ def test_incident_b4_a_command_that_fails_is_no_empty_answer(
         app.exec("app", "sqlite3", "x.db", "SELECT 1")
 
 
+@pytest.mark.usefixtures("moving_clock")
 def test_incident_b4_a_container_that_does_not_come_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -42,13 +43,5 @@ def test_incident_b4_a_container_that_does_not_come_is_named(
     stopped = SimpleNamespace(tasks=(SimpleNamespace(running=False, state="failed"),))
     view: Any = SimpleNamespace(service=lambda name: stopped)
     monkeypatch.setattr(swarm, "view", lambda stack: view)
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    clock = wait.Clock(lambda: now[0], sleep)
-    defaults = {**wait.until.__kwdefaults__, "clock": clock}
-    monkeypatch.setattr(wait.until, "__kwdefaults__", defaults)
     with pytest.raises(TimedOut, match=r"running container of 's_app'; last seen: failed"):
         containers.find("s", "app")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from docker.errors import DockerException
 
-from harness import swarm, wait
+from harness import swarm
 from harness.errors import InfraError
+
+pytestmark = pytest.mark.usefixtures("moving_clock")
 
 
 class Engine:
@@ -21,18 +23,6 @@ class Engine:
             self.refusals -= 1
             raise DockerException("connection refused")
         return []
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the waiting loop's time move when it is slept on."""
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    clock = wait.Clock(lambda: now[0], sleep)
-    monkeypatch.setattr(wait.until, "__kwdefaults__", {**wait.until.__kwdefaults__, "clock": clock})
 
 
 @pytest.mark.parametrize(("refusals", "told"), [(0, []), (9, ["Docker does not answer", ""])])

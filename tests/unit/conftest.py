@@ -1,0 +1,19 @@
+"""What unit tests share: time that passes only where somebody waits for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import wait
+
+
+@pytest.fixture
+def moving_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the waiting loop's time move when it is slept on: ten minutes pass at once."""
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+
+    clock = wait.Clock(lambda: now[0], sleep)
+    monkeypatch.setattr(wait.until, "__kwdefaults__", {**wait.until.__kwdefaults__, "clock": clock})
