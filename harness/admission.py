@@ -61,7 +61,7 @@ def admit_app(run: Run, app: App) -> None:
 def warn(run: Run, app: App) -> None:
     """Note what will go wrong one day."""
     for text in flaws.warnings(provision.compose(run, app)):
-        run.note(text)
+        run.telling.note(text)
 
 
 def _secret_problems(spec: SecretSpec) -> list[str]:

@@ -68,10 +68,10 @@ def lint(run: Run) -> None:
         RecipeFailure: names each rule, or what abra may not even read.
     """
     admission.admit_checkout(run)
-    with blaming_the_recipe(f"linting '{run.recipe}'"), run.phase("lint"):
+    with blaming_the_recipe(f"linting '{run.recipe}'"), run.telling.phase("lint"):
         result = run.abra.recipe_lint(run.recipe)
     for line in result.warned:
-        run.note(f"lint warns: {line}")
+        run.telling.note(f"lint warns: {line}")
     if result.failed:
         raise RecipeFailure(
             f"abra's lint finds {len(result.failed)} broken rule(s): " + "; ".join(result.failed)
@@ -88,15 +88,18 @@ def deploy(run: Run, app: App, ref: str) -> None:
     """
     preflight.enough(run.settings)
     run.checkout(ref)
-    with blaming_the_recipe(f"making an app of '{run.recipe}'"), run.phase("deploy", app.life):
+    with (
+        blaming_the_recipe(f"making an app of '{run.recipe}'"),
+        run.telling.phase("deploy", app.life),
+    ):
         admission.admit_checkout(run)
         run.abra.app_new(run.recipe, app.domain)
         provision.write_env(run, app)
         admission.admit_app(run, app)
         admission.warn(run, app)
-    with run.phase("pull", app.life):
+    with run.telling.phase("pull", app.life):
         images.pull(provision.images(run), report=app.report)
-    with blaming_the_recipe(f"deploying '{run.recipe}'"), run.phase("deploy", app.life):
+    with blaming_the_recipe(f"deploying '{run.recipe}'"), run.telling.phase("deploy", app.life):
         provision.make_secrets(run, app)
         run.abra.app_deploy(app.domain)
         settle(run, app)
@@ -141,7 +144,9 @@ def settle(run: Run, app: App, *, ignore: frozenset[str] = frozenset()) -> None:
     except (RecipeFailure, TimedOut) as error:
         raise type(error)(*_with_logs(app, error)) from None
     for service, count in history.restarts().items():
-        run.note(f"service '{service}' restarted {count} time(s) before it settled ({app.life})")
+        run.telling.note(
+            f"service '{service}' restarted {count} time(s) before it settled ({app.life})"
+        )
 
 
 def _with_logs(app: App, error: CcCiError) -> tuple[str, ...]:
@@ -187,7 +192,7 @@ def healthy(run: Run, app: App) -> None:
             return wait.Look(str(error).splitlines()[0][:200])
         return wait.Look(f"route answers {answer.status_code}", True)
 
-    with run.phase("health", app.life):
+    with run.telling.phase("health", app.life):
         timeout = float(run.suite_settings.timeouts.health)
         try:
             wait.until(look, what="the app to answer", timeout=timeout, report=app.report)
@@ -228,7 +233,7 @@ def redeploy_is_a_no_op(run: Run, app: App) -> None:
         RecipeFailure: names the services whose tasks were replaced.
     """
     before = _running(app)
-    with blaming_the_recipe("deploying the same again"), run.phase("redeploy", app.life):
+    with blaming_the_recipe("deploying the same again"), run.telling.phase("redeploy", app.life):
         run.abra.app_deploy(app.domain)
         after = _watch(app, NO_OP_WINDOW, lambda: _running(app) != before)
     changed = sorted(name for name in before | after if before.get(name) != after.get(name))
@@ -259,7 +264,7 @@ def _running(app: App) -> dict[str, frozenset[str]]:
 
 def seed(run: Run, app: App) -> None:
     """Let the suite create what an owner would, and put witnesses into what the backup covers."""
-    with run.phase("seed", app.life):
+    with run.telling.phase("seed", app.life):
         for function in run.suite.seeds:
             _of_the_suite(function, app)
         if not run.suite.checks:
@@ -298,7 +303,7 @@ def back_up(run: Run, app: App) -> str:
     if not provision.compose(run, app).is_backup_capable:
         raise Declared(f"{NOT_APPLICABLE}no service of this version has a backup label")
     settle(run, app, ignore=converge.tasks_of(swarm.view(app.stack)))
-    with run.phase("backup", app.life):
+    with run.telling.phase("backup", app.life):
         since = time.time()
         with blaming_the_recipe("backing up"):
             done = run.abra.app_backup_create(
@@ -324,7 +329,7 @@ def restore(run: Run, app: App) -> None:
             "the backup takes no volume whole, so there is no place for a witness, and the suite has "
             "no @check: a restore of nothing would pass; add a @seed and a @check"
         )
-    with run.phase("restore", app.life):
+    with run.telling.phase("restore", app.life):
         for function in run.suite.wrecks:
             _of_the_suite(function, app)
         lose_everything(run, app)
@@ -423,13 +428,13 @@ def upgrade(run: Run, app: App) -> None:
     old_version = provision.compose(run, app).version
     old_sample = provision.sample(run)
     run.checkout(run.ref)
-    with blaming_the_recipe("upgrading to the head"), run.phase("upgrade", app.life):
+    with blaming_the_recipe("upgrading to the head"), run.telling.phase("upgrade", app.life):
         admission.admit_checkout(run)
         provision.adopt_new_env(run, app, old_sample)
         admission.admit_app(run, app)
-    with run.phase("pull", app.life):
+    with run.telling.phase("pull", app.life):
         images.pull(provision.images(run), report=app.report)
-    with blaming_the_recipe("upgrading to the head"), run.phase("upgrade", app.life):
+    with blaming_the_recipe("upgrading to the head"), run.telling.phase("upgrade", app.life):
         provision.make_secrets(run, app)
         run.abra.app_deploy(app.domain)
         settle(run, app, ignore=converge.tasks_of(before))
@@ -479,9 +484,9 @@ def leave_no_trace(run: Run) -> None:
     Raises:
         InfraError: names what would not go.
     """
-    apps = list(run.apps.values())
-    left = [item for app in apps for item in run.tear_down(app)]
-    left += [item for stack in run.stacks for item in remove.leftovers(swarm.client(), stack)]
+    apps = list(run.lives.apps.values())
+    left = [item for app in apps for item in run.lives.tear_down(app)]
+    left += [item for stack in run.lives.stacks for item in remove.leftovers(swarm.client(), stack)]
     if left:
         names = ", ".join(sorted({f"{item.kind} '{item.name}'" for item in left}))
         raise InfraError(f"the run left behind: {names}; `cc-ci janitor` removes what it can")

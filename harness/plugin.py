@@ -359,7 +359,7 @@ def run(request: pytest.FixtureRequest, recipe_name: str) -> Run:
     opened = request.config.stash[RUNS].opened(recipe_name)
     place: Place = request.node.stash[PLACE]
     if not place.is_control:
-        opened.begin(place.step.stage, place.step.life(opened.request.lane))
+        opened.telling.begin(place.step.stage, place.step.life(opened.request.lane))
     return opened
 
 
@@ -379,7 +379,7 @@ def abra(run: Run) -> Abra:
 def app(request: pytest.FixtureRequest, run: Run) -> App:
     """The app of the present life: registered, and deployed once its install test has passed."""
     place: Place = request.node.stash[PLACE]
-    return run.enter(place.step.life(run.request.lane))
+    return run.lives.enter(place.step.life(run.request.lane))
 
 
 @pytest.fixture

@@ -45,14 +45,14 @@ def verify(run: Run, app: App) -> None:
     _refuse_too_much(tests)
     seconds = float(run.trust.timeout)
     reached = jail.App(app.domain, run.settings.proxy_address, run.settings.ca_file)
-    with run.phase(STEP.stage, app.life):
+    with run.telling.phase(STEP.stage, app.life):
         left = jail.run_tests(tests, reached, seconds=seconds, report=app.report)
-    output = unforgeable(run.redactor.scrub(left.output))
-    run.keep_log(app.life, LOG, output)
+    output = unforgeable(run.telling.scrub(left.output))
+    run.telling.keep_log(app.life, LOG, output)
     hearing = foreign_junit.read(left.results)
     for case in hearing.cases:
         _record(run, case)
-    problem = run.redactor.scrub(judge(left, hearing, seconds))
+    problem = run.telling.scrub(judge(left, hearing, seconds))
     if problem:
         tail = "\n  ".join(clean(line) for line in output.splitlines()[-SHOWN_LINES:])
         raise RecipeFailure(f"{problem}\n  {tail}")
@@ -84,8 +84,8 @@ def _refuse_too_much(tests: Path) -> None:
 def _record(run: Run, case: Heard) -> None:
     fault = "recipe" if case.outcome in ("fail", "error") else None
     outcome = Outcome(case.outcome, fault, case.message or None, case.details or None)
-    name = run.redactor.scrub(case.name)
-    run.case(name, Place(run.recipe, STEP), outcome, seconds=case.seconds)
+    name = run.telling.scrub(case.name)
+    run.telling.case(name, Place(run.recipe, STEP), outcome, seconds=case.seconds)
 
 
 def judge(left: Left, hearing: Hearing, seconds: float) -> str:

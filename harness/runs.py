@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import (
+    blame,
     collect,
     intact,
     janitor,
@@ -216,7 +217,7 @@ class Runs:
             return f"{NOT_APPLICABLE}{declared}"
         if self._keeps_another(place):
             return f"{NOT_RUN}the app of the failed life is kept"
-        if place.is_control and self.request.keep and self.current and self.current.failed:
+        if place.is_control and self.request.keep and self.current and self.current.telling.failed:
             return f"{NOT_RUN}the app is kept, so it is not stopped"
         no_head = self._reasons.get(f"{place.recipe}:test_install")
         if no_head and place.step.life(self.request.lane) == "upgrade":
@@ -233,9 +234,9 @@ class Runs:
     def _keeps_another(self, place: Place) -> bool:
         """Say whether a step would tear down the app that `--keep` is to leave up."""
         run = self.current
-        if run is None or not (self.request.keep and run.failed and run.apps):
+        if run is None or not (self.request.keep and run.telling.failed and run.lives.apps):
             return False
-        return place.step.life(self.request.lane) != run.life
+        return place.step.life(self.request.lane) != run.lives.current
 
     def record(
         self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
@@ -243,7 +244,7 @@ class Runs:
         """Write one case as an event, print it, and remember what later steps build on."""
         outcome = self._honest(outcome)
         if self.current is not None:
-            outcome = self.current.reconsider(outcome)
+            outcome = blame.reconsider(self.current, outcome)
         key = f"{place.recipe}:{place.step.name}"
         if outcome.kind == "pass":
             self._passed.add(key)
@@ -257,7 +258,7 @@ class Runs:
             self._reasons[key] = root[:300]
         run = self.current
         if run is not None:
-            run.case(item.name, place, outcome, seconds=seen.duration)
+            run.telling.case(item.name, place, outcome, seconds=seen.duration)
 
     @staticmethod
     def _honest(outcome: Outcome) -> Outcome:
@@ -272,16 +273,18 @@ class Runs:
         """Record that a suite's code ended the session."""
         run = self.current
         if run is not None:
-            run.case(item.name, item.stash[PLACE], Outcome("fail", "suite", why), seconds=0.0)
+            run.telling.case(
+                item.name, item.stash[PLACE], Outcome("fail", "suite", why), seconds=0.0
+            )
 
     def stop_app(self, place: Place) -> None:
         """Stop the app for a negative control, once."""
         run = self.opened(place.recipe)
-        run.stop(run.enter(place.step.life(self.request.lane)))
+        run.lives.stop(run.lives.enter(place.step.life(self.request.lane)))
 
     def wait_forgotten(self, place: Place) -> None:
         """Wait until the proxy knows that the app of a negative control does not run."""
-        app = self.opened(place.recipe).enter(place.step.life(self.request.lane))
+        app = self.opened(place.recipe).lives.enter(place.step.life(self.request.lane))
         route.wait_forgotten(self.settings, app.domain)
 
     def record_control(
@@ -292,26 +295,27 @@ class Runs:
         if run is None:
             return False
         outcome = self._honest(outcome)
-        stopped = any(app.stopped for app in run.apps.values())
+        stopped = any(app.stopped for app in run.lives.apps.values())
         if outcome.kind in ("skip", "unverified") and not stopped:
             kind = "skip" if outcome.structural else "unverified"
         elif not stopped:
-            run.case(item.name, place, outcome, seconds=seconds)
+            run.telling.case(item.name, place, outcome, seconds=seconds)
             kind = "unverified"
         else:
             kind = "superficial" if outcome.kind == "pass" else "held"
-        run.control(item.name, place, kind, outcome.message or "", seconds=seconds)
+        why, life = outcome.message or "", run.lives.current
+        run.telling.control(item.name, place, kind, why, life=life, seconds=seconds)
         return kind != "superficial"
 
     def scrub(self, text: str) -> str:
         """Mask the present run's secrets in a text."""
-        return self.current.redactor.scrub(text) if self.current else text
+        return self.current.telling.scrub(text) if self.current else text
 
     def close(self) -> None:
         """Close the run that is open, if any."""
         if self.current is not None:
             self.current.close()
-            self._told[self.current.id] = self.current.report()
+            self._told[self.current.id] = self.current.telling.report()
             self.current = None
 
     # -- the end

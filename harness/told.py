@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 from harness import junit
-from harness import report as telling
 from harness.events import LONGEST_TOLD, MARK
 from harness.level import Case
-from harness.report import Report
+from harness.report import Report, last_lines, level_words
 
 FAILED_TOLD = 8  # failed cases whose lines are told; the rest is in the run's directory
 LINES_TOLD = 15  # last lines of a failed case
@@ -33,7 +32,7 @@ def line(report: Report) -> str:
         "stage": report.stage,
         "interrupted_in": report.interrupted_in,
         "level": report.level,
-        "level_words": _short(telling.level_words(report)),
+        "level_words": _short(level_words(report)),
         "seconds": report.seconds,
         "no_secret_leak": report.no_secret_leak,
         "stages": [
@@ -51,7 +50,7 @@ def line(report: Report) -> str:
 
 
 def _case(case: Case) -> dict[str, object]:
-    lines = telling.last_lines(case.details)[-LINES_TOLD:] if case.details else []
+    lines = last_lines(case.details)[-LINES_TOLD:] if case.details else []
     return {
         "id": _short(case.id),
         "stage": case.stage,

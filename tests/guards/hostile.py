@@ -14,9 +14,9 @@ from harness import git, settings
 from harness.abra import Abra
 from harness.app import App
 from harness.collect import Suite
-from harness.events import EventLog
 from harness.run import Request, Run
 from harness.suite_settings import SuiteSettings
+from harness.telling import Telling
 
 NAME = "shop"
 DOMAIN, STACK = "a1b2c3-shop.ci.test", "a1b2c3-shop_ci_test"
@@ -114,7 +114,7 @@ def _run(folder: Path, suite: Mapping[str, object]) -> tuple[Run, App]:
         console=lambda line: None,
     )
     (run.abra_dir / "servers" / "default").mkdir(parents=True)
-    run.events = EventLog(run.dir / "events.jsonl")
+    run.telling = Telling(run.dir, recipe=NAME, lane="cold", console=run.console)
     program = folder / "abra"
     program.write_text(ABRA)
     program.chmod(0o755)

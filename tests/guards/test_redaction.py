@@ -307,18 +307,20 @@ class Watched:
         )
         self.run.start_record()
         planned = ["install", "cleanup"]
-        self.run.tell("run-started", run="7", recipe="custom-html", lane="cold", stages=planned)
-        self.run.redactor.learn([Secret(value) for value in VALUES.values()])
+        self.run.telling.tell(
+            "run-started", run="7", recipe="custom-html", lane="cold", stages=planned
+        )
+        self.run.telling.redactor.learn([Secret(value) for value in VALUES.values()])
 
     def passes(self, step: str, **more: str) -> None:
         """Let a step of the lifecycle pass."""
         outcome = Outcome("pass", **more)
-        self.run.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+        self.run.telling.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
 
     def fails(self, step: str, message: str, details: str) -> None:
         """Let a step of the lifecycle fail."""
         outcome = Outcome("fail", "recipe", message, details)
-        self.run.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+        self.run.telling.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
 
     def closed(self) -> report.Report:
         """Close the run and return its report."""
@@ -362,9 +364,9 @@ def test_nothing_a_run_tells_holds_a_secret(
     monkeypatch.setenv("DRONE", "true")
     run, text = Watched(tmp_path), DRESSES[dress](VALUES[value])
     run.fails("test_install", f"it said {text}", f"one\ntwo {text}\nthree")
-    run.run.note(f"noted {text}")
-    run.run.say(f"said {text}")
-    run.run.events.write(
+    run.run.telling.note(f"noted {text}")
+    run.run.telling.say(f"said {text}")
+    run.run.telling.events.write(
         "evidence", kind="log", path=f"logs/{text}", more={text: [text, {text: text}]}
     )
     run.passes("test_leave_no_trace")
@@ -412,7 +414,7 @@ def test_what_somebody_else_wrote_into_the_events_is_gone(tmp_path: Path) -> Non
 def test_a_printed_line_with_a_secret_is_masked_and_counts(tmp_path: Path) -> None:
     """The last stop before the console masks what nobody masked before, and makes the run not green."""
     run = clean_run(tmp_path)
-    run.run._print(f"straight through: {PLAIN}")
+    run.run.telling._print(f"straight through: {PLAIN}")
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
     assert run.printed[-1] == f"straight through: {MASK}" and "the output" in found.reason
@@ -434,8 +436,8 @@ def test_a_weak_secret_of_the_run_changes_no_stage(tmp_path: Path) -> None:
     words = [
         Secret(word) for word in ("install", "cleanup", "custom-html", "run-started", "passed")
     ]
-    run.run.redactor.learn(words)
-    assert all(run.run.redactor.is_weak(word) for word in words)
+    run.run.telling.redactor.learn(words)
+    assert all(run.run.telling.redactor.is_weak(word) for word in words)
     assert run.closed().verdict is Verdict.PASSED
 
 
@@ -449,7 +451,7 @@ def test_a_killed_run_says_that_nobody_looked_and_keeps_what_it_masked_itself(
     (folder / "abra").mkdir()
     (folder / "logs").mkdir()
     (folder / "logs" / "fresh-app.log").write_text("masked already")
-    run.run.events.write("evidence", kind="log", path="logs/fresh-app.log")
+    run.run.telling.events.write("evidence", kind="log", path="logs/fresh-app.log")
     (folder / "trace.txt").write_text(PLAIN)
     (folder / "link").symlink_to("/etc/passwd")
     report.finish_dead(folder)
@@ -475,7 +477,7 @@ def test_incident_v4_values_of_keys_that_name_a_secret_are_masked_in_every_forma
     """V4: a value that nobody told us to be secret is masked by its key's name, however deep."""
     run = clean_run(tmp_path)
     manifest = {"services": [{"app": {"environment": {key: "s3cr3tvalue", "other": "shown"}}}]}
-    run.run.events.write(
+    run.run.telling.events.write(
         "evidence", kind="manifest", path="x", manifest=manifest, **{key: "s3cr3tvalue"}
     )
     run.closed()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from harness import containers, git, lifecycle, preflight, remove, swarm
+from harness import blame, containers, git, lifecycle, preflight, remove, swarm
 from harness.app import App
 from harness.run import Run
 from tests.unit.fake_docker import FakeDocker
@@ -27,7 +27,7 @@ def pytest_configure() -> None:
     swarm.view = lambda stack, api=None: swarm.StackView(stack, ())
     preflight.host = lambda settings, api=None: None
     preflight.trouble = lambda settings: ""
-    Run._memory_kill = lambda self: None  # type: ignore[method-assign]
+    blame.memory_kill = lambda run: None
     remove.leftovers = lambda api, stack: ()
     git.fetch_checkout = _fetched
     Run._choose_base = lambda self: None  # type: ignore[method-assign]

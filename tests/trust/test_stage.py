@@ -67,7 +67,7 @@ class Stage:
 
     def report(self) -> report.Report:
         """Return the report of the run, written as at its end."""
-        self.run.tell("run-finished", how="finished", reason="")
+        self.run.telling.tell("run-finished", how="finished", reason="")
         return report.write_all(self.run.dir)
 
 
@@ -95,11 +95,13 @@ def _run(found: Settings) -> Run:
         trust=Trust(),
     )
     made.start_record()
-    made.tell("run-started", run="run-7", recipe="own", lane="cold", stages=list(plan.STAGES))
+    made.telling.tell(
+        "run-started", run="run-7", recipe="own", lane="cold", stages=list(plan.STAGES)
+    )
     for name, outcome in (("test_lint", "pass"), ("test_install", "fail")):
         fault = "recipe" if outcome == "fail" else None
         told = Outcome(outcome, fault, "it is broken" if fault else None)  # type: ignore[arg-type]
-        made.case(name, Place("own", plan.GENERIC[name]), told, seconds=1.0)
+        made.telling.case(name, Place("own", plan.GENERIC[name]), told, seconds=1.0)
     return made
 
 
@@ -185,7 +187,7 @@ def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
 
 def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
     """It may have learnt one from the app."""
-    stage.run.redactor.learn([Secret("sesame-open-1234")])
+    stage.run.telling.redactor.learn([Secret("sesame-open-1234")])
     problem = stage.verify("def test_sesame():\n    assert 'sesame-open-1234' == ''\n")
     stage.report()
     texts = [

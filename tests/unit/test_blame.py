@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from docker.errors import APIError
 
-from harness import containers, preflight, room, settings, swarm
+from harness import blame, containers, preflight, room, settings, swarm
 from harness.collect import Suite
 from harness.errors import InfraError
 from harness.outcome import Outcome, outcome_of
@@ -37,10 +37,10 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
         stages=("install", "cleanup"),
         console=lambda line: None,
     )
-    made.stacks = ["stack"]
     made.start_record()
+    made.lives.stacks.append("stack")
     yield made
-    made.events.close()
+    made.telling.close()
 
 
 def died(
@@ -64,7 +64,7 @@ def test_on_a_host_that_is_well_the_recipe_is_to_blame(
 ) -> None:
     """A crash is a crash."""
     died(monkeypatch, status=3)
-    assert run.reconsider(FAILED) == FAILED
+    assert blame.reconsider(run, FAILED) == FAILED
 
 
 @pytest.mark.parametrize("fault", ["recipe", "suite", "timeout"])
@@ -73,7 +73,7 @@ def test_on_a_host_in_trouble_nobody_else_is(
 ) -> None:
     """The host's trouble comes first in the sentence; what was seen stays in it."""
     monkeypatch.setattr(preflight, "trouble", lambda settings: "only 0.0 MiB are free in '/x'")
-    found = run.reconsider(Outcome("fail", fault, "no page"))
+    found = blame.reconsider(run, Outcome("fail", fault, "no page"))
     assert (found.kind, found.fault) == ("fail", "infra")
     assert found.message == "only 0.0 MiB are free in '/x'; by then: no page"
 
@@ -86,7 +86,7 @@ def test_what_blames_nobody_is_left_alone(
 ) -> None:
     """Trouble never turns a pass into anything, nor is the host asked."""
     monkeypatch.setattr(preflight, "trouble", lambda settings: pytest.fail("asked"))
-    assert run.reconsider(outcome) == outcome
+    assert blame.reconsider(run, outcome) == outcome
 
 
 def test_a_service_ended_at_its_own_memory_limit_is_the_recipes_fault(
@@ -94,7 +94,7 @@ def test_a_service_ended_at_its_own_memory_limit_is_the_recipes_fault(
 ) -> None:
     """The recipe sets a limit that its application does not keep; the sentence names it."""
     died(monkeypatch, oom=True, limit=32 * MIB)
-    found = run.reconsider(FAILED)
+    found = blame.reconsider(run, FAILED)
     assert found.fault == "recipe"
     assert found.message is not None and found.message.startswith(
         "service 'app' was ended at its own memory limit of 32.0 MiB: "
@@ -106,7 +106,7 @@ def test_a_service_ended_without_a_limit_met_the_hosts(
 ) -> None:
     """Where the recipe sets no limit, memory that ran out was the host's."""
     died(monkeypatch, oom=True)
-    found = run.reconsider(FAILED)
+    found = blame.reconsider(run, FAILED)
     assert found.fault == "infra"
     assert "the kernel ended service 'app' because memory ran out" in str(found.message)
 
@@ -118,7 +118,7 @@ def test_status_137_alone_is_no_proof(
     """A program that ignores its stop signal ends so too: the kernel must have ended one since we began."""
     died(monkeypatch)
     monkeypatch.setattr(room, "memory_kills", lambda: run.memory_kills + kills)
-    assert run.reconsider(FAILED).fault == fault
+    assert blame.reconsider(run, FAILED).fault == fault
 
 
 @pytest.mark.parametrize("error", [APIError("conflict"), ConnectionError("gone")])
@@ -131,15 +131,15 @@ def test_an_engine_that_refuses_the_second_look_changes_nothing(
         raise error
 
     monkeypatch.setattr(swarm, "client", lambda: SimpleNamespace(containers=refuse))
-    assert run.reconsider(FAILED) == FAILED
+    assert blame.reconsider(run, FAILED) == FAILED
 
 
 def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: Run) -> None:
     """What cannot be told is not tried; what stands is removed all the same."""
-    run.events.trouble = "cannot record an event"
+    run.telling.events.trouble = "cannot record an event"
     with pytest.raises(InfraError, match="cannot record an event"):
-        run.begin("install", "fresh")
-    run.begin("cleanup", "")
+        run.telling.begin("install", "fresh")
+    run.telling.begin("cleanup", "")
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from harness import lifecycle, provision, swarm, wait
+from harness import lifecycle, provision, swarm
 from harness.envfile import EnvFile
 from harness.errors import BaseNotDeployable, RecipeFailure, SuiteFailure
 from harness.outcome import outcome_of
 from harness.suite_settings import Health, SuiteSettings, Timeouts
+
+pytestmark = pytest.mark.usefixtures("moving_clock")
 
 HEAD = "617e8442" + "0" * 32
 
@@ -26,12 +27,8 @@ class Run:
         self.ref, self.recipe, self.base_ref, self.base_version = HEAD, "hello", "b" * 40, "1.0.0+1"
         self.suite_settings = SuiteSettings(**settings)
         self.settings = SimpleNamespace(proxy_api="")
+        self.telling = SimpleNamespace(phase=lambda name, life: contextlib.nullcontext())
         self._env = tmp_path / "app.env"
-
-    @contextlib.contextmanager
-    def phase(self, name: str, life: str = "") -> Iterator[None]:
-        """Take no time."""
-        yield
 
     def env_path(self, app: object) -> Path:
         """Return the app's env file."""
@@ -49,19 +46,6 @@ def app(answers: dict[str, int]) -> Any:
     return SimpleNamespace(
         get=get, life="fresh", report=lambda line: None, stack="s", domain="a.ci.test"
     )
-
-
-@pytest.fixture(autouse=True)
-def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the waiting loop's time move when it is slept on."""
-    now = [0.0]
-
-    def sleep(seconds: float) -> None:
-        now[0] += seconds
-
-    monkeypatch.setattr(wait.until, "__kwdefaults__", {
-        **wait.until.__kwdefaults__, "clock": wait.Clock(lambda: now[0], sleep),
-    })  # fmt: skip
 
 
 def test_incident_r6_the_suite_says_which_path_tells_health(tmp_path: Path) -> None:
