@@ -3,6 +3,9 @@ SHELL := /bin/sh
 BIN := .venv/bin
 STAMP := .venv/.lock-$(shell sha256sum requirements.lock pyproject.toml | sha256sum | cut -c1-16)
 
+# What is started a hundred times is compiled once, also where the environment says otherwise.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help setup setup-forge demo zoo sandbox sandbox-down test test-fast fuzz faults reliability soak lint bench down
 help:
 	@echo 'make demo       a CI host on this machine: two recipes green, one broken recipe caught'
