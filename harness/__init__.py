@@ -1,8 +1,31 @@
-"""The harness: what a suite's author imports, and nothing more."""
+"""The harness: what a suite's author imports, and nothing more.
 
-from harness.app import App
-from harness.run import Run
-from harness.secret import Secret
-from harness.suite import check, seed, wreck
+Each name is loaded when somebody asks for it: who needs one module of the harness does not load them all.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.app import App
+    from harness.run import Run
+    from harness.secret import Secret
+    from harness.suite import check, seed, wreck
 
 __all__ = ["App", "Run", "Secret", "check", "seed", "wreck"]
+
+_HOME = {
+    "App": "harness.app",
+    "Run": "harness.run",
+    "Secret": "harness.secret",
+    "check": "harness.suite",
+    "seed": "harness.suite",
+    "wreck": "harness.suite",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load the module that a name stands in."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'harness' has no attribute '{name}'")
+    return getattr(import_module(_HOME[name]), name)

@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -36,11 +36,16 @@ def _parts() -> Iterator[tuple[str, object]]:
     """Yield name and value of all that the harness's modules and classes define; of functions the code."""
     for name, module in list(sys.modules.items()):
         if name == PACKAGE or name.startswith(f"{PACKAGE}."):
-            for key, value in list(vars(module).items()):
+            for key, value in _names(module).items():
                 if not key.startswith("__"):
                     yield f"{name}.{key}", _code(value)
                 if isinstance(value, type) and value.__module__ == name:
                     yield from ((f"{name}.{key}.{k}", _code(v)) for k, v in vars(value).items())
+
+
+def _names(module: ModuleType) -> dict[str, object]:
+    """Return a module's names; also those that it loads when they are asked for."""
+    return {name: getattr(module, name) for name in getattr(module, "__all__", ())} | vars(module)
 
 
 def _code(value: object) -> object:
