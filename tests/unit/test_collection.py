@@ -1,12 +1,21 @@
-"""What pytest collects for recipes, and what it refuses before anything is deployed; with real pytest."""
+"""What pytest collects for recipes, and what it refuses before anything is deployed; with real pytest.
+
+A session that only collects runs within this process, as pytest's own tests of plugins do: it changes
+nothing outside, and a new interpreter for each would take most of the time of all quick tests.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -31,6 +40,15 @@ def test_works(app: App) -> None:
 """
 
 
+@dataclass(frozen=True)
+class Collected:
+    """What a session that only collected ended with, and what it said."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 class Suites:
     """A folder of suites, and pytest run over it."""
 
@@ -47,24 +65,42 @@ class Suites:
         if settings:
             (place / "recipe.yml").write_text(settings)
 
-    def pytest(self, *options: str, path: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        """Run pytest over the suites, as a user would."""
-        words = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pytest.ini")]
-        words += ["--rootdir", str(CHECKOUT), "-p", "harness.plugin", "-p", "no:cacheprovider"]
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CCCI_", "PYTEST_"))}
+    def collect(self, *options: str, path: str = "", **env: str) -> Collected:
+        """Let pytest collect the suites, as a user would; other than here nothing is changed by it."""
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            contextlib.chdir(CHECKOUT),
+            mock.patch.dict(os.environ, self._environment(env), clear=True),
+            mock.patch.dict(sys.modules),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
+            status = pytest.main([*self._words(path), "--collect-only", "-q", *options])
+        return Collected(int(status), out.getvalue(), err.getvalue())
+
+    def pytest(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
+        """Run pytest over the suites, as a user does."""
         return subprocess.run(
-            [*words, str(self.folder / path), *options],
+            [sys.executable, "-m", "pytest", *self._words(""), *options],
             cwd=CHECKOUT,
-            env={**clean, "CCCI_SUITES_DIR": str(self.folder), **env},
+            env=self._environment(env),
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
 
+    def _words(self, path: str) -> list[str]:
+        words = ["-c", str(CHECKOUT / "pytest.ini"), "--rootdir", str(CHECKOUT)]
+        return [*words, "-p", "harness.plugin", "-p", "no:cacheprovider", str(self.folder / path)]
+
+    def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CCCI_", "PYTEST_"))}
+        return {**clean, "CCCI_SUITES_DIR": str(self.folder), **env}
+
     def collected(self, *options: str, path: str = "", **env: str) -> list[str]:
         """Return the names of the collected tests, in order."""
-        done = self.pytest("--collect-only", "-q", *options, path=path, **env)
+        done = self.collect(*options, path=path, **env)
         assert done.returncode == 0, done.stdout + done.stderr
         names = [line.rpartition("::")[2] for line in done.stdout.splitlines() if "::" in line]
         told = re.search(r"^(\d+)(/\d+)? tests? collected", done.stdout, re.MULTILINE)
@@ -172,7 +208,7 @@ def test_a_suites_file_alone_brings_its_lifecycle(suites: Suites) -> None:
 def test_a_suite_that_proves_nothing_is_refused(suites: Suites, code: str, says: str) -> None:
     """What could only pass, or has no place, stops the collection with a sentence."""
     suites.add("bad", code)
-    done = suites.pytest("--collect-only", "-q")
+    done = suites.collect()
     assert done.returncode in (2, 4)
     assert says in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
@@ -191,7 +227,7 @@ def test_a_suite_that_proves_nothing_is_refused(suites: Suites, code: str, says:
 def test_what_cannot_be_asked_for_is_refused(suites: Suites, options: list[str], says: str) -> None:
     """A misspelt word is one clear sentence and not a green run of nothing."""
     suites.add("good", GOOD)
-    done = suites.pytest("--collect-only", "-q", *options)
+    done = suites.collect(*options)
     assert done.returncode == 4
     assert says in done.stdout + done.stderr
 
@@ -209,7 +245,7 @@ def test_what_cannot_be_asked_for_is_refused(suites: Suites, options: list[str],
 def test_a_wrong_setting_names_file_and_key(suites: Suites, text: str, says: str) -> None:
     """A misspelt key in recipe.yml is an error with file, line and what was probably meant."""
     suites.add("good", GOOD, text)
-    done = suites.pytest("--collect-only", "-q")
+    done = suites.collect()
     assert done.returncode == 4
     assert "recipe.yml" in done.stderr and says in done.stderr
 
@@ -217,13 +253,13 @@ def test_a_wrong_setting_names_file_and_key(suites: Suites, text: str, says: str
 def test_an_unknown_setting_of_ours_is_refused(suites: Suites) -> None:
     """A misspelt CCCI_ variable does not silently do nothing."""
     suites.add("good", GOOD)
-    done = suites.pytest("--collect-only", "-q", CCCI_RUN_DIR="/x")
+    done = suites.collect(CCCI_RUN_DIR="/x")
     assert done.returncode == 4 and "unknown setting 'CCCI_RUN_DIR'" in done.stderr
 
 
 def test_incident_i3_no_suite_at_all_is_refused(suites: Suites) -> None:
     """I3: nothing collected is never a success."""
-    done = suites.pytest("--collect-only", "-q")
+    done = suites.collect()
     assert done.returncode == 4 and "no recipe is enrolled" in done.stderr
 
 

@@ -86,7 +86,7 @@ def test_own_tests_are_a_step_only_with_trust(suites: Suites) -> None:
 def test_a_mistake_stops_the_session(suites: Suites) -> None:
     """It is a usage error of one sentence, before anything is deployed."""
     (suites.folder / "trusted.yml").write_text("goood: {}\n")
-    done = suites.pytest("--collect-only", "-q")
+    done = suites.collect()
     assert done.returncode == 4
     assert "trusted.yml:1: recipe 'goood' is not enrolled; did you mean 'good'?" in done.stderr
 

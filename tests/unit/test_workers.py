@@ -38,9 +38,10 @@ def test_step(told, step):
 """
 
 
-@pytest.fixture
-def ran(tmp_path: Path) -> tuple[int, list[str]]:
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, tuple[str, ...]]:
     """A session of three recipes with two workers, in which a test of the second kills its worker."""
+    tmp_path = tmp_path_factory.mktemp("killed")
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for recipe in "abc":
         (tmp_path / recipe).mkdir()
@@ -49,10 +50,12 @@ def ran(tmp_path: Path) -> tuple[int, list[str]]:
     words = [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", str(tmp_path)]
     env = {**os.environ, "TOLD": str(told), "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, timeout=120)
-    return done.returncode, told.read_text().split()
+    return done.returncode, tuple(told.read_text().split())
 
 
-def test_what_a_killed_worker_had_begun_is_not_begun_again(ran: tuple[int, list[str]]) -> None:
+def test_what_a_killed_worker_had_begun_is_not_begun_again(
+    ran: tuple[int, tuple[str, ...]],
+) -> None:
     """Its recipe is over: nothing runs twice, nothing runs that needs what did not happen."""
     status, told = ran
     assert status == 1
@@ -62,7 +65,9 @@ def test_what_a_killed_worker_had_begun_is_not_begun_again(ran: tuple[int, list[
     ]
 
 
-def test_what_a_killed_worker_had_not_begun_goes_to_another(ran: tuple[int, list[str]]) -> None:
+def test_what_a_killed_worker_had_not_begun_goes_to_another(
+    ran: tuple[int, tuple[str, ...]],
+) -> None:
     """The other recipes run, each once."""
     _, told = ran
     for recipe in "ac":
