@@ -1,0 +1,99 @@
+"""Secrets and the dresses they may wear on their way out of a run."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import tarfile
+import urllib.parse
+import zipfile
+from collections.abc import Callable
+from xml.sax.saxutils import escape
+
+from harness.secret import Redactor, Secret
+
+PLAIN = "hunter2hunter2XYZ"
+TRICKY = 'p@ss w0rd/+&<"é%\\>?>?~~ÿ'
+KEY = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA7v4\nq83kZlZzPp0Tn+/aa==\n-----END KEY-----"
+
+
+def inside(before: int, encode: Callable[[bytes], bytes]) -> Callable[[str], str]:
+    """Return a dress that encodes the value within a longer text, so many bytes from its start."""
+    return lambda value: encode(b"x" * before + value.encode() + b" and more").decode()
+
+
+def without_padding(raw: bytes) -> bytes:
+    """Return base64 as it stands in tokens."""
+    return base64.urlsafe_b64encode(raw).rstrip(b"=")
+
+
+def lower_hex(value: str) -> str:
+    """Return the value URL-encoded with small hex digits."""
+    return "".join(c if c.isalnum() and c.isascii() else _small(c) for c in value)
+
+
+def _small(c: str) -> str:
+    return urllib.parse.quote(c, safe="").lower()
+
+
+def wrapped(value: str) -> str:
+    """Return base64 of a longer text as `base64` prints it, in lines of 76 characters."""
+    return base64.encodebytes(b"y" * 40 + value.encode() + b" and more").decode()
+
+
+DRESSES: dict[str, Callable[[str], str]] = {
+    "plain": lambda value: value,
+    "quoted": lambda value: f"<{value}>",
+    **{f"base64-at-{n}": inside(n, base64.b64encode) for n in range(3)},
+    **{f"base64url-at-{n}": inside(n, base64.urlsafe_b64encode) for n in range(3)},
+    **{f"base64-unpadded-at-{n}": inside(n, without_padding) for n in range(3)},
+    "base64-alone": lambda value: base64.b64encode(value.encode()).decode(),
+    "base64-in-lines": wrapped,
+    "url": lambda value: urllib.parse.quote(value, safe=""),
+    "url-with-slashes": urllib.parse.quote,
+    "url-with-plus": urllib.parse.quote_plus,
+    "url-small": lower_hex,
+    "url-of-a-form": lambda value: urllib.parse.quote_plus(value, safe='/&<"'),
+    "url-twice": lambda value: urllib.parse.quote(urllib.parse.quote(value, safe=""), safe=""),
+    "url-whole": lambda value: "".join(f"%{byte:02x}" for byte in value.encode()),
+    "json": lambda value: json.dumps({"a": value}),
+    "json-unicode": lambda value: json.dumps({"a": value}, ensure_ascii=False),
+    "json-twice": lambda value: json.dumps(json.dumps({"a": value})),
+    "xml": lambda value: escape(value, {'"': "&quot;"}),
+    "hex": lambda value: value.encode().hex(),
+    "hex-capitals": lambda value: value.encode().hex().upper(),
+    "hex-apart": lambda value: value.encode().hex(":"),
+    "utf-16": lambda value: value.encode("utf-16-le").decode("latin-1"),
+}
+VALUES = {"plain": PLAIN, "tricky": TRICKY, "key": KEY}
+
+
+def knowing(*values: str) -> Redactor:
+    """Return a redactor that knows these values."""
+    made = Redactor()
+    made.learn([Secret(value) for value in values])
+    return made
+
+
+def as_bytes(dress: str, text: str) -> bytes:
+    """Return a dressed text as it stands in a file."""
+    return text.encode("latin-1" if dress == "utf-16" else "utf-8")
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    """Return a zip archive of one file."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    return buffer.getvalue()
+
+
+def tarred(name: str, data: bytes, mode: str = "w:gz") -> bytes:
+    """Return a tar archive of one file."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+        entry = tarfile.TarInfo(name)
+        entry.size = len(data)
+        archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()

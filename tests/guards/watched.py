@@ -1,0 +1,64 @@
+"""A run with its directory and the lines it printed, without anything deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness import report, settings
+from harness.collect import Place, Suite
+from harness.outcome import Outcome
+from harness.plan import GENERIC
+from harness.run import Request, Run
+from harness.secret import Secret
+from harness.suite_settings import SuiteSettings
+from tests.guards.dresses import VALUES
+
+
+class Watched:
+    """A run that knows secrets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.printed: list[str] = []
+        found = settings.load({"CCCI_RUNS_DIR": str(folder), "CCCI_SETTINGS": "/dev/null"})
+        self.run = Run(
+            settings=found,
+            request=Request(ref="0123abcd" * 5),
+            recipe="custom-html",
+            id="7",
+            suite=Suite(),
+            suite_settings=SuiteSettings(),
+            stages=("install", "cleanup"),
+            console=self.printed.append,
+        )
+        self.run.start_record()
+        planned = ["install", "cleanup"]
+        self.run.tell("run-started", run="7", recipe="custom-html", lane="cold", stages=planned)
+        self.run.redactor.learn([Secret(value) for value in VALUES.values()])
+
+    def passes(self, step: str, **more: str) -> None:
+        """Let a step of the lifecycle pass."""
+        outcome = Outcome("pass", **more)
+        self.run.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+
+    def fails(self, step: str, message: str, details: str) -> None:
+        """Let a step of the lifecycle fail."""
+        outcome = Outcome("fail", "recipe", message, details)
+        self.run.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+
+    def closed(self) -> report.Report:
+        """Close the run and return its report."""
+        self.run.close()
+        return report.read(self.run.dir)
+
+    def leaving(self) -> dict[str, bytes]:
+        """Return every byte that leaves the run, by file; the printed lines too."""
+        files = {p.name: p.read_bytes() for p in self.run.dir.rglob("*") if p.is_file()}
+        return {**files, "printed": "\n".join(self.printed).encode()}
+
+
+def clean_run(folder: Path) -> Watched:
+    """Return a run in which everything passed."""
+    made = Watched(folder)
+    made.passes("test_install")
+    made.passes("test_leave_no_trace")
+    return made
