@@ -34,7 +34,7 @@ PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
 ZIP = b"PK\x03\x04"
 BROKEN: tuple[type[Exception], ...] = (
     *(EOFError, OSError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarfile.TarError),
-    *(RuntimeError, NotImplementedError),  # encrypted, or packed in a way that is not known here
+    RuntimeError,  # encrypted, or packed in a way that is not known here
 )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import re
-import urllib.parse
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -59,6 +58,11 @@ class Form:
     pattern: re.Pattern[bytes]
     edges: tuple[bytes, bytes] | None = (b"", b"")
 
+    @property
+    def reach(self) -> int:
+        """How much of a text it finds at least, in bytes or a measure of them."""
+        return len(self.pattern.pattern if self.edges is None else self.needle)
+
     def over_lines(self) -> re.Pattern[bytes]:
         """Return the pattern that finds the form where line ends stand in it."""
         head, tail = self.edges or (b"", b"")
@@ -78,12 +82,15 @@ class Redactor:
         self._forms: list[Form] = []
 
     def learn(self, secrets: Iterable[Secret]) -> None:
-        """Remember values; those that are too weak to be told from ordinary text are left out."""
+        """Remember values; those that are too weak to be told from ordinary text are left out.
+
+        A value may be a part of another: what finds more is tried first, so that no rest is left.
+        """
         for secret in secrets:
             if not self.is_weak(secret):
                 self._forms += forms(secret.reveal())
         unlike = {form.pattern.pattern: form for form in self._forms}
-        self._forms = sorted(unlike.values(), key=lambda form: -len(form.needle))
+        self._forms = sorted(unlike.values(), key=lambda form: -form.reach)
 
     def is_weak(self, secret: Secret) -> bool:
         """Say whether a value is too short (under 6 characters) or a word of the reports."""
@@ -92,8 +99,11 @@ class Redactor:
 
     @property
     def longest(self) -> int:
-        """The most bytes a form can span; what reads in pieces overlaps them by so much."""
-        return max((len(form.pattern.pattern) for form in self._forms), default=0)
+        """The most bytes a form can span; what reads in pieces overlaps them by so much.
+
+        Twice the longest pattern: a form that is written in lines has their ends and indents in it.
+        """
+        return 2 * max((len(form.pattern.pattern) for form in self._forms), default=0)
 
     def scrub(self, text: str) -> str:
         """Return the text with every known form of every known secret masked."""
@@ -106,10 +116,9 @@ class Redactor:
         for form in self._forms:
             if form.needle in data:
                 data = form.pattern.sub(MASK.encode(), data)
-        wrapped = list(self._wrapped(data))
-        for form in wrapped:
+        for form in list(self._wrapped(data)):
             data = form.over_lines().sub(MASK.encode(), data)
-        return self.mask(data) if wrapped else data
+        return data
 
     def leaks(self, data: str | bytes) -> bool:
         """Say whether any known form of any known secret stands in the data."""
@@ -140,10 +149,8 @@ def forms(value: str) -> list[Form]:
 
 def _forms(part: str) -> Iterator[Form]:
     raw = part.encode("utf-8", "surrogatepass")
-    for exact in (raw, part.encode("utf-16-le", "surrogatepass"), *_hex(raw)):
+    for exact in (raw, part.encode("utf-16-le", "surrogatepass"), *_hex(raw), *_percent(raw)):
         yield Form(exact, re.compile(re.escape(exact)))
-    for quoted in _quoted(part, raw):
-        yield Form(quoted, re.compile(re.escape(quoted)))
     yield from _base64(raw)
     if any(not (c.isascii() and c.isalnum()) for c in part):
         yield from _escaped(part)
@@ -155,12 +162,9 @@ def _hex(raw: bytes) -> tuple[bytes, ...]:
     return tuple(f for form in (plain, *apart) for f in (form, form.upper()))
 
 
-def _quoted(part: str, raw: bytes) -> set[bytes]:
-    """Return the URL-encoded forms; hex digits in both cases, a blank as %20 and as plus."""
-    upper = {urllib.parse.quote(raw, safe=safe) for safe in ("", "/")}
-    upper |= {urllib.parse.quote_plus(raw), "".join(f"%{byte:02X}" for byte in raw)}
-    lower = {re.sub("%..", lambda found: found[0].lower(), text) for text in upper}
-    return {text.encode() for text in upper | lower} - {part.encode("utf-8", "surrogatepass")}
+def _percent(raw: bytes) -> tuple[bytes, ...]:
+    """Return the URL-encoded form in which letters are encoded too; other ones are `_escaped`."""
+    return tuple(b"".join(way % byte for byte in raw) for way in (b"%%%02x", b"%%%02X"))
 
 
 def _base64(raw: bytes) -> Iterator[Form]:
@@ -174,7 +178,7 @@ def _base64(raw: bytes) -> Iterator[Form]:
         plain = encoded[first:last]
         for core in {plain, plain.translate(URL_SAFE)}:
             head = rb"(?<!\\)[A-Za-z0-9+/_-]?" if before else b""
-            tail = rb"[A-Za-z0-9+/_-]?={0,2}" if (before + len(raw)) % 3 else b"={0,2}"
+            tail = rb"[A-Za-z0-9+/_-]?={0,2}" if (before + len(raw)) % 3 else b""
             pattern = re.compile(head + re.escape(core) + tail)
             yield Form(core, pattern, edges=(head, tail))
 
@@ -182,12 +186,12 @@ def _base64(raw: bytes) -> Iterator[Form]:
 def _escaped(part: str) -> Iterator[Form]:
     """Yield the form of a value with special characters, each escaped in any of the usual ways.
 
-    What is looked for is its longest stretch of letters and digits, which nothing escapes.
+    What is looked for is its longest stretch of letters and digits, which nothing escapes; a value
+    of signs alone has none, so that its pattern is tried on every text.
     """
     stretch = max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
-    if stretch:
-        pattern = re.compile(b"".join(_any_of(c) for c in part))
-        yield Form(stretch.encode(), pattern, edges=None)
+    pattern = re.compile(b"".join(_any_of(c) for c in part))
+    yield Form(stretch.encode(), pattern, edges=None)
 
 
 def _any_of(c: str) -> bytes:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import tarfile
+import textwrap
 import urllib.parse
 import zipfile
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from harness.secret import Redactor, Secret
 
 PLAIN = "hunter2hunter2XYZ"
 TRICKY = 'p@ss w0rd/+&<"é%\\>?>?~~ÿ'
+SIGNS = "!/? +'&=%<"
 KEY = "-----BEGIN KEY-----\nMIIEpAIBAAKCAQEA7v4\nq83kZlZzPp0Tn+/aa==\n-----END KEY-----"
 
 
@@ -37,6 +39,11 @@ def _small(c: str) -> str:
     return urllib.parse.quote(c, safe="").lower()
 
 
+def instead_of_signs(value: str, form: str) -> str:
+    """Return the value with each character but letters and digits in a form that tells its number."""
+    return "".join(c if c.isalnum() and c.isascii() else form.format(ord(c)) for c in value)
+
+
 def wrapped(value: str) -> str:
     """Return base64 of a longer text as `base64` prints it, in lines of 76 characters."""
     return base64.encodebytes(b"y" * 40 + value.encode() + b" and more").decode()
@@ -50,23 +57,30 @@ DRESSES: dict[str, Callable[[str], str]] = {
     **{f"base64-unpadded-at-{n}": inside(n, without_padding) for n in range(3)},
     "base64-alone": lambda value: base64.b64encode(value.encode()).decode(),
     "base64-in-lines": wrapped,
+    "base64-in-lines-of-windows": lambda value: wrapped(value).replace("\n", "\r\n"),
+    "base64-in-indented-lines": lambda value: textwrap.indent(wrapped(value), " \t  "),
     "url": lambda value: urllib.parse.quote(value, safe=""),
     "url-with-slashes": urllib.parse.quote,
     "url-with-plus": urllib.parse.quote_plus,
     "url-small": lower_hex,
+    "url-whole-capitals": lambda value: "".join(f"%{byte:02X}" for byte in value.encode()),
     "url-of-a-form": lambda value: urllib.parse.quote_plus(value, safe='/&<"'),
     "url-twice": lambda value: urllib.parse.quote(urllib.parse.quote(value, safe=""), safe=""),
     "url-whole": lambda value: "".join(f"%{byte:02x}" for byte in value.encode()),
     "json": lambda value: json.dumps({"a": value}),
     "json-unicode": lambda value: json.dumps({"a": value}, ensure_ascii=False),
     "json-twice": lambda value: json.dumps(json.dumps({"a": value})),
-    "xml": lambda value: escape(value, {'"': "&quot;"}),
+    "xml": lambda value: escape(value, {'"': "&quot;", "'": "&apos;"}),
     "hex": lambda value: value.encode().hex(),
     "hex-capitals": lambda value: value.encode().hex().upper(),
     "hex-apart": lambda value: value.encode().hex(":"),
+    "hex-with-blanks": lambda value: value.encode().hex(" "),
+    "python-bytes": lambda value: repr(value.encode())[2:-1],
+    "xml-numbers": lambda value: instead_of_signs(value, "&#{};"),
+    "xml-hex-numbers": lambda value: instead_of_signs(value, "&#x{:X};"),
     "utf-16": lambda value: value.encode("utf-16-le").decode("latin-1"),
 }
-VALUES = {"plain": PLAIN, "tricky": TRICKY, "key": KEY}
+VALUES = {"plain": PLAIN, "tricky": TRICKY, "key": KEY, "signs": SIGNS}
 
 
 def knowing(*values: str) -> Redactor:
@@ -81,19 +95,27 @@ def as_bytes(dress: str, text: str) -> bytes:
     return text.encode("latin-1" if dress == "utf-16" else "utf-8")
 
 
-def zipped(name: str, data: bytes) -> bytes:
-    """Return a zip archive of one file."""
+def zipped(name: str, *parts: bytes) -> bytes:
+    """Return a zip archive of one file, or of more."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, data)
+        for number, data in enumerate(parts):
+            archive.writestr(f"{name}{number or ''}", data)
     return buffer.getvalue()
 
 
-def tarred(name: str, data: bytes, mode: str = "w:gz") -> bytes:
-    """Return a tar archive of one file."""
+def tarred(name: str, *parts: bytes, mode: str = "w:gz") -> bytes:
+    """Return a tar archive of one file, or of more."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
-        entry = tarfile.TarInfo(name)
-        entry.size = len(data)
-        archive.addfile(entry, io.BytesIO(data))
+        for number, data in enumerate(parts):
+            entry = tarfile.TarInfo(f"{name}{number or ''}")
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
+
+
+def flagged(archive: bytes, place: int, value: int) -> bytes:
+    """Return a zip archive with another value at a place of its directory's first entry."""
+    at = archive.index(b"PK\x01\x02") + place
+    return archive[:at] + bytes([value]) + archive[at + 1 :]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from harness import leak
 from harness.secret import MASK, Redactor, Secret
-from tests.guards.dresses import DRESSES, PLAIN, VALUES, as_bytes, knowing
+from tests.guards.dresses import DRESSES, PLAIN, TRICKY, VALUES, as_bytes, knowing
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -58,13 +59,79 @@ def test_ordinary_text_is_left_alone() -> None:
         assert redactor.scrub(text) == text and not redactor.leaks(text)
 
 
-@pytest.mark.parametrize("value", ["12345", "", " abc ", "install", "Passed", "fail"])
+@pytest.mark.parametrize("value", ["12345", "", "   abc   ", "install", "Passed", "fail"])
 def test_a_weak_secret_is_not_masked(value: str) -> None:
     """Under six characters, or a word of the reports: masking it would leave no report."""
     redactor = Redactor(words=("install", "passed", "fail"))
     redactor.learn([Secret(value)])
     assert redactor.is_weak(Secret(value))
     assert redactor.scrub(f"it is {value} here") == f"it is {value} here"
+
+
+def test_six_characters_are_enough_to_be_a_secret() -> None:
+    """What is as long as the shortest is masked in every dress that is no longer text by chance."""
+    redactor = knowing("a1B2c3")
+    for text in ("a1B2c3", "YTFCMmMz", "613142326333"):
+        assert redactor.scrub(f"it is {text} here") == f"it is {MASK} here"
+
+
+@pytest.mark.parametrize(("value", "masked"), [("a1B2c3d4E5f", False), ("a1B2c3d4E5f6", True)])
+def test_a_value_on_two_lines_is_told_from_chance_by_its_length(value: str, masked: bool) -> None:
+    """Twelve bytes that lie on two lines are the secret, eleven may be the lines of two."""
+    text = f"{value[:5]}\n{value[5:]}"
+    assert (knowing(value).scrub(text) == MASK) is masked
+    assert knowing(value).leaks(text) is masked
+
+
+def test_short_lines_of_a_secret_are_no_secrets() -> None:
+    """A line that would be too weak as a secret is too weak as a part of one."""
+    assert knowing("abc\na longer line").scrub("abc of a longer line") == f"abc of {MASK}"
+
+
+def test_a_value_is_known_without_the_line_end_of_its_file() -> None:
+    """What reads a secret's file takes the blanks at its ends away."""
+    redactor = knowing("\nab\ncd\nef\n")
+    assert redactor.scrub("it is ab\ncd\nef here") == f"it is {MASK} here"
+
+
+@pytest.mark.parametrize("values", [(PLAIN, f'a"{PLAIN}"z'), (f'a"{PLAIN}"z', PLAIN)])
+@pytest.mark.parametrize("dress", ["plain", "json", "json-twice", "url", "base64-alone", "hex"])
+def test_a_secret_within_another_leaves_no_rest_of_it(dress: str, values: tuple[str, ...]) -> None:
+    """Whichever was learnt first, the whole of the longer one goes."""
+    text = DRESSES[dress](max(values, key=len))
+    rest = knowing(*values).scrub(text).replace(MASK, "").strip('{}"\\: ')
+    assert rest in ("", "a")  # the key of the JSON object
+
+
+@pytest.mark.parametrize("dress", ["plain", "json", "json-twice", "xml", "url", "url-with-plus"])
+def test_a_secret_of_short_lines_is_known_as_a_whole(dress: str) -> None:
+    """No line of it is long enough to be known alone, so its line ends and tabs are part of it."""
+    value = "ab\ncd\tef\rg'h"
+    assert MASK in knowing(value).scrub(DRESSES[dress](value))
+    assert knowing("ab\ncd\nef").scrub("ab\r\ncd\r\nef") == MASK
+
+
+def test_masking_does_not_break_the_json_around_it() -> None:
+    """Before base64 that begins a line stands an escaped line end, whose letter is not of base64."""
+    redactor, text = knowing(PLAIN), DRESSES["base64-at-1"](PLAIN)
+    cut = [json.dumps({"a": f"{text[:n]}\n{text[n:]}"}) for n in range(len(text))]
+    found = [redactor.scrub(line) for line in cut if redactor.leaks(line)]
+    assert found and all(MASK in json.loads(line)["a"] for line in found)
+
+
+def test_a_secret_that_is_no_unicode_is_masked() -> None:
+    """Bytes of a program's output that could not be decoded are no way out."""
+    value = b"caf\xe9-secret".decode("utf-8", "surrogateescape")
+    assert knowing(value).scrub(f"it is {value} here") == f"it is {MASK} here"
+    assert knowing(value).leaks(value)
+
+
+def test_a_secret_is_no_text() -> None:
+    """Nothing but its one way leads to its value: no print, no comparison with a text."""
+    secret = Secret(PLAIN)
+    assert PLAIN not in f"{secret} {secret!r} {[secret]} {secret!s:>40}"
+    assert secret != PLAIN and secret == Secret(PLAIN) and secret != Secret(TRICKY)
+    assert secret.reveal() == PLAIN
 
 
 def test_looking_takes_a_time_that_grows_with_the_text_alone(tmp_path: Path) -> None:

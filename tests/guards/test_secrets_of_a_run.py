@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
-from harness import events, report, terminal, told
-from harness.secret import MASK, Secret
+from harness import events, leak, report, terminal, told
+from harness.secret import MASK, Redactor, Secret
 from harness.verdict import Verdict
 from tests.guards.dresses import DRESSES, PLAIN, VALUES, knowing, zipped
 from tests.guards.real import Real
@@ -40,6 +41,7 @@ def test_nothing_a_run_tells_holds_a_secret(
     run.fails("test_install", f"it said {text}", f"one\ntwo {text}\nthree")
     run.run.note(f"noted {text}")
     run.run.say(f"said {text}")
+    run.run.keep_log("fresh", "app", f"logged {text}")
     run.run.events.write(
         "evidence", kind="log", path=f"logs/{text}", more={text: [text, {text: text}]}
     )
@@ -92,6 +94,32 @@ def test_a_printed_line_with_a_secret_is_masked_and_counts(tmp_path: Path) -> No
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
     assert run.printed[-1] == f"straight through: {MASK}" and "the output" in found.reason
+
+
+def test_a_directory_that_cannot_be_looked_into_is_not_called_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody saw may hold anything."""
+    run = clean_run(tmp_path)
+
+    def broken(folder: Path, redactor: Redactor, names: Collection[str] = ()) -> tuple[()]:
+        if not names:
+            raise OSError(5, "Input/output error")
+        return ()
+
+    monkeypatch.setattr(leak, "scan", broken)
+    found = run.closed()
+    assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
+    assert "could not be looked into: Input/output error" in found.reason
+
+
+def test_a_message_without_an_end_is_cut(tmp_path: Path) -> None:
+    """An application may say whatever it likes; the record of the run stays small."""
+    run = Watched(tmp_path)
+    run.fails("test_install", "m" * 10_000_000, "d" * 10_000_000)
+    run.passes("test_leave_no_trace")
+    run.closed()
+    assert sum(map(len, run.leaving().values())) < 2_000_000
 
 
 def test_a_red_run_with_a_leak_stays_red(tmp_path: Path) -> None:

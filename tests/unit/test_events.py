@@ -58,6 +58,7 @@ def test_every_text_is_scrubbed_however_deep(path: Path) -> None:
     ("key", "masked"),
     [
         ("SECRET_KEY_BASE", True),
+        ("client_secret", True),
         ("admin_password", True),
         ("GITEA_TOKEN", True),
         ("credentials", True),
