@@ -14,7 +14,7 @@ class JsonLines(logging.Formatter):
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         super().__init__()
-        self._secrets = tuple(secret for secret in secrets if secret)
+        self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line."""
@@ -26,10 +26,15 @@ class JsonLines(logging.Formatter):
         }
         if record.exc_info:
             row["trace"] = self.formatException(record.exc_info)
-        line = json.dumps(row, ensure_ascii=False)
+        return json.dumps(
+            {key: self._masked(text) for key, text in row.items()}, ensure_ascii=False
+        )
+
+    def _masked(self, text: str) -> str:
+        """Mask before quotes are escaped; a secret that is a part of another after that one."""
         for secret in self._secrets:
-            line = line.replace(secret, "***")
-        return line
+            text = text.replace(secret, "***")
+        return text
 
 
 def set_up(secrets: tuple[str, ...], stream: TextIO = sys.stderr) -> None:

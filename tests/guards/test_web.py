@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,9 +17,8 @@ import pytest
 import requests
 from flask.testing import FlaskClient
 
-from bridge import server, settings, web
+from bridge import server, web
 from bridge.grammar import Command
-from bridge.http import CallError, Http
 from bridge.listener import LOOK_AGAIN, Listener
 from bridge.store import Spoken, Store
 from bridge.web import Rates, Stirred
@@ -139,11 +139,68 @@ def test_a_wrong_signature_is_refused(client: FlaskClient, ears: Ears, signature
 
 
 def test_a_signature_of_another_body_or_secret_is_refused(client: FlaskClient, ears: Ears) -> None:
-    """It is of the raw bytes."""
+    """It is of the raw bytes, all of them, and whole."""
     body = json.dumps(COMMENT).encode()
-    for wrong in (headers(body + b" "), headers(body, "other")):
+    right = headers(body)["X-Gitea-Signature"]
+    parts = [{**headers(body), "X-Gitea-Signature": part} for part in (right[:-1], right[:8])]
+    for wrong in (headers(body + b" "), headers(body, "other"), *parts):
         assert client.post("/hook", data=body, headers=wrong).status_code == 401
+    assert client.post("/hook", data=body + b"\n", headers=headers(body)).status_code == 401
     assert ears.heard == []
+
+
+def test_a_signature_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How long it takes tells nobody how much of a guess was right."""
+    compared: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(hmac, "compare_digest", lambda a, b: bool(compared.append((a, b))))
+    assert not web.is_signed(b"{}", "0" * 64, SECRET)
+    assert [given for _, given in compared] == [b"0" * 64]
+
+
+def test_without_a_secret_nothing_is_taken(ears: Ears) -> None:
+    """Not even what is signed with the empty word."""
+    closed = web.make(None, ears.heard.append, list).test_client()
+    body = json.dumps(COMMENT).encode()
+    assert closed.post("/hook", data=body, headers=headers(body, "")).status_code == 403
+    assert ears.heard == []
+
+
+@pytest.mark.parametrize(
+    ("event", "row"),
+    [
+        ("issue_comment", {**COMMENT, "action": "edited"}),
+        ("issue_comment", {**COMMENT, "action": "deleted"}),
+        ("issue_comment", {**COMMENT, "is_pull": False}),
+        ("push", COMMENT),
+        ("push", {**COMMENT, "number": 3}),
+        ("", COMMENT),
+    ],
+)
+def test_what_is_no_new_comment_on_a_pull_request_stirs_nothing(
+    client: FlaskClient, ears: Ears, event: str, row: object
+) -> None:
+    """An edited comment, one on an issue, another event: taken, and passed over."""
+    assert deliver(client, row, **{"X-Gitea-Event": event}) == 202
+    assert ears.heard == []
+
+
+@pytest.mark.parametrize(
+    ("pull", "head"),
+    [
+        ({"head": {"sha": "a" * 40}}, "a" * 40),
+        ({"head": {"sha": "a" * 40 + "\n"}}, ""),
+        ({"head": {"sha": "../../admin"}}, ""),
+        ({"head": {"sha": None}}, ""),
+        ({"head": None}, ""),
+        (None, ""),
+    ],
+)
+def test_a_head_is_a_commit_or_not_told(
+    client: FlaskClient, ears: Ears, pull: object, head: str
+) -> None:
+    """It becomes a parameter of a build; what is no commit is asked for instead."""
+    assert deliver(client, {**COMMENT, "pull_request": pull}) == 202
+    assert ears.heard == [Stirred("org/shop", 3, 77, head)]
 
 
 @pytest.mark.parametrize(
@@ -160,12 +217,15 @@ def test_a_signature_of_another_body_or_secret_is_refused(client: FlaskClient, e
         {**COMMENT, "issue": {"number": 1e999}},
         {**COMMENT, "issue": {"number": "3"}},
         {**COMMENT, "issue": {"number": -3}},
+        {**COMMENT, "issue": {"number": 0}},
         {**COMMENT, "issue": {"number": True}},
         {**COMMENT, "issue": {"number": 2**63}},
         {**COMMENT, "issue": None},
         {**COMMENT, "comment": []},
         {**COMMENT, "repository": {"full_name": "org/../../admin/users"}},
         {**COMMENT, "repository": {"full_name": "org/.."}},
+        {**COMMENT, "repository": {"full_name": "../shop"}},
+        {**COMMENT, "repository": {"full_name": "org/" + "a" * 101}},
         {**COMMENT, "repository": {"full_name": "org/shop\r\nX-Evil: 1"}},
         {**COMMENT, "repository": {"full_name": "org/shop?x=1#"}},
         {**COMMENT, "repository": {"full_name": {"a": 1}}},
@@ -195,6 +255,7 @@ def test_answers_are_text_and_nothing_else(client: FlaskClient) -> None:
         client.post("/hook"),
     ):
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert answer.headers["Cache-Control"] == "no-store"
         assert "html" not in answer.headers["Content-Type"]
         assert b"<script" not in answer.data
 
@@ -211,14 +272,23 @@ def test_a_client_that_sends_too_many_waits_and_nothing_is_lost(
     assert (len(ears.heard), ears.missed) == (120, 10)
     clock.now += 5
     assert [deliver(client, COMMENT) for _ in range(11)] == [202] * 10 + [429]
+    clock.now += 1_000_000
+    assert [deliver(client, COMMENT) for _ in range(121)] == [202] * 120 + [429]
 
 
-def test_one_client_does_not_spend_what_another_has(clock: Clock) -> None:
-    """And not more clients are remembered than there is room for."""
+def test_one_client_does_not_spend_what_another_has(
+    client: FlaskClient, ears: Ears, clock: Clock
+) -> None:
+    """And not more clients are remembered than there is room for; a newer one is, for an older one."""
+    body = json.dumps(COMMENT).encode()
+    for address, times in (("10.0.0.1", 121), ("10.0.0.2", 120)):
+        where = {"REMOTE_ADDR": address}
+        for _ in range(times):
+            client.post("/hook", data=body, headers=headers(body), environ_base=where)
+    assert (len(ears.heard), ears.missed) == (240, 1)
     rates = Rates(clock)
-    assert [rates.allows("10.0.0.1") for _ in range(121)].count(False) == 1
-    assert rates.allows("10.0.0.2")
     assert all(rates.allows(f"10.1.{n // 256}.{n % 256}") for n in range(web.CLIENTS + 10))
+    assert [rates.allows("10.0.0.3") for _ in range(121)].count(False) == 1
     assert len(rates._left) == web.CLIENTS
 
 
@@ -257,19 +327,28 @@ def test_the_same_delivery_again_starts_nothing_again(
 # -- a real server
 
 
+@contextmanager
+def serving(ears: Ears) -> Iterator[int]:
+    """Serve the pages; hand out the port."""
+    app = web.make(SECRET, ears.heard.append, list, ears.miss)
+    made = server.Server(app, "127.0.0.1", 0)
+    thread = threading.Thread(target=made.run, daemon=True)
+    thread.start()
+    try:
+        yield made.port
+    finally:
+        made.close()
+        thread.join(10)
+    assert not thread.is_alive()
+
+
 @pytest.fixture
 def port(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """Serve the pages with little patience; return the port."""
     monkeypatch.setattr(server.Channel, "request_time", 0.5)
     monkeypatch.setattr(server, "SILENCE", 1)
-    app = web.make(SECRET, ears.heard.append, list, ears.miss)
-    made = server.Server(app, "127.0.0.1", 0)
-    thread = threading.Thread(target=made.run, daemon=True)
-    thread.start()
-    yield made.port
-    made.close()
-    thread.join(10)
-    assert not thread.is_alive()
+    with serving(ears) as found:
+        yield found
 
 
 def closed_within(sock: socket.socket, seconds: float, drip: bytes) -> float:
@@ -325,6 +404,44 @@ def test_a_request_that_is_too_large_or_none_is_refused_at_once(
         assert status in sock.recv(1000).partition(b"\r\n")[0]
 
 
+@pytest.mark.parametrize(
+    ("size", "chunked", "status"),
+    [(1000, False, 401), (1001, False, 413), (900, True, 401), (1001, True, 413)],
+)
+def test_a_body_may_be_as_long_as_the_limit_and_no_longer(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch, size: int, chunked: bool, status: int
+) -> None:
+    """Whether its length is told before or not; chunks count with what frames them."""
+    monkeypatch.setattr(server, "LONGEST_BODY", 1000)
+    with serving(ears) as port:
+        answer = requests.post(
+            f"http://127.0.0.1:{port}/hook",
+            data=iter([b"a" * size]) if chunked else b"a" * size,
+            headers={"Content-Type": "application/json"},
+            timeout=30,
+        )
+    assert (answer.status_code, answer.headers["Server"]) == (status, "cc-ci")
+
+
+def test_no_more_connections_are_taken_than_there_is_room_for(
+    ears: Ears, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who comes when it is full waits until somebody leaves."""
+    monkeypatch.setattr(server, "CONNECTIONS", 6)
+    monkeypatch.setattr(server, "SILENCE", 600)
+    with serving(ears) as port:
+        held = [socket.create_connection(("127.0.0.1", port)) for _ in range(8)]
+        with socket.create_connection(("127.0.0.1", port)) as late:
+            late.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+            late.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                late.recv(1000)
+            for sock in held:
+                sock.close()
+            late.settimeout(30)
+            assert late.recv(1000).startswith(b"HTTP/1.0 200 ")
+
+
 def test_connections_that_say_nothing_do_not_keep_others_out_for_long(port: int) -> None:
     """They are bounded in number and in time; the bridge answers again."""
     idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(server.CONNECTIONS + 20)]
@@ -341,36 +458,3 @@ def test_an_address_that_is_taken_is_a_sentence(port: int) -> None:
     app = web.make(SECRET, lambda stirred: None, list, lambda: None)
     with pytest.raises(server.CannotListen, match=f"'127.0.0.1:{port}': Address already in use"):
         server.Server(app, "127.0.0.1", port)
-
-
-# -- what the bridge itself sends
-
-
-def test_a_line_end_in_an_address_or_a_token_makes_no_header(tmp_path: Path) -> None:
-    """The first is escaped, the second refused."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        got: list[bytes] = []
-
-        def answer() -> None:
-            sock, _ = listening.accept()
-            with sock:
-                got.append(sock.recv(10_000))
-                sock.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        base = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        Http("forge", base, {"Authorization": "token x"}).call("GET", "/a\r\nX-Evil: 1\r\n\r\n")
-        thread.join(10)
-        assert b"\r\nX-Evil" not in got[0]
-        with pytest.raises(CallError):
-            Http("forge", base, {"Authorization": "token x\r\nX-Evil: 1"}).call("GET", "/a")
-
-
-@pytest.mark.parametrize("text", ["a b", "a\r\nX-Evil: 1", "a\x00b", "g\u00e9heim"])
-def test_a_secret_that_cannot_be_a_header_is_a_wrong_setting(tmp_path: Path, text: str) -> None:
-    """It is said when the bridge starts, not with the first call."""
-    path = tmp_path / "token"
-    path.write_text(text)
-    with pytest.raises(settings.SettingsError, match=r"GITEA_TOKEN_FILE: .*printable ASCII"):
-        settings.load({"GITEA_TOKEN_FILE": str(path)})
