@@ -63,8 +63,10 @@ fuzz: $(STAMP)
 	@FUZZ_INPUTS=600 $(BIN)/pytest tests/fuzz -m fuzz --durations=5
 
 FIGURES := $(CURDIR)/.bench/figures.jsonl
-faults: setup
+ATTACKS := tests/bridge/test_survival.py tests/guards tests/trust tests/fuzz
+faults: setup setup-forge
 	@rm -f $(FIGURES)
+	@FUZZ_INPUTS=600 CCCI_FIGURES=$(FIGURES) $(BIN)/pytest $(ATTACKS) -m 'not faults' -q
 	@CCCI_FIGURES=$(FIGURES) $(BIN)/pytest tests -m faults -v --durations=15
 
 reliability: $(STAMP)

@@ -15,6 +15,7 @@ import pytest
 from sandbox import ci_server, place
 from sandbox.ci_server import CI_REPO, Drone
 from sandbox.forge import Forge
+from tests.faults import figures
 from tests.ports import free_port
 
 from .world import BOT, MEMBER, STRANGER, World
@@ -35,6 +36,9 @@ steps:
     commands:
       - python fake_recipe_ci.py
 """
+
+
+pytest_runtest_makereport = figures.each_case("The bridge", figures.of_test)
 
 
 @pytest.fixture(scope="session")

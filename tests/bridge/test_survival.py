@@ -19,6 +19,7 @@ from .world import World
 
 pytestmark = pytest.mark.forge
 Make = Callable[..., World]
+Tell = Callable[[str, object], None]
 
 
 class Reaper:
@@ -50,7 +51,9 @@ class Reaper:
 
 
 @pytest.mark.parametrize("path", ["hook", "poll", "both"])
-def test_killed_at_every_step_it_says_everything_once(make_world: Make, path: str) -> None:
+def test_killed_at_every_step_it_says_everything_once(
+    make_world: Make, path: str, record_property: Tell
+) -> None:
     """SIGKILL before and after each kind of call: one build, one comment, one verdict, nothing lost."""
     world = make_world(path)
     world.open()
@@ -64,6 +67,7 @@ def test_killed_at_every_step_it_says_everything_once(make_world: Make, path: st
 
     world.until(over, "the verdict", seconds=120)
     world.until(lambda: (reaper.revive(), world.is_quiet())[1], "the end", seconds=60)
+    record_property("times", len(reaper.seen))
     kinds = {kind for _, kind in reaper.seen}
     assert {kind for kind in kinds if "builds" in kind and "POST" in kind}
     assert {kind for kind in kinds if "reactions" in kind}
@@ -75,7 +79,7 @@ def test_killed_at_every_step_it_says_everything_once(make_world: Make, path: st
     assert world.forge.reactions(world.repo, comment) == ["eyes"]
 
 
-def test_a_refusal_survives_being_killed(make_world: Make) -> None:
+def test_a_refusal_survives_being_killed(make_world: Make, record_property: Tell) -> None:
     """An answer is posted once, also when the bridge dies just after posting it."""
     world = make_world("poll")
     world.open()
@@ -87,6 +91,7 @@ def test_a_refusal_survives_being_killed(make_world: Make) -> None:
         "an answer",
         seconds=90,
     )
+    record_property("times", len(reaper.seen))
     assert len(world.bot_comments(number)) == 1
 
 

@@ -13,10 +13,13 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 FIGURES = "CCCI_FIGURES"
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
@@ -85,6 +88,52 @@ def _append(made: Trial) -> None:
     if name:
         with Path(name).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(made), ensure_ascii=False) + "\n")
+
+
+# %% Whole folders of tests
+
+
+def of_module(item: Any) -> str:
+    """Return what a case's module is about: its docstring's first line."""
+    return _sentence(item.module)
+
+
+def of_test(item: Any) -> str:
+    """Return what a case says of itself: its name in words, its docstring's first line."""
+    name = re.sub(r"^test_(incident_[a-z]\d+_)?", "", item.function.__name__)
+    return f"{name.replace('_', ' ')}: {_sentence(item.function)}"
+
+
+def _sentence(thing: Any) -> str:
+    return str(thing.__doc__ or "").partition("\n")[0].rstrip(".")
+
+
+def each_case(
+    part: str, row: Callable[[Any], str], *, times: Callable[[Any], int] = lambda item: 1
+) -> Callable[..., Any]:
+    """Return the hook by which a folder's conftest makes every case of it a trial.
+
+    row: the trial's name. times: how often a case tried something; the property `times` that a test
+    recorded goes before it.
+    """
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        item: Any, call: Any
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        if report.failed or (report.passed and report.when == "call"):
+            told = dict(report.user_properties)
+            ids = tuple(each.upper() for each in re.findall(r"incident_([a-z]\d+)", item.name))
+            made = Trial(part, row(item), ids, times=int(told.get("times", times(item))))
+            made.failed = item.name if report.failed else ""
+            _append(made)
+        return report
+
+    return pytest_runtest_makereport
+
+
+# %% The tables
 
 
 def load(path: Path) -> list[Trial]:

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
+from tests.faults import figures
 from tests.fuzz.inputs import COUNTED, LEAST, SEED, WHOLE
+
+pytest_runtest_makereport = figures.each_case(
+    "Random inputs that mean no good",
+    figures.of_test,
+    times=lambda item: COUNTED[item.originalname],
+)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

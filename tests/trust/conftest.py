@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from harness import jail
+from tests.faults import figures
 from tests.trust.world import Stranger, proxy
+
+pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures.of_module)
 
 
 @pytest.fixture(autouse=True)

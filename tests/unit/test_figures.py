@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from harness.settings import CHECKOUT
 from tests.faults import figures
 
 
@@ -79,3 +83,52 @@ def test_a_part_that_was_not_tried_again_stays(kept: Path, tmp_path: Path) -> No
     assert "| a hundred runs |" in text and "SIGTERM" not in text and "| SIGKILL |" in text
     figures.render(kept, document)
     assert document.read_text() == text
+
+
+HOOKS = """
+from tests.faults import figures
+
+pytest_runtest_makereport = figures.each_case("Modules", figures.of_module)
+
+class Second:
+    pytest_runtest_makereport = staticmethod(figures.each_case("Tests", figures.of_test))
+
+def pytest_configure(config):
+    config.pluginmanager.register(Second())
+"""
+CASES = '''
+"""What is told of a folder."""
+
+import pytest
+
+def test_incident_l12_holds(record_property):
+    """It holds."""
+    record_property("times", 41)
+
+def test_does_not():
+    """It fails."""
+    assert False
+
+def test_is_not_tried():
+    pytest.skip("not here")
+'''
+
+
+def test_each_case_of_a_folder_is_a_trial(kept: Path, tmp_path: Path) -> None:
+    """It counts as often as it says; a failed one is told by its name, a skipped one not at all."""
+    (tmp_path / "conftest.py").write_text(HOOKS)
+    (tmp_path / "test_told.py").write_text(CASES)
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", str(tmp_path)]
+    own = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(words, cwd=tmp_path, env=own, capture_output=True, text=True)
+    assert "1 failed, 1 passed, 1 skipped" in done.stdout, done.stdout
+    rows = [
+        line
+        for line in figures.table(figures.load(kept)).splitlines()
+        if "**" in line or "41" in line
+    ]
+    assert rows == [
+        "| What is told of a folder | L12 | 42 | **test_does_not** |  |  |  |",
+        "| holds: It holds | L12 | 41 | nothing |  |  |  |",
+        "| does not: It fails |  | 1 | **test_does_not** |  |  |  |",
+    ]

@@ -166,12 +166,14 @@ def test_a_signal_during_the_teardown_of_one_run_ends_the_session_after_it(guard
     lifetime.begin_teardown()
     say('first')
     ready()
+    say('torn down')
     lifetime.end_teardown()
     say('second')"""
     run = guarded(body)
     assert run.heard() == "first"
     run.signal(signal.SIGINT)
     run.let_go()
+    assert run.heard() == "torn down"
     assert run.heard() == "teardown: interrupted by SIGINT"
 
 
