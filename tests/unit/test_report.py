@@ -274,6 +274,8 @@ def test_the_summary_has_all_its_parts() -> None:
         "a | b | c",
         "&#64;admin &lt;b&gt;",
         "back\\slash\\@admin",
+        "back\\*slash",
+        "{{x}}",
         "# heading",
         "- item",
         "1. item",
@@ -316,6 +318,14 @@ def test_a_log_cannot_close_its_fence(ticks: str) -> None:
     assert set(fence) == {"`"}
     assert len(fence) > max(len(found) for found in re.findall("`+", ticks))
     assert lines[start + 4] == fence
+
+
+def test_a_path_cannot_end_its_code() -> None:
+    """What is saved may be called anything."""
+    text = report.to_markdown(
+        report.build([Event(1.0, "evidence", {"kind": "log", "path": "a`\n@b"})])
+    )
+    assert "- Evidence: log `a´ @b`\n" in text
 
 
 def test_only_the_last_lines_of_a_log_are_shown() -> None:
