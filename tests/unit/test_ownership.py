@@ -1,11 +1,10 @@
-"""Locks, slots, registry, removal and the janitor: real processes and flocks, an engine in memory."""
+"""Registry and janitor: which runs live, and what is reaped of dead ones; an engine in memory."""
 
 from __future__ import annotations
 
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,75 +13,20 @@ from typing import Any
 
 import pytest
 
-from harness import janitor, lock, orphans, registry, remove, settings, slots
+from harness import janitor, lock, orphans, registry, remove
 from harness.errors import InfraError, TimedOut
 from harness.lock import Owner
-from harness.settings import CHECKOUT, Settings
+from harness.settings import Settings
 from tests.unit.fake_docker import FakeDocker
+from tests.unit.holder import Holder, below, me
 
 DOMAIN, STACK = "aaaaaa-hello.ci.test", "aaaaaa-hello_ci_test"
-HOLD = """
-import sys
-from pathlib import Path
-from harness import lock, registry, settings
-import os
-found = settings.load(os.environ)
-what = sys.argv[1]
-if what == "lock":
-    held = lock.try_take(Path(sys.argv[2]), lock.Owner.me(run="run-7", recipe="hello"))
-else:
-    folder = Path(sys.argv[4])
-    folder.mkdir(parents=True, exist_ok=True)
-    record = registry.begin(folder, run="run-7", recipe="hello")
-    held = what == "run" or registry.register(
-        found, domain=sys.argv[2], stack=sys.argv[3], run="run-7",
-        run_dir=folder, recipe="hello", life="fresh")
-print("held" if held else "refused", flush=True)
-sys.stdin.read()
-"""
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
     """Settings whose folders are all below a temporary one."""
-    folders = {
-        "CCCI_LOCK_DIR": "lock",
-        "CCCI_ACTIVE_DIR": "active",
-        "CCCI_SLOTS_DIR": "slots",
-        "CCCI_RUNS_DIR": "runs",
-    }
-    for name in folders.values():
-        (tmp_path / name).mkdir()
-    return settings.load({key: str(tmp_path / name) for key, name in folders.items()})
-
-
-class Holder:
-    """Another process that holds something until it is killed."""
-
-    def __init__(self, here: Settings, *words: str, run: str = "") -> None:
-        env = {
-            **os.environ,
-            "PYTHONPATH": str(CHECKOUT),
-            "CCCI_ACTIVE_DIR": str(here.active_dir),
-            "CCCI_RUN": orphans.mark(here.runs_dir / run) if run else "",
-        }
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, *words],
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout is not None
-        self.said = self.process.stdout.readline().strip()
-
-    def kill(self) -> None:
-        """End it by SIGKILL."""
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            if stream is not None:
-                stream.close()
+    return below(tmp_path)
 
 
 @pytest.fixture
@@ -94,79 +38,10 @@ def live(here: Settings, tmp_path: Path) -> Iterator[Holder]:
     holder.kill()
 
 
-def me() -> Owner:
-    """Return this process as an owner."""
-    return Owner.me(run="run-8", recipe="hello")
-
-
 def sweep(here: Settings, api: FakeDocker, **options: Any) -> janitor.Sweep:
     """Run the janitor once."""
     options.setdefault("finish", lambda folder: None)
     return janitor.sweep(here, api, own_run="run-8", report=lambda line: None, **options)
-
-
-def test_the_kernel_frees_a_lock_when_its_holder_is_killed(here: Settings) -> None:
-    """No death leaves a lock behind."""
-    path = lock.recipe_lock(here, "hello")
-    holder = Holder(here, "lock", str(path))
-    try:
-        assert holder.said == "held" and lock.try_take(path, me()) is None
-    finally:
-        holder.kill()
-    taken = lock.try_take(path, me())
-    assert taken is not None
-    taken.release()
-
-
-def test_who_waits_is_told_for_whom(here: Settings) -> None:
-    """The message names the run and the process that hold the lock."""
-    path = lock.recipe_lock(here, "hello")
-    holder = Holder(here, "lock", str(path))
-    said: list[str] = []
-    try:
-        waiting = lock.take(path, me(), what="the lock", timeout=0.3, report=said.append)
-        with pytest.raises(TimedOut, match="the lock"), waiting:
-            pytest.fail("two hold one lock")
-    finally:
-        holder.kill()
-    assert f"held by run run-7 of hello (process {holder.process.pid}" in said[0]
-
-
-def test_asking_whether_a_lock_is_held_does_not_erase_who_holds_it(here: Settings) -> None:
-    """Older filelock emptied the file of whoever merely tried; the pin holds."""
-    path = lock.recipe_lock(here, "hello")
-    holder = Holder(here, "lock", str(path))
-    try:
-        assert lock.is_held(path)
-        written = lock.written_owner(path)
-        assert written is not None and written.run == "run-7"
-    finally:
-        holder.kill()
-
-
-def test_a_deleted_lock_file_protects_nobody(here: Settings) -> None:
-    """A lock on a file that the path no longer names does not count as taken."""
-    path = lock.recipe_lock(here, "hello")
-    first = lock.try_take(path, me())
-    assert first is not None
-    path.unlink()
-    second = lock.try_take(path, me())
-    assert second is not None
-    second.release()
-    first.release()
-
-
-def test_there_are_two_slots_and_no_third(here: Settings) -> None:
-    """However runs are started, two at once is the most."""
-    say = lambda line: None  # noqa: E731
-    with (
-        slots.take_slot(here, me(), timeout=1, report=say) as one,
-        slots.take_slot(here, me(), timeout=1, report=say) as two,
-    ):
-        assert one != two
-        third = slots.take_slot(here, me(), timeout=0.3, report=say)
-        with pytest.raises(TimedOut, match="a slot"), third:
-            pytest.fail("a third slot")
 
 
 def test_incident_c2_a_live_run_is_never_reaped(here: Settings, live: Holder) -> None:
@@ -189,37 +64,167 @@ def test_a_dead_run_is_reaped_at_once(here: Settings, live: Holder, tmp_path: Pa
     live.kill()
     assert sweep(here, api, finish=finished.append).reaped == [DOMAIN]
     assert api.names() == set() and not env.exists()
-    assert registry.entries(here) == []
+    assert registry.entries(here) == [] and list(here.active_dir.iterdir()) == []
     assert finished == [tmp_path / "runs" / "run-7"]
 
 
 def test_what_a_dead_run_started_is_ended_first(here: Settings, live: Holder) -> None:
-    """A child that outlives its run is found by the run's id in its environment."""
+    """A child that outlives its run is found by its environment, and does not see its app vanish."""
     orphan = Holder(here, "lock", str(here.lock_dir / "other"), run="run-7")
+    alive: list[bool] = []
+
+    class Watched(FakeDocker):
+        def remove_service(self, name: str) -> None:
+            """Remove a service, and look whether the child still runs."""
+            alive.append(orphan.process.poll() is None)
+            super().remove_service(name)
+
+    api = Watched()
+    api.deploy(STACK)
     live.kill()
     try:
-        sweep(here, FakeDocker())
-        assert orphan.process.wait(timeout=10) != 0
+        sweep(here, api)
+        assert alive == [False]
     finally:
         orphan.kill()
+
+
+def rewritten(path: Path, **changes: object) -> None:
+    """Change what an entry says."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
 def test_a_pid_given_to_another_program_is_not_the_owner(here: Settings, live: Holder) -> None:
     """The process id lives, but it is not the process that wrote the entry."""
     live.kill()
-    path = here.active_dir / DOMAIN
-    entry = json.loads(path.read_text())
-    path.write_text(json.dumps({**entry, "pid": os.getpid(), "started": "1"}))
+    rewritten(here.active_dir / DOMAIN, pid=os.getpid(), started="1")
     assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+
+
+def test_an_entry_that_does_not_say_when_its_owner_started_is_nobody_s(
+    here: Settings, live: Holder
+) -> None:
+    """A process that is gone has no start time either, which is no match."""
+    live.kill()
+    rewritten(here.active_dir / DOMAIN, started="")
+    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+
+
+def test_a_held_lock_is_proof_of_life_whatever_the_process_says(
+    here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The owner may be in another space of process ids; the kernel frees its lock when it dies."""
+    monkeypatch.setattr(registry, "MOMENT", 0.05)
+    folder = here.runs_dir / "run-7"
+    for path in (here.active_dir / DOMAIN, folder / registry.RECORD):
+        rewritten(path, pid=2**22, started="1")
+    for entry in (*registry.entries(here), *registry.runs(here)):
+        assert registry.owner_alive(here, entry) and registry.claim(here, entry) is None
+    assert not registry.is_free(folder)
+
+
+def test_a_process_that_runs_is_proof_of_life_whatever_became_of_its_lock(
+    here: Settings, live: Holder, tmp_path: Path
+) -> None:
+    """Somebody may clear the lock files away: a lock on a new file of that name proves nothing."""
+    for path in (*here.active_dir.glob(".*.lock"), *tmp_path.glob("runs/run-7/**/.*.lock")):
+        path.unlink()
+    (entry,) = registry.entries(here)
+    assert registry.owner_alive(here, entry)
+    assert not registry.is_free(tmp_path / "runs" / "run-7")
+    assert sweep(here, FakeDocker()).reaped == []
+
+
+def test_an_entry_that_changed_hands_is_not_taken_for_the_old_one(
+    here: Settings, live: Holder
+) -> None:
+    """Between the look at an entry and its lock its name may have gone to another run, which died too."""
+    live.kill()
+    (old,) = registry.entries(here)
+    rewritten(here.active_dir / DOMAIN, run="run-9")
+    assert registry.claim(here, old) is None
+
+
+def test_a_name_is_not_given_away_while_its_last_owner_is_removed(
+    here: Settings, live: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The janitor holds the entry meanwhile, or it would remove what the new owner makes."""
+    monkeypatch.setattr(registry, "PATIENCE", 0.05)
+    words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
+
+    class Busy(FakeDocker):
+        def remove_service(self, name: str) -> None:
+            """Remove a service, while a new run asks for the name of its app."""
+            with pytest.raises(InfraError, match="held by another run"):
+                registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words)
+            super().remove_service(name)
+
+    api = Busy()
+    api.deploy(STACK)
+    live.kill()
+    assert sweep(here, api).reaped == [DOMAIN]
+    registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
+
+
+def test_a_lock_that_somebody_looks_at_is_taken_a_moment_later(
+    here: Settings, live: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who only asks whether a lock is held has it meanwhile; neither janitor nor new run give up for that."""
+    asked: set[Path] = set()
+    take = lock.try_take
+
+    def looked_at(path: Path, owner: Owner | None) -> Any:
+        first = path.name == f".{DOMAIN}.lock" and path not in asked
+        asked.add(path)
+        return None if first else take(path, owner)
+
+    live.kill()
+    monkeypatch.setattr(lock, "try_take", looked_at)
+    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    asked.clear()
+    words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
+    registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
+
+
+def test_a_directory_that_a_living_run_has_is_refused(here: Settings, live: Holder) -> None:
+    """Two runs of one id would write into one record."""
+    with pytest.raises(InfraError, match="run 'run-7' is still going on in"):
+        registry.begin(here.runs_dir / "run-7", run="run-7", recipe="hello")
+
+
+def test_two_sweeps_do_not_work_at_once(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second waits for the first, and does not wait for ever."""
+    monkeypatch.setattr(janitor, "LOCK_TIMEOUT", 0.05)
+    first = lock.try_take(here.lock_dir / "cc-ci-janitor.lock", me())
+    assert first is not None
+    with pytest.raises(TimedOut, match="another sweep"):
+        sweep(here, FakeDocker())
+    first.release()
+    assert sweep(here, FakeDocker()).reaped == []
+
+
+def test_what_does_not_end_keeps_its_app_and_its_entry(
+    here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files and volumes are not taken away under it, and its name not given to others."""
+    api = FakeDocker()
+    api.deploy(STACK)
+    before = api.names()
+    live.kill()
+    deaf = orphans.Process(2**22, "1", 1, 1)
+    monkeypatch.setattr(orphans, "end", lambda folder, domains=(): [deaf])
+    done = sweep(here, api)
+    assert done.reaped == [] and api.names() == before
+    assert {item.kind for item in done.left} == {"process"}
+    monkeypatch.undo()
+    assert sweep(here, api).reaped == [DOMAIN]
 
 
 def test_an_entry_of_another_boot_is_dead(here: Settings, live: Holder) -> None:
     """After a reboot nothing of before is alive, whatever has its process id now."""
     live.kill()
-    path = here.active_dir / DOMAIN
-    entry = json.loads(path.read_text())
     start = registry.start_time(os.getpid())
-    path.write_text(json.dumps({**entry, "pid": os.getpid(), "started": start, "boot": "other"}))
+    rewritten(here.active_dir / DOMAIN, pid=os.getpid(), started=start, boot="other")
     assert sweep(here, FakeDocker()).reaped == [DOMAIN]
 
 
@@ -270,29 +275,13 @@ def test_what_is_not_ours_is_never_touched(here: Settings, stack: str) -> None:
     assert api.names() == before
 
 
-def test_a_stack_whose_name_starts_the_same_is_not_touched() -> None:
-    """Docker's name filters match prefixes; ours must not."""
-    api = FakeDocker()
-    api.deploy("aaaaaa-x_ci")
-    api.deploy("aaaaaa-x_cib")
-    assert remove.remove_stack(api, "aaaaaa-x_ci") == ()
-    assert {name.lstrip("/").partition("_cib")[0] for name in api.names()} == {"aaaaaa-x"}
-
-
-def test_incident_l1_what_does_not_go_is_named_with_the_reason() -> None:
-    """L1: a removal that fails is reported, never swallowed."""
-    api = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
-    api.deploy(STACK)
-    (left,) = remove.remove_stack(api, STACK, timeout=0.2)
-    assert (left.kind, left.name) == ("volume", f"{STACK}_content")
-    assert "in use" in left.why
-
-
 def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
     here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What could not be removed is told, and tried again by the next sweep."""
     live.kill()
+    checkout = here.runs_dir / "run-7" / "abra"
+    checkout.mkdir()
     monkeypatch.setattr(remove, "TIMEOUT", 0.2)
     stuck = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
     stuck.deploy(STACK)
@@ -300,7 +289,9 @@ def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
     assert [item.name for item in done.left] == [f"{STACK}_content"] and done.reaped == []
     assert "could not remove volume" in str(done)
     assert [entry.domain for entry in registry.entries(here)] == [DOMAIN]
+    assert [record.run for record in registry.runs(here)] == ["run-7"] and checkout.exists()
     assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    assert registry.runs(here) == [] and not checkout.exists()
 
 
 def test_one_domain_is_never_held_twice(here: Settings, live: Holder, tmp_path: Path) -> None:
@@ -315,14 +306,6 @@ def test_one_domain_is_never_held_twice(here: Settings, live: Holder, tmp_path: 
             recipe="hello",
             life="fresh",
         )
-
-
-def test_secrets_are_kept_when_the_app_is_deployed_again() -> None:
-    """A restore needs the secrets that the data was made with."""
-    api = FakeDocker()
-    api.deploy(STACK)
-    assert remove.remove_stack(api, STACK, keep_secrets=True) == ()
-    assert api.names() == {f"{STACK}_password_v1"}
 
 
 def test_one_that_is_only_waited_for_does_not_live(here: Settings, live: Holder) -> None:
@@ -395,24 +378,6 @@ def test_what_a_dead_app_left_is_not_taken_for_a_new_one(
         )
 
 
-def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
-    """A child without the run's mark, in a session of its own, descends from a marked one all the same."""
-    marked = {"PATH": os.environ["PATH"], "CCCI_RUN": "/runs/orphans"}
-    inner = "env -i setsid sh -c 'echo $$; exec sleep 600'"
-    words = ["sh", "-c", f"trap '' TERM; {inner} & wait"]
-    parent = subprocess.Popen(words, env=marked, stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    try:
-        assert b"CCCI_RUN" not in Path(f"/proc/{child}/environ").read_bytes()
-        assert orphans.end(Path("/runs/orphans")) == []
-        assert orphans.look_at(child) is None and orphans.look_at(parent.pid) is None
-    finally:
-        parent.kill()
-        parent.wait()
-        parent.stdout.close()
-
-
 def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
     here: Settings, tmp_path: Path
 ) -> None:
@@ -433,27 +398,6 @@ def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
     finally:
         for holder in made:
             holder.kill()
-
-
-def test_only_what_bears_the_mark_is_ended() -> None:
-    """A run whose directory begins the same, and the one that looks, are left alone."""
-    other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "/runs/orphans-2"})
-    try:
-        assert orphans.of(Path("/runs/orphans")) == [] and orphans.end(Path("/runs/orphans")) == []
-        assert orphans.look_at(other.pid) is not None
-    finally:
-        other.kill()
-        other.wait()
-
-
-def test_what_a_domain_s_command_runs_in_the_backup_bot_is_found() -> None:
-    """The bot's container knows no run, but abra gives it the app's domain."""
-    bot = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "SERVICE": DOMAIN})
-    try:
-        assert [process.pid for process in orphans.of(Path("/runs/none"), [DOMAIN])] == [bot.pid]
-    finally:
-        bot.kill()
-        bot.wait()
 
 
 def test_the_same_number_of_another_drone_is_another_run(here: Settings, live: Holder) -> None:
