@@ -39,7 +39,6 @@ HAZARDS = {
     "include": "a file takes in another one unseen",
     "shell": "abra.sh does more than export values and define functions",
 }
-SOCKETS = ("/var/run/docker.sock", "/run/docker.sock")
 TAKE_OVER = ("/etc", "/root", "/home", "/usr", "/bin", "/sbin", "/lib", "/boot", "/proc", "/sys", "/var/lib",
              "/nix", "/run", "/var/run", "/var/spool")  # fmt: skip
 HARMLESS_BINDS = frozenset({"/etc/localtime", "/etc/timezone"})  # as long as they are read-only
@@ -47,6 +46,7 @@ VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 OFF = frozenset({"", "false", "0", "no", "n", "off"})
 SHARED_NETWORK = "proxy"
 MOST_REPLICAS = 10
+REPLICAS = re.compile(r"[0-9]{1,9}")
 ALONE = {  # what a service may say of its namespaces without sharing the host's
     "network_mode": {"", "none", "bridge", "default"},
     "pid": {""},
@@ -87,9 +87,7 @@ def find(found: Compose, checkout: Path, stack: str) -> list[Hazard]:
         hazard
         for values in found.readings
         for name, tree in found.files.items()
-        for hazard in _File(name, checkout, stack).all(
-            interpolated(tree, {**values, "STACK_NAME": stack})
-        )
+        for hazard in _File(name, checkout, stack).all(interpolated(tree, values))
     )
     return list(dict.fromkeys(listed))
 
@@ -183,9 +181,7 @@ class _File:
 
     def deployment(self, at: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
         replicas = _text(body.get("replicas"))
-        if replicas and not (
-            replicas.isascii() and replicas.isdigit() and int(replicas[:9]) <= MOST_REPLICAS
-        ):
+        if replicas and not (REPLICAS.fullmatch(replicas) and int(replicas) <= MOST_REPLICAS):
             yield self.hazard("many-tasks", f"{at}.replicas", f"is '{replicas}'")
         for label, value in _labels(body.get("labels")):
             if label.lower() == BOT_LABEL:
@@ -281,7 +277,6 @@ def _bind_kind(path: str) -> str:
         "/run",
         "/var/run",
         "/var",
-        *SOCKETS,
     ):
         return "docker-socket"
     if path == "/dev" or path.startswith("/dev/"):
@@ -291,8 +286,7 @@ def _bind_kind(path: str) -> str:
 
 
 def _is_external(body: Mapping[str, Any]) -> bool:
-    external = body.get("external")
-    return isinstance(external, dict) or _text(external).lower() not in OFF
+    return _text(body.get("external")).lower() not in OFF
 
 
 def _name(key: str, body: Mapping[str, Any]) -> str:

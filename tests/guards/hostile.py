@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import pytest
 import yaml
 
-from harness import git, settings
+from harness import git, lifecycle, settings
 from harness.abra import Abra
 from harness.app import App
 from harness.collect import Suite
+from harness.errors import RecipeFailure
 from harness.run import Request, Run
 from harness.suite_settings import SuiteSettings
 from harness.telling import Telling
@@ -21,6 +23,10 @@ from harness.telling import Telling
 NAME = "shop"
 DOMAIN, STACK = "a1b2c3-shop.ci.test", "a1b2c3-shop_ci_test"
 SAMPLE = f"TYPE={NAME}\nDOMAIN={NAME}.example.com\n"
+# Small as written, millions of values once its aliases are.
+BOMB = "\n".join(
+    ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [{','.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 9))]
+)  # fmt: skip
 ABRA = """\
 #!/bin/sh
 # Writes down what it is asked for; makes env files as abra does; deploys nothing.
@@ -127,3 +133,21 @@ def asked(run: Run) -> list[str]:
     """Return what abra was asked for: the command's first words."""
     path = run.abra_dir / "asked"
     return path.read_text().splitlines() if path.exists() else []
+
+
+def tried(folder: Path, files: Mapping[str, str], **suite: object) -> Run:
+    """Install a recipe with these files; return its run."""
+    folder.mkdir(exist_ok=True)
+    run, app = run_with(folder, files, **suite)
+    lifecycle.install(run, app)
+    return run
+
+
+def refused(folder: Path, files: Mapping[str, str], **suite: object) -> str:
+    """Install a recipe with these files; return why it was refused, before anything was deployed."""
+    folder.mkdir(exist_ok=True)
+    run, app = run_with(folder, files, **suite)
+    with pytest.raises(RecipeFailure) as caught:
+        lifecycle.install(run, app)
+    assert not [line for line in asked(run) if not line.startswith(("app new", "--version"))]
+    return str(caught.value)
