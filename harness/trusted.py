@@ -57,6 +57,6 @@ def _known(where: Where) -> list[str]:
 def tests_of(checkout: Path) -> Path | None:
     """Return the folder of a recipe's own tests, None where its checkout has no test in it."""
     folder = checkout / FOLDER
-    if folder.is_symlink() or not folder.is_dir() or not any(folder.rglob(PATTERN)):
+    if folder.is_symlink() or not any(folder.rglob(PATTERN)):
         return None
     return folder

@@ -112,6 +112,7 @@ def test_look_around() -> None:
         "environ": dict(os.environ),
         "environments": {p.name: tries((p / "environ").read_bytes) for p in processes()},
         "ids": [os.getuid(), os.geteuid(), os.getgid(), os.getegid(), os.getgroups()],
+        "session": os.getsid(0),
         "status": status(),
         "files": {path: tries(lambda: look_into(path)) for path in asked["paths"]},  # noqa: B023
         "names": names(),

@@ -42,8 +42,15 @@ def test_each_case_is_told() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"no xml", b"<testsuites>", BOMB.encode(), OUTSIDE.encode(), b"\xff\xfe\x00", b"\0" * 99],
-    ids=["nothing", "text", "half", "bomb", "outside", "bytes", "zeros"],
+    [
+        *(b"", b"no xml", b"<testsuites>", BOMB.encode(), OUTSIDE.encode(), b"\xff\xfe\x00"),
+        *(b"\0" * 99, b"<!DOCTYPE t><t><testcase name='a'/></t>"),
+        *(b"<?xml version='1.0' encoding='%s'?><t/>" % name for name in (b"nowhere", b"shift_jis")),
+    ],
+    ids=[
+        *("nothing", "text", "half", "bomb", "outside", "bytes", "zeros"),
+        *("doctype", "no encoding", "encoding of many bytes"),
+    ],
 )
 def test_what_cannot_be_read_says_why_and_tells_nothing(data: bytes) -> None:
     """No entity is expanded, no file opened."""
@@ -71,6 +78,16 @@ def test_names_are_one_short_harmless_line() -> None:
     name = "x&#10;::cc-ci:: {}&#10;" + "y" * 5000
     (case,) = read(f'<testcase classname="a" name="{name}"/>').cases
     assert "\n" not in case.name and len(case.name) <= foreign_junit.LONGEST_NAME
+
+
+def test_words_are_cut() -> None:
+    """Of a message the first, of the details the last characters: there the error stands."""
+    message, details = "m" * 5000, "d" * 5000 + "the end"
+    (case,) = read(
+        CASE.format(rest=f'><failure message="{message}">{details}</failure></testcase>')
+    ).cases
+    assert case.message == "m" * foreign_junit.LONGEST_MESSAGE
+    assert len(case.details) == foreign_junit.LONGEST_DETAILS and case.details.endswith("the end")
 
 
 @pytest.mark.parametrize("time", ["-1", "nan", "inf", "1e99", "soon", ""])

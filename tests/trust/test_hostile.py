@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import jail
+from harness import jail, orphans, wait
 from harness.settings import CHECKOUT
 from tests.trust.world import DOMAIN, Stranger, ended, nothing_left, processes_of
 
@@ -173,9 +173,42 @@ def test_it_dies_with_the_harness(tmp_path: Path) -> None:
     nothing_left(holder.pid)
 
 
-def _until_it_runs(uid: int) -> None:
-    from harness import wait
+def test_what_makes_the_jail_dies_with_the_harness_too(tmp_path: Path) -> None:
+    """As long as the jail is being made it is root's, and no jail that would end it is there yet."""
+    told = tmp_path / "told"
+    maker = tmp_path / "way.py"
+    maker.write_text(
+        "import os, pathlib, signal\n"
+        f"pathlib.Path({str(told)!r}).write_text(str(os.getpid()))\n"
+        "while True:\n    signal.pause()\n"
+    )
+    tests = Stranger(tmp_path, ("127.0.0.1", 9)).write("")
+    code = HOLDER.replace("jail.run_tests", f"jail.WAY = Path({str(maker)!r})\njail.run_tests")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tests), DOMAIN],
+        env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
+    )
+    try:
+        pid = wait.until(
+            lambda: wait.Look("", told.read_text() or None if told.exists() else None),
+            what="the jail's maker",
+            timeout=30,
+            every=0.02,
+        )
+    finally:
+        holder.kill()
+        holder.wait()
+    wait.until(
+        lambda: wait.Look("", None if orphans.look_at(int(pid)) else True),
+        what="the jail's maker to end",
+        timeout=10,
+        every=0.02,
+    )
+    jail.check()
+    nothing_left(holder.pid)
 
+
+def _until_it_runs(uid: int) -> None:
     def look() -> wait.Look[bool]:
         names = [_words(pid) for pid in processes_of(uid)]
         return wait.Look(str(names), True if any("pytest" in name for name in names) else None)

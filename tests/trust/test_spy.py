@@ -100,6 +100,11 @@ def test_no_key_of_the_kernel_s_is_inherited(told: dict[str, Any]) -> None:
     assert told["key"].startswith(REFUSED)
 
 
+def test_it_has_no_terminal_of_ours(told: dict[str, Any]) -> None:
+    """Its session is one of its own: into the terminal of another it could type what we would run."""
+    assert told["session"] in told["processes"]
+
+
 def test_no_open_file_is_inherited(told: dict[str, Any]) -> None:
     """Its descriptors lead to its own files, to nothing, and to our ears."""
     assert len(told["descriptors"]) > 3

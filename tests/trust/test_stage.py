@@ -56,7 +56,7 @@ class Stage:
     def verify(self, code: str, **files: str) -> str:
         """Run own tests of this code; return what failed, "" when nothing did."""
         tests = self.run.checkout_dir / "tests"
-        tests.mkdir(parents=True)
+        tests.mkdir(parents=True, exist_ok=True)
         for name, text in {"test_own": code, **files}.items():
             (tests / f"{name}.py").write_text(text)
         try:
@@ -127,6 +127,7 @@ def test_each_of_its_tests_is_a_case_of_its_own_stage(stage: Stage) -> None:
         "tests/test_own::test_wrong": "fail",
         "tests/test_own::test_later": "skip",
     }
+    assert [c.fault for c in stage.report().failed if c.stage == "recipe_tests"] == ["recipe"]
     log = stage.run.dir / "logs" / "fresh-recipe_tests.log"
     assert "1 failed, 1 passed, 1 skipped" in log.read_text()
 
@@ -186,14 +187,34 @@ def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
 
 
 def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
-    """It may have learnt one from the app."""
+    """It may have learnt one from the app; a name of a test is its word too, and no leak of ours."""
     stage.run.telling.redactor.learn([Secret("sesame-open-1234")])
-    problem = stage.verify("def test_sesame():\n    assert 'sesame-open-1234' == ''\n")
+    problem = stage.verify(
+        "import pytest\n"
+        "@pytest.mark.parametrize('word', ['sesame-open-1234'])\n"
+        "def test_sesame(word):\n"
+        "    assert word == ''\n"
+    )
     stage.report()
     texts = [
         p.read_text() for p in stage.run.dir.rglob("*") if p.is_file() and "abra" not in p.parts
     ]
     assert not [text for text in (problem, *texts, *stage.said) if "sesame-open-1234" in text]
+    assert not stage.run.telling.escaped
+
+
+def test_its_output_arrives_without_terminal_codes(stage: Stage) -> None:
+    """Neither in what is told of a failure, nor as a line that moves the reader's cursor."""
+    problem = stage.verify("def test_it():\n    print('\\x1b[2Jcleared')\n    assert 0\n")
+    assert "cleared" in problem and "\x1b" not in problem
+
+
+def test_a_link_that_leads_nowhere_is_only_a_link(stage: Stage) -> None:
+    """It is counted and copied as a link, never followed."""
+    tests = stage.run.checkout_dir / "tests"
+    tests.mkdir(parents=True)
+    (tests / "gone").symlink_to("nowhere")
+    assert stage.verify("def test_it():\n    pass\n") == ""
 
 
 def test_without_an_answer_of_the_app_they_are_not_blamed(stage: Stage) -> None:
@@ -201,6 +222,14 @@ def test_without_an_answer_of_the_app_they_are_not_blamed(stage: Stage) -> None:
     stage.app.up = False
     with pytest.raises(pytest.skip.Exception, match="not run: the app no longer answers: GET"):
         stage.verify("def test_it():\n    pass\n")
+
+
+def test_without_trust_none_is_run(stage: Stage) -> None:
+    """Whatever planned the stage: it asks once more before anything of a stranger is started."""
+    stage.run.trust = None
+    with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
+        stage.verify("def test_it():\n    pass\n")
+    assert not (stage.run.dir / "logs").exists()
 
 
 def test_too_many_files_are_refused_before_they_are_copied(stage: Stage) -> None:
