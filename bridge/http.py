@@ -21,6 +21,7 @@ Kind = Literal[
 TRANSIENT: frozenset[Kind] = frozenset({"unreachable", "slow", "server", "limited", "garbled"})
 CONNECT_TIMEOUT = 5.0  # seconds
 LONGEST_ANSWER = 20_000_000  # bytes; a log is at most 5 MB, escaped
+LONGEST_CALL = 60.0  # seconds for the body of an answer
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries
 
 
@@ -72,7 +73,7 @@ class Http:
     ) -> Answer:
         """Make one call and return its answer.
 
-        timeout: seconds between two pieces of the answer.
+        timeout: seconds between two pieces of the answer, which takes a minute at most.
 
         Raises:
             CallError: no answer, or one whose status is not in `ok`, or one that is no JSON.
@@ -105,7 +106,7 @@ class Http:
                 allow_redirects=False,
                 stream=True,
             ) as response:
-                content = response.raw.read(LONGEST_ANSWER + 1, decode_content=True)
+                content = _read(doing, response)
         except requests.Timeout as error:
             raise CallError("slow", f"{doing}: no answer within {timeout:.0f} s") from error
         except (requests.RequestException, OSError) as error:
@@ -148,6 +149,18 @@ class Http:
             ) from error
 
 
+def _read(doing: str, response: requests.Response) -> bytes:
+    """Read an answer's body: little more than the most bytes, and as long as one may take."""
+    end, content = time.monotonic() + LONGEST_CALL, b""
+    while piece := response.raw.read1(65_536, decode_content=True):
+        content += piece
+        if len(content) > LONGEST_ANSWER:
+            break
+        if time.monotonic() > end:
+            raise CallError("slow", f"{doing}: the answer takes more than {LONGEST_CALL:.0f} s")
+    return content
+
+
 def _lines(response: requests.Response) -> Iterator[str]:
     """Yield whole lines; only a line feed ends one."""
     rest = b""
@@ -182,7 +195,7 @@ def _refused(doing: str, response: requests.Response, content: bytes) -> CallErr
 def _retry_after(response: requests.Response) -> float:
     """Return the seconds that the server asks us to wait, 0 where it does not."""
     value = response.headers.get("Retry-After", "")
-    if value.isdigit():
+    if value.isdecimal():
         return float(value)
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())

@@ -190,24 +190,60 @@ def _escaped(part: str) -> Iterator[Form]:
     of signs alone has none, so that its pattern is tried on every text.
     """
     stretch = max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
-    pattern = re.compile(b"".join(_any_of(c) for c in part))
+    tokens = re.findall(r"(\\*)([^\\]?)", part)
+    pattern = re.compile(b"".join(_token(len(run), c) for run, c in tokens if run or c))
     yield Form(stretch.encode(), pattern, edges=None)
 
 
-def _any_of(c: str) -> bytes:
-    """Return the pattern of one character, plain or escaped for JSON, XML, a shell or a URL."""
-    if c.isascii() and c.isalnum():
-        return c.encode()
+Way = tuple[int, int, bytes]  # so many backslashes at least and at most, and what comes behind them
+
+
+def _token(run: int, c: str) -> bytes:
+    """Return the pattern of a run of backslashes and the character behind it, "" at the value's end.
+
+    The run and the escape of the character are one stretch of backslashes: were it cut in two, a text
+    that is nearly the value would be cut in every way there is, which takes for ever.
+    """
+    ways = _ways(c) if c else [(0, 0, b"")]
+    told = [_after(4 * run, run, way) for way in ways]
+    if run:
+        plain = b"|".join(_after(0, 0, way) for way in ways)
+        told += [b"(?:%s){%d}(?:%s)" % (_after(0, 0, way), run, plain) for way in _ways("\\")[1:]]
+    return b"(?:" + b"|".join(told) + b")"
+
+
+def _after(most: int, least: int, way: Way) -> bytes:
+    """Return the pattern of one way behind so many backslashes of the value itself."""
+    return rb"\\{%d,%d}%s" % (least + way[0], most + way[1], way[2])
+
+
+def _ways(c: str) -> list[Way]:
+    """Return how one character is written, plain or escaped for JSON, XML, a shell or a URL."""
     raw = c.encode("utf-8", "surrogatepass")
-    units = c.encode("utf-16-be", "surrogatepass")
-    ways = [rb"\\{0,3}" + re.escape(raw)]
-    ways += [rb"\\{1,2}u(?i:" + rb")\\{1,2}u(?i:".join(_hex_of(units, 2)) + b")"]
-    ways += [b"".join(rb"%%(?:25)?(?i:%02x)" % byte for byte in raw)]
-    ways += [b"".join(rb"\\{1,2}x(?i:%02x)" % byte for byte in raw)]
-    ways += [rb"&#(?:0*%d|[xX]0*(?i:%x));" % (ord(c), ord(c))]
-    named = {" ": rb"\+", "\n": rb"\\{1,2}n|\r\n", "\r": rb"\\{1,2}r", "\t": rb"\\{1,2}t"}
-    named |= {"&": b"&amp;", "<": b"&lt;", ">": b"&gt;", '"': b"&quot;", "'": b"&apos;"}
-    return b"(?:" + b"|".join([*ways, *([named[c]] if c in named else [])]) + b")"
+    if c.isascii() and c.isalnum():
+        return [(0, 0, raw)]
+    units = _hex_of(c.encode("utf-16-be", "surrogatepass"), 2)
+    return [
+        (0, 3, re.escape(raw)),
+        (1, 2, rb"\\{1,2}".join(b"u(?i:%s)" % unit for unit in units)),
+        (0, 0, b"".join(b"%%(?:25)?(?i:%02x)" % byte for byte in raw)),
+        (1, 2, rb"\\{1,2}".join(b"x(?i:%02x)" % byte for byte in raw)),
+        (0, 0, b"&#(?:0*%d|[xX]0*(?i:%x));" % (ord(c), ord(c))),
+        *NAMED.get(c, ()),
+    ]
+
+
+NAMED: dict[str, tuple[Way, ...]] = {
+    " ": ((0, 0, rb"\+"),),
+    "\n": ((1, 2, b"n"), (0, 0, b"\r\n")),
+    "\r": ((1, 2, b"r"),),
+    "\t": ((1, 2, b"t"),),
+    "&": ((0, 0, b"&amp;"),),
+    "<": ((0, 0, b"&lt;"),),
+    ">": ((0, 0, b"&gt;"),),
+    '"': ((0, 0, b"&quot;"),),
+    "'": ((0, 0, b"&apos;"),),
+}
 
 
 def _hex_of(raw: bytes, size: int) -> list[bytes]:

@@ -133,6 +133,22 @@ def test_a_server_that_falls_silent_is_given_up(begun: bytes, stream: bool) -> N
     assert caught.value.transient
 
 
+def test_an_answer_that_drips_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each byte of it comes in time, but the whole would take for ever."""
+    monkeypatch.setattr(http, "LONGEST_CALL", -1.0)
+    with answering(head("200 OK", "Content-Length: 9") + b"a") as odd:
+        assert refused(odd).kind == "slow"
+        assert "the answer takes more than" in str(refused(odd))
+
+
+@pytest.mark.parametrize("seconds", ["\u00b2", "soon", "-1", "Wed, 21 Oct 1815 07:28:00 GMT"])
+def test_a_pause_that_makes_no_sense_is_none(seconds: str) -> None:
+    """What the server asks us to wait is a number of seconds or a date to come, else we choose."""
+    answer = f"HTTP/1.1 429 Slow\r\nRetry-After: {seconds}\r\nContent-Length: 0\r\n\r\n"
+    with answering(answer.encode("latin-1")) as odd:
+        assert (refused(odd).kind, refused(odd).retry_after) == ("limited", 0.0)
+
+
 def test_an_answer_that_is_no_json_is_no_answer() -> None:
     """What says it is JSON has to be."""
     kind = ("Content-Type: application/json", "Content-Length: 1", "Connection: close")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import leak
+from harness import leak, lifetime
 from harness.secret import MASK, Redactor, Secret
 from tests.guards.dresses import DRESSES, PLAIN, TRICKY, VALUES, as_bytes, knowing
 
@@ -132,6 +132,24 @@ def test_a_secret_is_no_text() -> None:
     assert PLAIN not in f"{secret} {secret!r} {[secret]} {secret!s:>40}"
     assert secret != PLAIN and secret == Secret(PLAIN) and secret != Secret(TRICKY)
     assert secret.reveal() == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("value", "nearly"),
+    [
+        ("\\" * 40, "\\" * 39),
+        ("\\!" * 30, "\\\\!" * 29 + "\\\\?"),
+        ("a\\\\&" * 20, "a\\\\\\\\&" * 19),
+        ("!" * 60, "\\!" * 59),
+    ],
+)
+def test_a_secret_of_backslashes_is_looked_for_in_finite_time(value: str, nearly: str) -> None:
+    """A backslash may be the secret's or an escape's; a text that is nearly it is not asked for ever."""
+    redactor = knowing(value)
+    with lifetime.bounded(10.0, "looking"):
+        assert not redactor.leaks(f"before {nearly} after")
+    for dress in ("plain", "json", "json-twice", "url", "xml"):
+        assert redactor.scrub(f"it is {DRESSES[dress](value)} here").count(MASK) == 1, dress
 
 
 def test_looking_takes_a_time_that_grows_with_the_text_alone(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import bz2
 import gzip
 import io
@@ -60,10 +59,11 @@ def test_a_dress_between_two_pieces_is_found(
 def test_a_long_key_in_lines_between_two_pieces_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ends and indents of its many lines make it longer than any pattern of it."""
-    piece, key = 64 * 1024, "".join(f"{number:x}!" for number in range(800))
+    """The ends and indents of its many lines make it longer than the longest pattern of it."""
+    piece, key = 64 * 1024, "".join(f"{number:x}g" for number in range(800))
     monkeypatch.setattr(leak, "PIECE", piece)
-    data = textwrap.indent(base64.encodebytes(key.encode()).decode(), " " * 8).encode()
+    lines = textwrap.wrap("".join(f"%{byte:02x}" for byte in key.encode()), 76)
+    data = textwrap.indent("\n".join(lines), " " * 80).encode()
     (tmp_path / "values.yml").write_bytes(b"." * (piece - len(data) + 2) + data)
     assert [found.why for found in leak.scan(tmp_path, knowing(key))] == ["masked"]
 
