@@ -15,13 +15,11 @@ from harness import (
     blame,
     collect,
     intact,
-    janitor,
     lifetime,
     plan,
     report,
     route,
     suite_settings,
-    swarm,
     terminal,
     trusted,
 )
@@ -33,6 +31,8 @@ from harness.scheduling import scope_of
 from harness.settings import Settings
 from harness.trusted import Trust
 from harness.verdict import Verdict
+
+RUNS: pytest.StashKey[Runs] = pytest.StashKey()  # there only where recipes are tested
 
 
 @dataclass
@@ -53,7 +53,6 @@ class Runs:
     planned: dict[str, list[pytest.Item]] = field(default_factory=dict)
     trust: Mapping[str, Trust] = field(default_factory=dict)
     collected: list[str] = field(default_factory=list)
-    workers: list[int] = field(default_factory=list)
     current: Run | None = None
     _collected: list[pytest.Item] = field(default_factory=list)
     _all: list[pytest.Item] = field(default_factory=list)
@@ -65,19 +64,6 @@ class Runs:
     _told: dict[str, report.Report] = field(default_factory=dict)
 
     # -- collection
-
-    def refuse_hooks(self, config: pytest.Config) -> None:
-        """Refuse suites that carry hooks of pytest: with these they would choose what is run and told.
-
-        Raises:
-            UsageError: names file and hook.
-        """
-        found = intact.hooks_of(config, self.settings.suites_dir)
-        if found:
-            raise UsageError(
-                f"a suite may not carry hooks of pytest, but there is {found[0]}; "
-                "a fixture does what a suite needs"
-            )
 
     def place(self, items: list[pytest.Item]) -> None:
         """Give every item its recipe, step and markers; refuse what a suite may not contain."""
@@ -324,16 +310,6 @@ class Runs:
     def expected(self) -> frozenset[str]:
         """The recipes that are to be tested here; a controller hears of them from its workers."""
         return frozenset(self.planned) or frozenset(map(scope_of, self.collected))
-
-    def sweep(self) -> None:
-        """Remove at once what a worker that died has left, and write its report."""
-        janitor.sweep(
-            self.settings,
-            swarm.client(),
-            own_run=self.session_id,
-            report=self.console,
-            finish=report.finish_dead,
-        )
 
     def reports(self) -> list[report.Report]:
         """Return the reports of all planned runs that began.

@@ -10,8 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +21,7 @@ from harness import wait
 from harness.settings import CHECKOUT
 
 from .conftest import Start
-from .figures import trial
+from .figures import Trial, trial
 from .stages import held, only_its_volume_is_left, told_well, volume_in_use
 from .tiny import BOUND, Place, Started
 
@@ -36,74 +38,90 @@ def name(text: str, workers: bool) -> str:
     return f"{text}, with -n 2" if workers else text
 
 
+@dataclass(frozen=True)
+class Ending:
+    """A run that is held in its deployment, and the trial of how the block ends it."""
+
+    run: Started
+    tried: Trial
+
+    def ends(self, status: int) -> None:
+        """Require that the run ends by itself with a status, and take the time."""
+        with self.tried.timed():
+            assert self.run.end() == status, self.run.said
+
+
+@contextmanager
+def ending(
+    place: Place,
+    start: Start,
+    what: str,
+    verdict: str,
+    *,
+    workers: bool,
+    incidents: tuple[str, ...] = (),
+    **options: object,
+) -> Iterator[Ending]:
+    """Try one way to end a run; require that nothing of it is left, in time, and that it is told."""
+    with trial(PART, name(what, workers), incidents=incidents, bound=BOUND) as tried:
+        with held(place, start, "deploy", workers=workers, **options) as run:
+            yield Ending(run, tried)
+        tried.none_lost(run.left())
+        tried.in_time()
+        told_well(run, verdict, "deploy")
+
+
 @workers
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP], ids=lambda sign: sign.name)
 def test_a_signal_tears_down(
     place: Place, start: Start, sign: signal.Signals, workers: bool
 ) -> None:
     """Status 2, verdict interrupted, nothing left."""
-    with trial(PART, name(sign.name, workers), bound=BOUND) as tried:
-        with held(place, start, "deploy", workers=workers) as run:
-            os.kill(run.process.pid, sign)
-            with tried.timed():
-                assert run.end() == 2, run.said
-        tried.none_lost(run.left())
-        tried.in_time()
-        told_well(run, "interrupted", "deploy")
+    with ending(place, start, sign.name, "interrupted", workers=workers) as made:
+        os.kill(made.run.process.pid, sign)
+        made.ends(2)
 
 
 @workers
 def test_ctrl_c_tears_down(place: Place, start: Start, workers: bool) -> None:
     """Ctrl-C reaches the whole foreground group of a terminal, workers too."""
-    with trial(PART, name("Ctrl-C at a terminal", workers), bound=BOUND) as tried:
-        with held(place, start, "deploy", workers=workers, terminal=True) as run:
-            run.press(b"\x03")
-            with tried.timed():
-                assert run.end() == 2, run.said
-        tried.none_lost(run.left())
-        tried.in_time()
-        told_well(run, "interrupted", "deploy")
+    what = "Ctrl-C at a terminal"
+    with ending(place, start, what, "interrupted", workers=workers, terminal=True) as made:
+        made.run.press(b"\x03")
+        made.ends(2)
 
 
 @workers
 def test_a_closed_terminal_tears_down(place: Place, start: Start, workers: bool) -> None:
     """Whoever closes the window gets the same as with Ctrl-C, although nothing can be printed any more."""
-    with trial(PART, name("closed terminal", workers), bound=BOUND) as tried:
-        with held(place, start, "deploy", workers=workers, terminal=True) as run:
-            run.hang_up()
-            with tried.timed():
-                assert run.end() == 2
-        tried.none_lost(run.left())
-        tried.in_time()
-        told_well(run, "interrupted", "deploy")
+    what = "closed terminal"
+    with ending(place, start, what, "interrupted", workers=workers, terminal=True) as made:
+        made.run.hang_up()
+        made.ends(2)
 
 
 @workers
 def test_the_run_s_own_deadline_tears_down(place: Place, start: Start, workers: bool) -> None:
     """A run that hangs ends by itself, before Drone would: status 1, verdict timeout, no fault of the PR."""
-    seconds = 12.0
+    seconds, begun = 12.0, time.monotonic()
     own = {"CCCI_DEADLINE": str(seconds), "CCCI_SLOTS_DIR": str(place.folder / "slots")}
-    with trial(PART, name("the run's own deadline", workers), bound=BOUND) as tried:
-        begun = time.monotonic()
-        with held(place, start, "deploy", workers=workers, **own) as run:
-            assert run.end() == 1, run.said
-        tried.seconds.append(round(max(0.0, time.monotonic() - begun - seconds), 2))
-        tried.none_lost(run.left())
-        tried.in_time()
-        told_well(run, "timeout", "deploy")
+    what = "the run's own deadline"
+    with ending(place, start, what, "timeout", workers=workers, **own) as made:
+        assert made.run.end() == 1, made.run.said
+        made.tried.seconds.append(round(max(0.0, time.monotonic() - begun - seconds), 2))
 
 
 @workers
 def test_a_lost_cancel_is_found_by_asking(place: Place, start: Start, workers: bool) -> None:
     """The cancel that never reached the runner: Drone's own word about the build ends the run."""
-    with trial(PART, name("lost cancel", workers), bound=BOUND) as tried, drone() as server:
-        with held(place, start, "deploy", workers=workers, **server.environment) as run:
-            server.killed = True
-            with tried.timed():
-                assert run.end() == 2, run.said
-        tried.none_lost(run.left())
-        tried.in_time()
-        told_well(run, "cancelled", "deploy")
+    with (
+        drone() as server,
+        ending(
+            place, start, "lost cancel", "cancelled", workers=workers, **server.environment
+        ) as made,
+    ):
+        server.killed = True
+        made.ends(2)
 
 
 class Server(ThreadingHTTPServer):
@@ -168,20 +186,18 @@ def test_a_cancelled_step_loses_its_workspace_too(
     for part in ("harness", "conftest.py", "pytest.ini"):
         source = CHECKOUT / part
         (shutil.copytree if source.is_dir() else shutil.copy)(source, code / part)
-    options = {"code": code, "CCCI_SETTINGS": str(CHECKOUT / ".bench" / "settings.env")}
-    what = name("Drone's cancel: shell killed, workspace deleted, output closed", workers)
-    with trial(PART, what, incidents=("C5",), bound=BOUND) as tried:
-        with held(
-            place, start, "deploy", workers=workers, shell=True, piped=True, **options
-        ) as run:
-            os.kill(run.process.pid, signal.SIGKILL)
-            shutil.rmtree(code)
-            run.hang_up()
-            with tried.timed():
-                run.gone()
-        tried.none_lost(run.left())
-        tried.in_time()
-        told_well(run, "cancelled", "deploy")
+    options: dict[str, Any] = {
+        "code": code,
+        "CCCI_SETTINGS": str(CHECKOUT / ".bench" / "settings.env"),
+    }
+    what = "Drone's cancel: shell killed, workspace deleted, output closed"
+    options |= {"incidents": ("C5",), "shell": True, "piped": True}
+    with ending(place, start, what, "cancelled", workers=workers, **options) as made:
+        os.kill(made.run.process.pid, signal.SIGKILL)
+        shutil.rmtree(code)
+        made.run.hang_up()
+        with made.tried.timed():
+            made.run.gone()
 
 
 @workers

@@ -22,7 +22,7 @@ LAYERS = (
     {"sample", "hazards", "flaws"},
     {"git", "abra_sh", "slots", "registry", "route", "containers", "converge", "abra", "remove"}
     | {"inventory", "stop"}
-    | {"suite_settings", "level", "outcome", "images", "trusted", "jail"},
+    | {"suite_settings", "level", "outcome", "usage", "images", "trusted", "jail"},
     {"versions", "recipe", "backup", "janitor", "app", "verdict", "scheduling", "collect"},
     {"witness", "preflight", "probe", "junit"},
     {"report"},
@@ -32,7 +32,7 @@ LAYERS = (
     {"run"},
     {"blame", "provision", "recipe_tests"},
     {"admission", "runs"},
-    {"lifecycle", "zoo", "doctor"},
+    {"lifecycle", "zoo", "doctor", "items", "fixtures", "cases", "workers"},
     {"soak"},
     {"plugin", "cli", "__init__"},
 )
