@@ -358,10 +358,17 @@ def _refuse_failed_hooks(doing: str, said: str) -> None:
 
 
 def lose_everything(run: Run, app: App) -> None:
-    """Undeploy, delete the volumes, and deploy the same again with its secrets: a new, empty server."""
+    """Undeploy, delete the volumes, and deploy the same again with its secrets: a new, empty server.
+
+    Raises:
+        InfraError: something did not go, so nothing could show a restore.
+    """
     preflight.enough(run.settings)
     run.abra.app_undeploy(app.domain)
-    remove.remove_stack(swarm.client(), app.stack, keep_secrets=True, report=app.report)
+    left = remove.remove_stack(swarm.client(), app.stack, keep_secrets=True, report=app.report)
+    if left:
+        names = ", ".join(f"{item.kind} '{item.name}' ({item.why})" for item in left)
+        raise InfraError(f"cannot empty the app before the restore, there still is: {names}")
     with blaming_the_recipe("deploying onto emptied volumes"):
         run.abra.app_deploy(app.domain)
     settle(run, app)
