@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from harness.backup import Expected, Held, missing, newest, parse_listing
-from harness.errors import RecipeFailure
+from harness import swarm
+from harness.backup import Expected, Held, missing, newest, parse_listing, verify
+from harness.errors import InfraError, RecipeFailure
 
 ROOT = "/var/lib/docker/volumes/st_content/_data"
 T0 = 1_790_000_000.0
@@ -89,3 +90,77 @@ def test_times_with_nanoseconds_and_zones_are_read(zone: str) -> None:
     """restic prints nanoseconds, and a zone other than Z on some hosts."""
     rows = [snapshot(iso(5).replace("Z", zone))]
     assert newest(rows, "st", T0) == "abc"
+
+
+def test_a_snapshot_belongs_by_tag_or_by_path() -> None:
+    """Either names its stack; versions of the bot differ in which they give."""
+    for row in ({"tags": ["st"], "paths": []}, {"tags": [], "paths": [ROOT]}):
+        assert newest([{"id": "abc", "time": iso(5), **row}], "st", T0) == "abc"
+
+
+def test_clocks_may_differ_by_a_moment() -> None:
+    """A second before the backup began is rounding, in the snapshot's time and in a dump's."""
+    assert newest([snapshot(iso(-1))], "st", T0) == "abc"
+    dump = Held(f"{ROOT}/b.sql", "file", 9, T0 - 1)
+    assert missing([Expected(dump.path, dump=True)], [dump], T0) == []
+
+
+def test_only_a_dump_that_is_a_file_must_not_be_empty() -> None:
+    """A folder has no size, and an owner's own file may be empty."""
+    held = [Held(ROOT, "dir", 0, T0), Held(f"{ROOT}/empty", "file", 0, T0)]
+    assert missing([Expected(ROOT, dump=True)], held, T0) == []
+    assert missing([Expected(f"{ROOT}/empty", dump=False)], held, T0) == []
+
+
+class Bot:
+    """An engine with a backup bot, whose restic prints these."""
+
+    def __init__(self, *printed: str, status: int = 0, state: str = "running") -> None:
+        self.printed, self.status, self.state = list(printed), status, state
+
+    def services(self, filters: object) -> list[dict[str, object]]:
+        """List the bot."""
+        return [{"Spec": {"Name": "bot"}}]
+
+    def tasks(self, filters: object) -> list[dict[str, object]]:
+        """List its task."""
+        return [{"Status": {"State": self.state, "ContainerStatus": {"ContainerID": "c"}}}]
+
+    def exec_create(self, container: str, argv: list[str]) -> dict[str, str]:
+        """Take restic's words."""
+        assert container == "c" and argv[0] == "restic"
+        return {"Id": "e"}
+
+    def exec_start(self, made: str, *, demux: bool) -> tuple[bytes, bytes]:
+        """Print."""
+        return self.printed.pop(0).encode(), b"said"
+
+    def exec_inspect(self, made: str) -> dict[str, int]:
+        """Return the status."""
+        return {"ExitCode": self.status}
+
+
+LISTED = json.dumps([snapshot(iso(1), id="0123456789")])
+FILE = json.dumps({"path": f"{ROOT}/a", "type": "file", "size": 1, "mtime": iso(1)})
+
+
+@pytest.mark.parametrize(
+    ("bot", "error", "says"),
+    [
+        (Bot(LISTED, "{}"), RecipeFailure, "does not hold what it should: .* not in the snapshot"),
+        (Bot(LISTED, FILE, status=1), InfraError, "ended with status 1: said"),
+        (Bot("oops"), InfraError, "list of snapshots is not JSON"),
+        (Bot(LISTED, FILE, state="starting"), InfraError, "no backup bot runs here"),
+    ],
+)
+def test_what_restic_does_not_bear_out_is_no_backup(
+    bot: Bot, error: type[Exception], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A path that is absent is the recipe's fault; a restic that does not answer is ours."""
+    expected = [Expected(f"{ROOT}/a", dump=False)]
+    good = Bot(LISTED, FILE)
+    monkeypatch.setattr(swarm, "client", lambda: good)
+    assert verify("st", expected, T0) == "01234567"
+    monkeypatch.setattr(swarm, "client", lambda: bot)
+    with pytest.raises(error, match=says):
+        verify("st", expected, T0)

@@ -194,3 +194,52 @@ def test_a_task_ended_as_unhealthy_with_status_zero_never_got_healthy() -> None:
     over = with_tasks(ended(1, "", "complete"), restart="on-failure", has_health_check=True)
     with pytest.raises(converge.CrashLoop, match="never got healthy"):
         converge.look(view(over), History())
+
+
+OLD = dataclasses.replace(RUNNING, id="t0", current=False)
+
+
+@pytest.mark.parametrize(
+    ("service", "settled"),
+    [
+        (with_tasks(RUNNING, dataclasses.replace(OLD, state="pending")), True),
+        (with_tasks(RUNNING, dataclasses.replace(RUNNING, id="t2")), False),
+        (with_tasks(ended(1, "", "complete"), mode="job", replicas=2), False),
+        (with_tasks(OLD, mode="global"), False),
+    ],
+    ids=["an old task that never ran", "one too many", "half a job", "global, of the old spec"],
+)
+def test_settled_is_neither_more_nor_less(service: Service, settled: bool) -> None:
+    """As many tasks of the current spec as are wanted, and no other that answers."""
+    assert converge.look(view(service), History()) is settled
+
+
+def test_what_was_before_is_not_held_against_a_service() -> None:
+    """Tasks of the old spec, and those that a wait leaves out, are neither rejected, over nor looping."""
+    past = [dataclasses.replace(ended(n), current=False) for n in range(converge.LOOP_TOGETHER)]
+    rejected = dataclasses.replace(past[0], id="r", state="rejected")
+    assert not converge.look(view(with_tasks(rejected, *past)), History())
+    for last in (ended(1, state="rejected"), ended(1)):
+        left_out = History(ignore=frozenset({last.id}))
+        assert not converge.look(view(with_tasks(last, restart="none")), left_out)
+
+
+def test_a_task_that_is_still_wanted_is_not_over() -> None:
+    """Swarm has not decided on a restart yet."""
+    fresh = dataclasses.replace(ended(1), desired="running")
+    assert not converge.look(view(with_tasks(fresh, restart="none")), History())
+
+
+def test_ends_that_are_meant_are_no_restarts() -> None:
+    """Neither a job's nor those of a service that is to end well."""
+    history = History()
+    tasks = [ended(n) for n in range(converge.LOOP_TOGETHER)]
+    assert not converge.look(view(with_tasks(*tasks, mode="job")), history)
+    assert converge.look(view(with_tasks(ended(99, "", "complete"), restart="none")), history)
+    assert history.restarts() == {}
+
+
+def test_a_service_scaled_to_nothing_is_not_given_up() -> None:
+    """Its ended task was not to stay, while one of the old spec still goes."""
+    none = with_tasks(ended(1), OLD, replicas=0, restart="none")
+    assert not converge.look(view(none), History())

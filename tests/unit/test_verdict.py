@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import verdict
+from harness import level, verdict
 from harness.events import Event
 from harness.verdict import Verdict
 from tests.unit import told
@@ -211,3 +211,79 @@ def test_an_interrupted_case_blames_nobody() -> None:
 def test_a_verdict_of_a_newer_list_is_judged_from_the_cases() -> None:
     """An unknown word is no verdict."""
     assert verdict.judge(run(end=finished(verdict="splendid"))).verdict is Verdict.PASSED
+
+
+def scanned(clean: object, *files: str) -> Event:
+    """Return a look for secrets."""
+    return Event(101.5, "scan", {"clean": clean, "files": list(files)})
+
+
+def ended_with(*events: Event) -> verdict.Judgement:
+    """Judge a run in which all passed and these were recorded before its end."""
+    whole = run()
+    return verdict.judge([*whole[:-1], *events, whole[-1]])
+
+
+def test_what_somebody_else_wrote_into_the_record_is_not_green() -> None:
+    """Nobody can say then what of it is true."""
+    found = ended_with(Event(101.5, "tampered", {"text": "something else wrote"}))
+    assert (found.verdict, found.reason) == (Verdict.SUITE, "something else wrote")
+
+
+@pytest.mark.parametrize("clean", [False, "yes", None])
+def test_a_secret_in_what_is_kept_is_not_green(clean: object) -> None:
+    """The last look counts, and only a plain yes is one."""
+    found = ended_with(scanned(True), scanned(clean, "junit.xml"))
+    assert (found.verdict, found.reason) == (Verdict.INFRA, "a secret stood in junit.xml")
+    assert ended_with(scanned(False, "x"), scanned(True)).verdict is Verdict.PASSED
+
+
+def test_a_run_that_never_looked_for_what_it_left_is_not_green() -> None:
+    """Also where nobody planned to."""
+    found = verdict.judge([started("lint"), case("lint"), finished()])
+    assert (found.verdict, found.stage) == (Verdict.INFRA, "cleanup")
+
+
+@pytest.mark.parametrize("fault", ["recipe", "suite", "timeout"])
+def test_an_unverified_case_is_its_faults(fault: str) -> None:
+    """What keeps a stage from being proven is somebody's, as a failure is."""
+    found = verdict.judge(run(case("restore", "unverified", fault=fault)))
+    assert (found.verdict, found.stage) == (fault, "restore")
+
+
+def test_a_skip_beside_what_could_not_run_does_not_blame_the_suite() -> None:
+    """The suite is to blame only where its own skips are all that is open."""
+    bad = (case("backup", "skip", message="later"), case("backup", "unverified", message="x"))
+    assert verdict.judge(run(*bad)).verdict is Verdict.INFRA
+
+
+def test_only_a_plain_yes_declares_a_skip() -> None:
+    """A word in its place is none."""
+    skipped = case("backup", "skip", message="later", structural="no")
+    assert verdict.judge(run(skipped)).verdict is Verdict.SUITE
+
+
+def test_the_last_end_of_a_record_counts() -> None:
+    """An earlier one was not the end."""
+    whole = [*run(), finished(verdict="cancelled")]
+    assert verdict.judge(whole).verdict is Verdict.CANCELLED
+
+
+def test_a_control_that_says_nothing_is_missing() -> None:
+    """One that neither held nor passed was planned and shows nothing."""
+    planned = "kept[while-stopped]"
+    broken = Event(101.5, "control", {"id": planned, "outcome": "error"})
+    rest = run()[1:]
+    found = verdict.judge([started(planned=[planned]), broken, *rest])
+    assert (found.verdict, found.reason) == (
+        Verdict.INFRA,
+        f"{planned} was planned but not reached",
+    )
+
+
+def test_a_superficial_check_takes_weight_only_from_what_rests_on_it() -> None:
+    """An installation is proven by the harness itself."""
+    hollow = Event(101.5, "control", {"id": "kept[while-stopped]", "outcome": "superficial"})
+    kept = [case(stage, id=f"kept[{stage}]") for stage in ("install", "restore")]
+    stages = level.gather([*run(*kept), hollow]).stages
+    assert (stages["install"].outcome, stages["restore"].outcome) == ("pass", "unverified")
