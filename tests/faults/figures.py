@@ -23,8 +23,8 @@ import pytest
 
 FIGURES = "CCCI_FIGURES"
 BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-HEAD = "| what was tried | incident | times | lost | median | slowest | bound |"
-RULE = "|---|---|---|---|---|---|---|"
+HEAD = ("what was tried", "incident", "times", "lost")
+TIMES = ("median", "slowest", "bound")  # columns of a part in which time is the point
 
 
 @dataclass
@@ -155,8 +155,15 @@ def _parts(trials: Iterable[Trial]) -> dict[str, str]:
 
 
 def _part(part: str, rows: Mapping[str, list[Trial]]) -> str:
-    lines = [f"### {part}", "", HEAD, RULE, *(_row(what, rows[what]) for what in rows), "", ""]
-    return "\n".join(lines)
+    timed = any(made.seconds for trials in rows.values() for made in trials)
+    head = (*HEAD, *(TIMES if timed else ()))
+    cells = [_cells(what, rows[what])[: len(head)] for what in rows]
+    lines = [_line(head), "|" + "---|" * len(head), *map(_line, cells)]
+    return "\n".join([f"### {part}", "", *lines, "", ""])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
 def _told(block: str) -> dict[str, str]:
@@ -165,12 +172,12 @@ def _told(block: str) -> dict[str, str]:
     return {part.partition("\n")[0][4:]: part for part in found if part.startswith("### ")}
 
 
-def _row(what: str, trials: list[Trial]) -> str:
+def _cells(what: str, trials: list[Trial]) -> list[str]:
     seconds = [each for made in trials for each in made.seconds]
     lost = [name for made in trials for name in made.lost]
     failed = [made.failed for made in trials if made.failed]
     notes = dict.fromkeys(made.note for made in trials if made.note)
-    cells = [
+    return [
         " · ".join([what, *notes]),
         ", ".join(dict.fromkeys(each for made in trials for each in made.incidents)),
         f"{sum(made.times for made in trials):,}",
@@ -179,7 +186,19 @@ def _row(what: str, trials: list[Trial]) -> str:
         f"{max(seconds):.1f} s" if seconds else "",
         f"{max(made.bound for made in trials):.0f} s" if any(m.bound for m in trials) else "",
     ]
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _sum(parts: Mapping[str, str]) -> str:
+    """Return one sentence about all parts, those too that were not tried again."""
+    rows = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:5]]
+        for part in parts.values()
+        for line in part.splitlines()[4:]
+        if line.startswith("| ")
+    ]
+    tried = sum(int(times.replace(",", "")) for _, _, times, _ in rows)
+    lost = [what for what, _, _, lost in rows if lost != "nothing"]
+    return f"In all {tried:,} trials of {len(rows)} kinds; lost: {'; '.join(lost) or 'nothing'}."
 
 
 def render(figures: Path, document: Path) -> None:
@@ -192,7 +211,7 @@ def render(figures: Path, document: Path) -> None:
     if not marked:
         raise SystemExit(f"'{document}' has no place for figures: {BEGIN} … {END}")
     parts = _told(marked[1]) | _parts(load(figures))
-    block = f"{BEGIN}\n{''.join(parts.values())}{END}"
+    block = f"{BEGIN}\n{_sum(parts)}\n\n{''.join(parts.values())}{END}"
     document.write_text(text[: marked.start()] + block + text[marked.end() :])
 
 

@@ -47,6 +47,18 @@ def test_a_trial_that_fails_is_no_success(kept: Path) -> None:
     assert "**no report**" in figures.table(figures.load(kept))
 
 
+def test_the_sum_says_which_was_lost(kept: Path, tmp_path: Path) -> None:
+    """Whoever reads the first sentence alone knows it; a bar in a name cuts no cell."""
+    document = tmp_path / "reliability.md"
+    document.write_text(f"{figures.BEGIN}\n{figures.END}\n")
+    with pytest.raises(ValueError), figures.trial("Deaths", "a | b", times=7):
+        raise ValueError
+    with figures.trial("Deaths", "SIGTERM"):
+        pass
+    figures.render(kept, document)
+    assert "In all 8 trials of 2 kinds; lost: a \\| b." in document.read_text()
+
+
 def test_beyond_the_bound_is_a_failure(kept: Path) -> None:
     """The bound is held to, not only told."""
     with pytest.raises(AssertionError, match=r"31\.0 s, more than 30 s"):  # noqa: SIM117
@@ -65,6 +77,7 @@ def test_the_table_goes_between_the_marks(kept: Path, tmp_path: Path) -> None:
     text = document.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert "| SIGTERM |  | 1,000 | nothing |" in text
+    assert "In all 1,000 trials of 1 kinds; lost: nothing." in text
 
 
 def test_a_part_that_was_not_tried_again_stays(kept: Path, tmp_path: Path) -> None:
@@ -81,6 +94,7 @@ def test_a_part_that_was_not_tried_again_stays(kept: Path, tmp_path: Path) -> No
     figures.render(kept, document)
     text = document.read_text()
     assert "| a hundred runs |" in text and "SIGTERM" not in text and "| SIGKILL |" in text
+    assert "In all 2 trials of 2 kinds; lost: nothing." in text
     figures.render(kept, document)
     assert document.read_text() == text
 
@@ -128,7 +142,7 @@ def test_each_case_of_a_folder_is_a_trial(kept: Path, tmp_path: Path) -> None:
         if "**" in line or "41" in line
     ]
     assert rows == [
-        "| What is told of a folder | L12 | 42 | **test_does_not** |  |  |  |",
-        "| holds: It holds | L12 | 41 | nothing |  |  |  |",
-        "| does not: It fails |  | 1 | **test_does_not** |  |  |  |",
+        "| What is told of a folder | L12 | 42 | **test_does_not** |",
+        "| holds: It holds | L12 | 41 | nothing |",
+        "| does not: It fails |  | 1 | **test_does_not** |",
     ]
