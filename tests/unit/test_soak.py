@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness import inventory, janitor, registry, settings, soak, swarm, zoo
+from harness import inventory, janitor, registry, report, settings, soak, swarm, zoo
+from harness.errors import InfraError
+from harness.naming import app_domain, stack_name, unique
 from harness.soak import Done, Result
 from tests.faults import figures
 from tests.faults import soak as soak_figures
@@ -53,6 +56,29 @@ def test_a_gauge_that_stays_high_is_told() -> None:
     assert soak.creep(GAUGES, [*leaking, done(30, **{name: 95.0})]) == []
 
 
+def test_only_green_runs_of_one_kind_tell_its_drift() -> None:
+    """Nine runs at least; a red one may have taken as long as it liked, another recipe's too."""
+    assert soak.slower([done(n, seconds=10.0 + 5 * n) for n in range(8)]) == []
+    red = [done(n, seconds=99.0, verdict="recipe") for n in range(5)]
+    other = [replace(done(n, seconds=99.0), recipe="miniflux") for n in range(5)]
+    assert soak.slower([done(n) for n in range(12)] + red + other) == []
+    half_more = [
+        *(done(n, seconds=10.0) for n in range(6)),
+        *(done(n, seconds=15.0) for n in range(6)),
+    ]
+    assert soak.slower(half_more) == []
+
+
+@pytest.mark.parametrize("kind", ["red", "leaks", "unexplained", "drift"])
+def test_a_soak_is_clean_only_without_any_finding(kind: str) -> None:
+    """Each kind of finding alone is one."""
+    nothing: dict[str, tuple[str, ...]] = dict.fromkeys(
+        ("red", "leaks", "unexplained", "drift"), ()
+    )
+    assert Result(**nothing).clean
+    assert not Result(**{**nothing, kind: ("x",)}).clean
+
+
 class Host:
     """A host whose things can be changed between two looks."""
 
@@ -93,6 +119,66 @@ def test_what_was_left_is_told_from_what_is_of_nobody_we_know(host: Host, tmp_pa
     )
     assert result.unexplained == ("volume 'somebody'",)
     assert not result.clean
+
+
+@pytest.mark.parametrize("life", ["fresh", "upgrade", "warm"])
+def test_what_any_life_of_a_run_left_is_its_leak(host: Host, tmp_path: Path, life: str) -> None:
+    """Its stack's name, or its domain, in whatever is there."""
+    found = settings.load({"CCCI_SETTINGS": "/dev/null"})
+    before, run = host.take(), done(1)
+    token = unique(life, run.recipe, run.id, "0", run.ref)
+    domain = app_domain(token, run.recipe, found.apps_domain)
+    host.things["volume"] |= {f"{stack_name(domain)}_data"}
+    host.things["entry"] = {domain}
+    result = soak.compare(found, before, [run], GAUGES, tmp_path)
+    assert len(result.leaks) == 2 and result.unexplained == ()
+
+
+@pytest.mark.usefixtures("moving_clock")
+def test_what_swarm_still_removes_is_waited_for(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thing that goes while the soak looks was not left behind."""
+    monkeypatch.setattr(soak, "PATIENCE", 60.0)
+    looks = iter([{"old", "going"}])
+
+    def take(*_: object) -> inventory.Inventory:
+        return {"volume": frozenset(next(looks, {"old"}))}
+
+    monkeypatch.setattr(inventory, "take", take)
+    found = settings.load({"CCCI_SETTINGS": "/dev/null"})
+    before: inventory.Inventory = {"volume": frozenset({"old"})}
+    assert soak.compare(found, before, [], GAUGES, tmp_path).clean
+
+
+def test_what_a_dead_run_left_is_nobodys_excuse(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entry whose owner does not live explains nothing."""
+    found = settings.load({"CCCI_SETTINGS": "/dev/null"})
+    before = host.take()
+    entry = registry.Entry("a-x.ci.test", "a-x_ci_test", "9", "/x", "x", "fresh", 1, "1", "b", 0.0)
+    monkeypatch.setattr(registry, "entries", lambda settings: [entry])
+    monkeypatch.setattr(registry, "owner_alive", lambda settings, entry: False)
+    host.things["volume"] |= {"a-x_ci_test_data"}
+    told = soak.compare(found, before, [done(1)], GAUGES, tmp_path).unexplained
+    assert told == ("volume 'a-x_ci_test_data'",)
+
+
+def test_a_run_that_cannot_be_made_is_not_green(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told with its reason, and the soak goes on."""
+    found = settings.load({"CCCI_SETTINGS": "/dev/null"})
+
+    def fails(*args: object, **more: object) -> None:
+        raise InfraError("no python")
+
+    monkeypatch.setattr(zoo, "head_of", lambda settings, recipe: SHA)
+    monkeypatch.setattr("harness.proc.run", fails)
+    said: list[str] = []
+    assert soak.soak(found, 2, tmp_path / "soak.jsonl", said.append) == 1
+    assert [line for line in said if line.endswith("miniflux: none: no python")]
 
 
 def test_what_lives_now_is_no_difference(
@@ -184,12 +270,21 @@ def test_a_red_run_is_kept_and_a_green_one_is_not(
     """A soak of a hundred leaves no hundred directories."""
     monkeypatch.setattr(zoo, "head_of", lambda settings, recipe: SHA)
     monkeypatch.setattr(inventory, "gauges", lambda: dict(GAUGES))
-    monkeypatch.setattr("harness.proc.run", lambda *args, **more: None)
+    given: list[str] = []
+    monkeypatch.setattr("harness.proc.run", lambda *args, env, **more: given.append(env["TMPDIR"]))
     found = settings.load({"CCCI_RUNS_DIR": str(tmp_path), "CCCI_SETTINGS": "/dev/null"})
     source = Path(__file__).resolve().parents[1] / "data" / "events"
+    queue = '"phase": "queue", "life": null, "seconds": '
     for name, verdict in (("green", "passed"), ("red-install", "recipe")):
+        events = (source / f"{name}.jsonl").read_text()
+        assert f"{queue}0.001" in events
         (tmp_path / name).mkdir()
-        (tmp_path / name / "events.jsonl").write_bytes((source / f"{name}.jsonl").read_bytes())
+        (tmp_path / name / "events.jsonl").write_text(
+            events.replace(f"{queue}0.001", f"{queue}2.0")
+        )
+        whole = report.read(tmp_path / name).seconds
         run = soak._run(found, "custom-html", "cold", name, tmp_path)
         assert run.verdict == verdict
+        assert run.seconds == pytest.approx(whole - 2.0, abs=0.01), "waiting for a slot is not slow"
+    assert given == [str(tmp_path)] * 2, "what it leaves in its temporary folder could not be told"
     assert [path.name for path in tmp_path.iterdir()] == ["red-install"]
