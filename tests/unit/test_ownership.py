@@ -265,14 +265,48 @@ def test_whatever_is_left_of_a_stack_nobody_knows_goes(here: Settings, kind: str
     assert api.names() == set()
 
 
-@pytest.mark.parametrize("stack", ["traefik", "backupbot", "cloud_example_org", "abcdef_x"])
+NOT_OURS = ["traefik", "backupbot", "cloud_example_org", "abcdef_x"]
+NOT_OURS += [
+    "zzzzzz-hello_ci_test",
+    "abcde-hello_ci_test",
+    "abcdef0-hello_ci_test",
+]  # no hash of six
+NOT_OURS += ["aaaaaa-hello_ci_tests", "aaaaaa-hello_ci-test", "aaaaaa-hello_ci_example_org"]
+NOT_OURS += ["x-aaaaaa-hello_ci_test"]
+
+
+@pytest.mark.parametrize("stack", NOT_OURS)
 def test_what_is_not_ours_is_never_touched(here: Settings, stack: str) -> None:
-    """Stacks without a name of ours stay, however old."""
+    """Stacks without a name of ours stay, however old; a name that is nearly ours is somebody's."""
     api = FakeDocker()
     api.deploy(stack, created="2001-01-01T00:00:00.0Z")
     before = api.names()
-    sweep(here, api)
+    assert sweep(here, api).reaped == []
     assert api.names() == before
+
+
+def test_a_stack_nobody_knows_that_does_not_go_is_not_called_reaped(
+    here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stays of it is told instead."""
+    monkeypatch.setattr(remove, "TIMEOUT", 0.2)
+    stuck = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
+    stuck.deploy(STACK, created="2001-01-01T00:00:00.0Z")
+    done = sweep(here, stuck)
+    assert (done.reaped, [item.name for item in done.left]) == ([], [f"{STACK}_content"])
+
+
+def test_an_app_that_cannot_be_registered_is_none(here: Settings, tmp_path: Path) -> None:
+    """A disk that takes no entry is our own trouble, and the name is free again."""
+    run = tmp_path / "runs" / "run-8"
+    run.mkdir()
+    (run / registry.APPS).write_text("in the way")
+    told = {"domain": DOMAIN, "stack": STACK, "run": "run-8", "recipe": "hello", "life": "fresh"}
+    for _ in range(2):
+        with pytest.raises(InfraError, match=f"cannot register '{DOMAIN}'"):
+            registry.register(here, run_dir=run, **told)
+    (run / registry.APPS).unlink()
+    registry.register(here, run_dir=run, **told).close()
 
 
 def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(

@@ -8,7 +8,7 @@ import pytest
 
 from harness import remove
 from harness.swarm import NAMESPACE
-from tests.unit.fake_docker import FakeDocker
+from tests.unit.fake_docker import FakeDocker, Refused
 
 STACK = "aaaaaa-hello_ci_test"
 
@@ -29,6 +29,20 @@ def test_incident_l1_what_does_not_go_is_named_with_the_reason() -> None:
     (left,) = remove.remove_stack(api, STACK, timeout=0.2)
     assert (left.kind, left.name) == ("volume", f"{STACK}_content")
     assert "in use" in left.why
+
+
+def test_what_went_by_itself_is_no_failure() -> None:
+    """Between the look and the removal Swarm may have removed it; only what stays has a reason."""
+
+    class Racing(FakeDocker):
+        def remove_network(self, name: str) -> None:
+            """Say that it is gone, as Docker does of what it forgets a moment later."""
+            raise Refused(404, "no such network")
+
+    api = Racing()
+    api.deploy(STACK)
+    (left,) = remove.remove_stack(api, STACK, timeout=0.2)
+    assert (left.kind, left.why) == ("network", "")
 
 
 def test_secrets_are_kept_when_the_app_is_deployed_again() -> None:
