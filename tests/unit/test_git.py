@@ -1,5 +1,7 @@
 """Git against real repositories: exactly one commit, published tags, nothing of the recipe runs."""
 
+import os
+import random
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -364,3 +366,75 @@ def test_untracked_files_make_a_checkout_unclean(
     """As for abra, which then adds `+U` to the version (incident U2)."""
     change(upstream.path)
     assert git.is_clean(upstream.path) is clean
+
+
+@pytest.mark.parametrize("words", [("app.env",), ("keep", "app.env")])
+def test_ignored_files_do_not_stay(
+    upstream: Repository, target: Path, words: tuple[str, ...]
+) -> None:
+    """What the commit itself says to ignore is removed as well, in folders too."""
+    commit = upstream.commit(_gitignore="*.env\n")
+    git.fetch_checkout(upstream.url, commit, target)
+    left = target.joinpath(*words)
+    left.parent.mkdir(exist_ok=True)
+    left.write_text("left")
+    git.checkout(target, commit)
+    assert not left.exists() and git.is_clean(target)
+
+
+def test_a_users_attributes_change_no_file(
+    upstream: Repository, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Line ends of a checkout are those of the commit, whatever the user of this host prefers."""
+    own = tmp_path / ".config" / "git"
+    own.mkdir(parents=True)
+    (own / "attributes").write_text("* text eol=crlf\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    git.fetch_checkout(upstream.url, upstream.commit(abra_sh="one\ntwo\n"), target)
+    assert (target / "abra.sh").read_bytes() == b"one\ntwo\n"
+
+
+def test_git_is_told_nothing_of_our_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A repository of this environment is not meant, and a server has no business with our secrets."""
+    stand_in = tmp_path / "git"
+    stand_in.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\nexit 1\n")
+    stand_in.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for name in ("GIT_DIR", "GIT_SSH_COMMAND", "GIT_CONFIG_COUNT", "DRONE_TOKEN", "LD_PRELOAD_X"):
+        monkeypatch.setenv(name, "ours")
+    with pytest.raises(InfraError):
+        git.resolve("/nowhere", None)
+    assert "ours" not in (tmp_path / "seen").read_text()
+
+
+def test_files_that_cannot_be_counted_in_time_are_too_many(
+    upstream: Repository, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trees that hold each other take for ever to be counted: the recipe is at fault, not we."""
+    monkeypatch.setattr(git, "COUNTING", 0.0)
+    with pytest.raises(RecipeFailure, match="more files than can be counted"):
+        git.fetch_checkout(upstream.url, upstream.git("rev-parse", "HEAD"), target)
+
+
+def test_a_repository_that_would_fill_the_disk_is_not_fetched(
+    upstream: Repository, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file of it, a pack neither, may be larger than a bound."""
+    monkeypatch.setattr(git, "LARGEST_FILE", 50_000)
+    (upstream.path / "big").write_bytes(random.Random(1).randbytes(200_000))
+    upstream.commit()
+    url = f"file://{upstream.path}"  # a path alone is linked, not fetched
+    with pytest.raises(InfraError):
+        git.fetch_checkout(url, upstream.git("rev-parse", "HEAD"), target)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_checkout_of_another_user_is_read(upstream: Repository, target: Path) -> None:
+    """A runner may have made the folders under another user than who looks at them."""
+    commit = upstream.git("rev-parse", "HEAD")
+    git.fetch_checkout(upstream.url, commit, target)
+    for path in (target, target / ".git"):
+        os.chown(path, 12345, 12345)
+    assert git.head(target) == commit
