@@ -22,7 +22,7 @@ TIMEOUT = 10.0  # seconds for one reading
 MOST_TRIES = 500  # readings of pieces; one for each function, one more for each '}' in its texts
 VALUE = r"""(?:[\w./:,@%+=-]*|'[^'`]*'|"[^"`$\\!]*")"""
 ASSIGNMENT = re.compile(rf"(?:export )?[A-Za-z_]\w*={VALUE}(?: [A-Za-z_]\w*={VALUE})*;?")
-PAIR = re.compile(rf" ([A-Za-z_]\w*)=({VALUE})")
+PAIR = re.compile(rf" ([A-Za-z_]\w*)=({VALUE})(?= |;|$)")
 STRICTER = re.compile(r"set(?: -[eu]+| -[eu]*o pipefail)+;?")
 HEADER = re.compile(r"(?:function )?(?P<name>[\w:.-]+) \(\) ?")
 OWN = frozenset({"COMPOSE_FILE", "DOMAIN", "TYPE", "RECIPE"})  # of the app's env file

@@ -1,5 +1,6 @@
 """What cannot work in compose files is said before it is tried, and what may go wrong is warned of."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -115,10 +116,13 @@ def test_incident_n1_a_bare_name_on_the_shared_network_is_warned_of(
     tmp_path: Path, networks: str, variable: str, found: bool
 ) -> None:
     """N1: on network `proxy` another stack's service of the same short name may answer."""
-    app = f"{{image: 'a:1', networks: {networks}, environment: {{{variable}}}}}"
-    text = f"services: {{app: {app}, db: {{image: 'b:1'}}}}\n"
-    told = flaws.warnings(load(tmp_path, text, {"STACK_NAME": "s"}))
-    assert ["any stack on network 'proxy'" in line for line in told] == [True] * found
+    key, value = variable.split(": ", 1)
+    listed = f"[{json.dumps(key + '=' + value.strip(chr(39)))}]"
+    for environment in (f"{{{variable}}}", listed):
+        app = f"{{image: 'a:1', networks: {networks}, environment: {environment}}}"
+        text = f"services: {{app: {app}, db: {{image: 'b:1'}}}}\n"
+        told = flaws.warnings(load(tmp_path, text, {"STACK_NAME": "s"}))
+        assert ["any stack on network 'proxy'" in line for line in told] == [True] * found
 
 
 NAMED = """
@@ -197,4 +201,4 @@ def test_a_service_that_no_node_may_run_is_found_before_swarm_waits_for_ever(
         tmp_path, f"{{image: a, deploy: {{placement: {{constraints: {constraints}}}}}}}"
     )
     problems = flaws.placements(found, NODES)
-    assert [("wait for ever" in text) for text in problems] == [] if can else [True]
+    assert [("wait for ever" in text) for text in problems] == ([] if can else [True])
