@@ -162,14 +162,27 @@ def _room() -> Iterator[Path]:
     ROOM.chmod(0o755)
     for other in ROOM.iterdir():
         if not Path("/proc", other.name).exists():
-            shutil.rmtree(other, ignore_errors=True)
+            _clear(other)
     folder = ROOM / str(os.getpid())
-    shutil.rmtree(folder, ignore_errors=True)
+    _clear(folder)
+    if folder.exists():
+        raise InfraError(f"something is mounted below '{folder}', which a jail needs; unmount it")
     for part in (folder, folder / "site", folder / "recipe", folder / "etc"):
         part.mkdir(mode=0o755)
     try:
         yield folder
     finally:
+        _clear(folder)
+
+
+def _clear(folder: Path) -> None:
+    """Remove a jail's folder, unless something is mounted in it: that would be emptied with it.
+
+    A jail's mounts are in a namespace of its own and end with it; should they ever be the host's, its
+    Python packages are behind them.
+    """
+    mounted = (line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines())
+    if not any(Path(place).is_relative_to(folder) for place in mounted):
         shutil.rmtree(folder, ignore_errors=True)
 
 

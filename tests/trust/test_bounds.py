@@ -15,6 +15,7 @@ import pytest
 from harness import cgroup, jail, wait
 from harness.cgroup import Bounds
 from harness.errors import InfraError
+from harness.settings import CHECKOUT
 
 BOUNDS = Bounds(memory=64 * 1024 * 1024, processes=8, processors=0.5)
 
@@ -103,3 +104,39 @@ def test_a_relay_whose_jail_is_gone_already_does_not_stay() -> None:
         words = [sys.executable, "-I", str(jail.WAY), "relay", str(fd), "127.0.0.1", "9", "1"]
         done = subprocess.run(words, pass_fds=[fd], timeout=20, check=False)
     assert done.returncode == 0
+
+
+CLEARING = """
+import os, pathlib, subprocess, sys
+from harness import jail
+from harness.errors import InfraError
+jail.ROOM = pathlib.Path(sys.argv[1])
+kept = []
+for name in ("4194304", str(os.getpid())):  # of a dead process, and what this one left
+    place = jail.ROOM / name / "site" / "package"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
+    kept.append(place / "code.py")
+    kept[-1].touch()
+try:
+    with jail._room():
+        print("made")
+except InfraError as error:
+    print(error)
+print(all(path.exists() for path in kept))
+for path in kept:
+    subprocess.run(["umount", str(path.parent)], check=True)
+with jail._room() as room:
+    print([path.name for path in jail.ROOM.iterdir()] == [room.name])
+print(list(jail.ROOM.iterdir()))
+"""
+
+
+def test_what_is_mounted_in_a_jail_s_folder_is_not_emptied_with_it(tmp_path: Path) -> None:
+    """Mounts of a jail that became the host's have the host's own Python packages behind them."""
+    words = ["unshare", "--mount", sys.executable, "-c", CLEARING, str(tmp_path)]
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.stderr == ""
+    refused, *held = done.stdout.splitlines()
+    assert refused.startswith(f"something is mounted below '{tmp_path}/")
+    assert held == ["True", "True", "[]"], "emptied, or not cleared once nothing was mounted"
