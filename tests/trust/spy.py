@@ -14,8 +14,9 @@ from pathlib import Path
 CLONE_NEWUSER, CLONE_NEWNET, PTRACE_ATTACH = 0x10000000, 0x40000000, 16
 KEYCTL = {"x86_64": 250, "aarch64": 219}[platform.machine()]  # linux/unistd.h
 KEYCTL_SEARCH, KEYCTL_READ, SESSION = 10, 11, -3  # linux/keyctl.h
+NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "user", "uts")
 FOLDERS = [
-    "",
+    "/",
     "/etc",
     "/usr",
     "/usr/local/bin",
@@ -111,6 +112,12 @@ def test_look_around() -> None:
     told = {
         "environ": dict(os.environ),
         "environments": {p.name: tries((p / "environ").read_bytes) for p in processes()},
+        "namespaces": {name: os.readlink(f"/proc/self/ns/{name}") for name in NAMESPACES},
+        "name": platform.node(),
+        "read-only": {place: bool(os.statvfs(place).f_flag & os.ST_RDONLY) for place in FOLDERS},
+        "limits": [
+            resource.getrlimit(kind) for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)
+        ],
         "ids": [os.getuid(), os.geteuid(), os.getgid(), os.getegid(), os.getgroups()],
         "session": os.getsid(0),
         "status": status(),

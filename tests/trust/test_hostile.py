@@ -58,6 +58,17 @@ def test_a_fork_bomb_stops_at_its_bound(stranger: Stranger) -> None:
     nothing_left()
 
 
+def test_of_long_results_the_beginning_is_read(stranger: Stranger) -> None:
+    """What a stranger writes there is read into our memory, so it has a bound."""
+    left = stranger.run(
+        "def test_flood():\n"
+        "    with open('/results', 'wb') as file:\n"
+        f"        file.write(b'x' * {jail.KEPT_RESULTS + 1})\n"
+        "    import os; os._exit(0)\n"
+    )
+    assert len(left.results) == jail.KEPT_RESULTS
+
+
 def test_memory_is_bounded_for_all_its_processes_together(stranger: Stranger) -> None:
     """Eight processes that each take less than the bound are ended when their sum exceeds it."""
     left = stranger.run(

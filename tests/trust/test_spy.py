@@ -143,6 +143,18 @@ def test_it_is_a_user_whom_nobody_else_is(told: dict[str, Any]) -> None:
     assert told["setuid"].startswith(REFUSED)
 
 
+def test_it_shares_no_view_of_the_host(told: dict[str, Any]) -> None:
+    """Names, groups, networks, mounts: everything that the kernel can show apart is shown apart."""
+    for name in spy.NAMESPACES:
+        assert told["namespaces"][name] != os.readlink(f"/proc/self/ns/{name}"), name
+    assert told["name"] == "recipe"
+
+
+def test_it_may_open_few_files_and_leaves_no_core(told: dict[str, Any]) -> None:
+    """A limit is as hard as it is soft, so it cannot be raised again."""
+    assert told["limits"] == [[jail.MOST_OPEN] * 2, [0, 0]]
+
+
 def test_it_sees_its_own_processes_alone(told: dict[str, Any]) -> None:
     """The jail's first process, and itself."""
     assert told["processes"] == [1, 2]
@@ -184,6 +196,7 @@ def test_the_host_s_other_addresses_are_not_reached(told: dict[str, Any]) -> Non
 def test_it_writes_nowhere_but_in_its_tmp(told: dict[str, Any]) -> None:
     """Not even into its own tests."""
     assert {answer[: len(REFUSED)] for answer in told["writes"].values()} == {REFUSED}
+    assert all(told["read-only"].values()), "whoever owns it"
 
 
 @pytest.mark.parametrize(
