@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ from harness import cgroup, jail, wait
 from harness.cgroup import Bounds
 from harness.errors import InfraError
 from harness.settings import CHECKOUT
+from harness.way import MOST
 
 BOUNDS = Bounds(memory=64 * 1024 * 1024, processes=8, processors=0.5)
 
@@ -80,10 +82,13 @@ def test_both_versions_of_control_groups_are_known(
     values = {key: value for part in made for key, value in part.values}
     if version == 2:
         assert [part.folder for part in made] == [tmp_path / "x"]
+        assert made[0].swap == ("memory.swap.max", "0"), "it would swap instead"
         assert values == {"memory.max": "67108864", "pids.max": "8", "cpu.max": "50000 100000"}
     else:
         kinds = {part.folder.parent.name for part in made}
         assert kinds == {"memory", "pids", "cpu"}
+        swap = {part.swap for part in made}
+        assert ("memory.memsw.limit_in_bytes", "67108864") in swap, "it would swap instead"
         assert (values["memory.limit_in_bytes"], values["pids.max"]) == ("67108864", "8")
         assert (values["cpu.cfs_quota_us"], values["cpu.cfs_period_us"]) == ("50000", "100000")
 
@@ -95,6 +100,28 @@ def test_without_control_groups_nothing_runs(
     monkeypatch.setattr(cgroup, "ROOT", tmp_path / "nowhere")
     with pytest.raises(InfraError, match="cannot bound processes by control groups"):
         jail.check()
+
+
+def test_a_relay_makes_so_many_connections_at_once_and_no_more() -> None:
+    """The next one waits until one of them ends, so that a suite cannot take all of the proxy's."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        proxy = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        port, fd = str(proxy.getsockname()[1]), listener.fileno()
+        words = [sys.executable, "-I", str(jail.WAY), "relay", str(fd), "127.0.0.1", port]
+        process = stack.enter_context(subprocess.Popen([*words, str(os.getpid())], pass_fds=[fd]))
+        stack.callback(process.kill)
+        address = listener.getsockname()
+        callers = [stack.enter_context(socket.create_connection(address)) for _ in range(MOST + 1)]
+        proxy.settimeout(20)
+        made = [stack.enter_context(proxy.accept()[0]) for _ in range(MOST)]
+        proxy.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            stack.enter_context(proxy.accept()[0])
+        for one in (*made, *callers[:MOST]):
+            one.close()
+        proxy.settimeout(20)
+        stack.enter_context(proxy.accept()[0])
 
 
 def test_a_relay_whose_jail_is_gone_already_does_not_stay() -> None:
