@@ -151,14 +151,14 @@ class Http:
 
 def _read(doing: str, response: requests.Response) -> bytes:
     """Read an answer's body: little more than the most bytes, and as long as one may take."""
-    end, content = time.monotonic() + LONGEST_CALL, b""
+    end, content = time.monotonic() + LONGEST_CALL, bytearray()
     while piece := response.raw.read1(65_536, decode_content=True):
         content += piece
         if len(content) > LONGEST_ANSWER:
             break
         if time.monotonic() > end:
             raise CallError("slow", f"{doing}: the answer takes more than {LONGEST_CALL:.0f} s")
-    return content
+    return bytes(content)
 
 
 def _lines(response: requests.Response) -> Iterator[str]:

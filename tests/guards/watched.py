@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness import report, settings
-from harness.collect import Place, Suite
+from harness import report
+from harness.collect import Place
 from harness.outcome import Outcome
 from harness.plan import GENERIC
-from harness.run import Request, Run
 from harness.secret import Secret
-from harness.suite_settings import SuiteSettings
+from tests.bare_run import bare_run
 from tests.guards.dresses import VALUES
 
 
@@ -19,18 +18,7 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self.printed: list[str] = []
-        found = settings.load({"CCCI_RUNS_DIR": str(folder), "CCCI_SETTINGS": "/dev/null"})
-        self.run = Run(
-            settings=found,
-            request=Request(ref="0123abcd" * 5),
-            recipe="custom-html",
-            id="7",
-            suite=Suite(),
-            suite_settings=SuiteSettings(),
-            stages=("install", "cleanup"),
-            console=self.printed.append,
-        )
-        self.run.start_record()
+        self.run = bare_run(folder, self.printed.append)
         planned = ["install", "cleanup"]
         self.run.telling.tell(
             "run-started", run="7", recipe="custom-html", lane="cold", stages=planned

@@ -11,12 +11,11 @@ from types import SimpleNamespace
 import pytest
 from docker.errors import APIError
 
-from harness import blame, containers, preflight, room, settings, swarm
-from harness.collect import Suite
+from harness import blame, containers, preflight, room, swarm
 from harness.errors import InfraError
 from harness.outcome import Outcome, outcome_of
-from harness.run import Request, Run
-from harness.suite_settings import SuiteSettings
+from harness.run import Run
+from tests.bare_run import bare_run
 
 FAILED = Outcome("fail", "recipe", "service 'app' keeps ending")
 MIB = 1024**2
@@ -26,18 +25,7 @@ MIB = 1024**2
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """A run on a host that is well, with one stack."""
     monkeypatch.setattr(preflight, "trouble", lambda settings: "")
-    found = settings.load({"CCCI_RUNS_DIR": str(tmp_path), "CCCI_SETTINGS": "/dev/null"})
-    made = Run(
-        settings=found,
-        request=Request(ref="0123abcd" * 5),
-        recipe="custom-html",
-        id="7",
-        suite=Suite(),
-        suite_settings=SuiteSettings(),
-        stages=("install", "cleanup"),
-        console=lambda line: None,
-    )
-    made.start_record()
+    made = bare_run(tmp_path, lambda line: None)
     made.lives.stacks.append("stack")
     yield made
     made.telling.close()
