@@ -60,17 +60,17 @@ test-fast: $(STAMP)
 	@$(BIN)/pytest tests -n 4 -m 'not swarm and not forge and not fuzz and not faults'
 
 fuzz: $(STAMP)
-	@FUZZ_INPUTS=600 $(BIN)/pytest tests/fuzz -m fuzz --durations=5
+	@FUZZ_INPUTS=600 $(BIN)/pytest tests/adversarial/fuzz -m fuzz --durations=5
 
 FIGURES := $(CURDIR)/.bench/figures.jsonl
-ATTACKS := tests/bridge/test_survival.py tests/guards tests/trust tests/fuzz
+ATTACKS := tests/integration/forge/test_survival.py tests/adversarial
 faults: setup setup-forge
 	@rm -f $(FIGURES)
 	@FUZZ_INPUTS=600 CCCI_FIGURES=$(FIGURES) $(BIN)/pytest $(ATTACKS) -m 'not faults' -q
 	@CCCI_FIGURES=$(FIGURES) $(BIN)/pytest tests -m faults -v --durations=15
 
 reliability: $(STAMP)
-	@$(BIN)/python -m tests.faults.figures $(FIGURES) docs/reliability.md
+	@$(BIN)/python -m tests.support.figures $(FIGURES) docs/reliability.md
 
 COUNT := 100
 soak: setup

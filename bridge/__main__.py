@@ -13,10 +13,10 @@ import threading
 from types import FrameType
 
 from bridge import check, logs, settings
-from bridge.http import CallError
-from bridge.server import CannotListen
+from bridge.clients.http import CallError
 from bridge.service import Service, who_am_i
 from bridge.store import Store
+from bridge.web.server import CannotListen
 
 log = logging.getLogger("bridge")
 

@@ -9,11 +9,12 @@ import re
 import time
 from dataclasses import dataclass
 
-from bridge import metrics, words
-from bridge.drone import Drone
-from bridge.gitea import Gitea, Pull
-from bridge.grammar import Command, parse_command, parse_trigger
-from bridge.guards import Guards, Refused
+from bridge import metrics
+from bridge.answers import words
+from bridge.clients.drone import Drone
+from bridge.clients.gitea import Gitea, Pull
+from bridge.comments.grammar import Command, parse_command, parse_trigger
+from bridge.comments.guards import Guards, Refused
 from bridge.store import Lane, Outbox, Run, Spoken, Store
 
 __all__ = ["Desk", "parse_command", "parse_trigger", "process_testme", "trigger_build"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from bridge import guards
-from bridge.drone import Drone
-from bridge.gitea import Gitea, NotAMember
-from bridge.http import CallError
+from bridge.clients.drone import Drone
+from bridge.clients.gitea import Gitea, NotAMember
+from bridge.clients.http import CallError
+from bridge.comments import guards
 from bridge.settings import Settings
 
 

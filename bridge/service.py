@@ -6,21 +6,22 @@ import logging
 import threading
 import time
 
-from bridge import guards, server, web
+from bridge.answers.comment import Links
+from bridge.answers.publisher import Publisher
 from bridge.bridge import Desk
-from bridge.comment import Links
-from bridge.desk import Decider
-from bridge.drone import Drone
-from bridge.gitea import Gitea
-from bridge.guards import Guards
-from bridge.http import Backoff, CallError
-from bridge.listener import Listener
+from bridge.builds.watcher import Watcher
+from bridge.clients.drone import Drone
+from bridge.clients.gitea import Gitea
+from bridge.clients.http import Backoff, CallError
+from bridge.comments import guards
+from bridge.comments.desk import Decider
+from bridge.comments.guards import Guards
+from bridge.comments.listener import Listener
 from bridge.loop import Loop
-from bridge.publisher import Publisher
 from bridge.settings import Settings
 from bridge.store import Store
-from bridge.watcher import Watcher
-from bridge.web import Stirred
+from bridge.web import server, web
+from bridge.web.web import Stirred
 
 STUCK = 180.0  # seconds; a step makes a handful of calls, each limited in time
 GRACE = 10.0  # seconds for the steps that go on when the bridge stops

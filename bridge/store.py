@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from bridge.grammar import Command
+from bridge.comments.grammar import Command
 
 RunState = Literal["accepted", "queued", "running", "done"]
 Lane = Literal["cold", "quick"]

@@ -7,20 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.app import App
-    from harness.run import Run
+    from harness.runs.run import Run
     from harness.secret import Secret
-    from harness.suite import check, seed, wreck
+    from harness.suites.app import App
+    from harness.suites.suite import check, seed, wreck
 
 __all__ = ["App", "Run", "Secret", "check", "seed", "wreck"]
 
 _HOME = {
-    "App": "harness.app",
-    "Run": "harness.run",
+    "App": "harness.suites.app",
+    "Run": "harness.runs.run",
     "Secret": "harness.secret",
-    "check": "harness.suite",
-    "seed": "harness.suite",
-    "wreck": "harness.suite",
+    "check": "harness.suites.suite",
+    "seed": "harness.suites.suite",
+    "wreck": "harness.suites.suite",
 }
 
 

@@ -9,10 +9,14 @@ from pathlib import Path
 
 import click
 
-from harness import collect, doctor, janitor, preflight, registry, report, swarm, terminal
+from harness import doctor
 from harness import settings as settings_module
 from harness.errors import CcCiError, UsageError
+from harness.reporting import report, terminal
+from harness.runs import janitor, preflight, registry
 from harness.settings import CHECKOUT, Settings
+from harness.suites import collect
+from harness.swarm import swarm
 
 
 def _settings() -> Settings:
@@ -112,7 +116,7 @@ def attach(domain: str) -> None:
 @main.command()
 def demo() -> None:
     """Test the two demo recipes, then show one broken recipe caught."""
-    from harness import zoo
+    from sandbox.trials import zoo
 
     sys.exit(zoo.demo(_settings()))
 
@@ -121,7 +125,7 @@ def demo() -> None:
 @click.argument("variants", nargs=-1)
 def zoo(variants: tuple[str, ...]) -> None:
     """Run the broken recipes and require that each is caught, where and why it should be."""
-    from harness import zoo as module
+    from sandbox.trials import zoo as module
 
     sys.exit(module.run_all(_settings(), variants))
 
@@ -130,7 +134,7 @@ def zoo(variants: tuple[str, ...]) -> None:
 @click.argument("floor", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def bench(floor: Path) -> None:
     """Run custom-html cold, and set its time beside FLOOR, the same plan by bare Docker (JSON)."""
-    from harness import zoo
+    from sandbox.trials import zoo
 
     bare = float(json.loads(floor.read_text())["whole"])
     found = zoo.timed(_settings(), "custom-html")
@@ -151,8 +155,8 @@ def bench(floor: Path) -> None:
 )
 def soak(count: int, file: Path) -> None:
     """Run the demo recipes COUNT times and tell what is not on the host as it was before."""
-    from harness import lifetime
-    from harness import soak as module
+    from harness.host import lifetime
+    from sandbox.trials import soak as module
 
     settings = _settings()
     preflight.host(settings)

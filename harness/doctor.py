@@ -10,9 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 
-from harness import backup, collect, jail, preflight, proc, route, swarm, trusted
 from harness.errors import CcCiError, InfraError
+from harness.host import proc
+from harness.jail import jail
+from harness.runs import preflight
 from harness.settings import Settings
+from harness.suites import collect, trusted
+from harness.swarm import backup, route, swarm
 
 SETUP = "make setup"
 BUILT_HERE = "cc-ci.content"  # label of the images that the sandbox's set-up builds

@@ -14,26 +14,6 @@ from functools import partial
 
 import pytest
 
-from harness import (
-    admission,
-    backup,
-    containers,
-    converge,
-    images,
-    preflight,
-    probe,
-    provision,
-    recipe,
-    remove,
-    route,
-    swarm,
-    wait,
-    witness,
-)
-from harness import recipe_tests as own_tests
-from harness.abra import AbraFailed
-from harness.app import App
-from harness.envfile import EnvFile
 from harness.errors import (
     BaseNotDeployable,
     CcCiError,
@@ -42,8 +22,17 @@ from harness.errors import (
     SuiteFailure,
     TimedOut,
 )
-from harness.outcome import NOT_APPLICABLE, Declared
-from harness.run import Run
+from harness.host import wait
+from harness.recipe import recipe
+from harness.recipe.envfile import EnvFile
+from harness.runs import preflight
+from harness.runs.run import Run
+from harness.stages import admission, provision, witness
+from harness.stages import recipe_tests as own_tests
+from harness.suites.app import App
+from harness.suites.outcome import NOT_APPLICABLE, Declared
+from harness.swarm import backup, containers, converge, images, probe, remove, route, swarm
+from harness.swarm.abra import AbraFailed
 
 EVERY = 0.1  # seconds between two looks at the Swarm; ten milliseconds of work each
 WINDOW = 1.0  # seconds a stack must stay settled; one window shared by all services

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 
-from sandbox import engine, floor, forge, frontend, images, place, recipes_setup, services
-from sandbox.shell import SetupError, run, say, works
-from sandbox.whole_loop import WholeLoop
+from sandbox.ci.whole_loop import WholeLoop
+from sandbox.forge import forge, frontend
+from sandbox.host import engine, images, place, recipes_setup, services
+from sandbox.host.shell import SetupError, run, say, works
+from sandbox.trials import floor
 
 
 def setup() -> None:
@@ -34,7 +36,7 @@ def settings(*, dead: bool) -> None:
         "CCCI_RECIPES_URL": str(place.RECIPES / "{recipe}"),
     }
     if shutil.which("abra") is None:
-        values["CCCI_ABRA"] = str(place.CHECKOUT / "sandbox" / "abra" / "abra")
+        values["CCCI_ABRA"] = str(place.CHECKOUT / "sandbox" / "standins" / "abra" / "abra")
     if dead:
         values["CCCI_ENDPOINT_MODE"] = "dnsrr"
     text = "# Written by the sandbox's set-up.\n" + "".join(f"{k}={v}\n" for k, v in values.items())

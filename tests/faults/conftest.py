@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.settings import CHECKOUT
-
-from .tiny import Place, Started
+from tests.faults.tiny import Place, Started
 
 Start = Callable[..., Started]
 

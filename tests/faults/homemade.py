@@ -14,9 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from harness import lock, remove, report, settings, swarm
+from harness import settings
+from harness.host import lock
 from harness.naming import app_domain, stack_name, unique
+from harness.reporting import report
 from harness.settings import CHECKOUT
+from harness.swarm import remove, swarm
 
 FOUND = settings.load(os.environ)
 SAMPLE = "TYPE=NAME\nDOMAIN=NAME.example.com\nLETS_ENCRYPT_ENV=production\nTIMEOUT=60\n"

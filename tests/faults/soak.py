@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.faults.figures import trial
+from tests.support.figures import trial
 
 PART = "Soak"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness import swarm
 from harness.naming import app_domain, stack_name, unique
-
-from .conftest import Start
-from .tiny import WHERE, Place, Started
+from harness.swarm import swarm
+from tests.faults.conftest import Start
+from tests.faults.tiny import WHERE, Place, Started
 
 
 @contextmanager

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.figures import trial
 from tests.faults.homemade import SERVE, Ended, Tiny
+from tests.support.figures import trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 PART = "Applications that misbehave"

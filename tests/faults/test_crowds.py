@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import events
 from harness.naming import unique
-
-from .conftest import Start
-from .figures import trial
-from .tiny import LIVES, Place, Started
+from harness.reporting import events
+from tests.faults.conftest import Start
+from tests.faults.tiny import LIVES, Place, Started
+from tests.support.figures import trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 PART = "Several at once"

@@ -8,12 +8,15 @@ from collections.abc import Callable
 
 import pytest
 
-from harness import events, orphans, registry, settings, swarm, wait
-
-from .conftest import Start
-from .figures import Trial, trial
-from .stages import held, told_well
-from .tiny import BOUND, STOPS, Place, Started
+from harness import settings
+from harness.host import orphans, wait
+from harness.reporting import events
+from harness.runs import registry
+from harness.swarm import swarm
+from tests.faults.conftest import Start
+from tests.faults.stages import held, told_well
+from tests.faults.tiny import BOUND, STOPS, Place, Started
+from tests.support.figures import Trial, trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 STAGES = [*STOPS, "teardown"]
@@ -163,7 +166,7 @@ def test_a_restore_that_outlives_its_run_is_ended_in_the_bot(place: Place, start
 
 def left_in_the_bot(domain: str) -> int:
     """Start a command in the backup bot's container as abra does; return its process on the host."""
-    from harness import backup
+    from harness.swarm import backup
 
     api = swarm.client()
     made = api.exec_create(

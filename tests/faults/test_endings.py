@@ -17,13 +17,12 @@ from typing import Any
 
 import pytest
 
-from harness import wait
+from harness.host import wait
 from harness.settings import CHECKOUT
-
-from .conftest import Start
-from .figures import Trial, trial
-from .stages import held, only_its_volume_is_left, told_well, volume_in_use
-from .tiny import BOUND, Place, Started
+from tests.faults.conftest import Start
+from tests.faults.stages import held, only_its_volume_is_left, told_well, volume_in_use
+from tests.faults.tiny import BOUND, Place, Started
+from tests.support.figures import Trial, trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 PART = "Endings"

@@ -14,12 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from harness import registry, remove, swarm, wait
-from sandbox import engine, services
-
-from .conftest import Start
-from .figures import trial
-from .tiny import BOUND, Place, Started
+from harness.host import wait
+from harness.runs import registry
+from harness.swarm import remove, swarm
+from sandbox.host import engine, services
+from tests.faults.conftest import Start
+from tests.faults.tiny import BOUND, Place, Started
+from tests.support.figures import trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 PART = "The machine"

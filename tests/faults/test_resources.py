@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import events, report, swarm
-from harness.events import EventLog
-from tests.faults.figures import trial
+from harness.reporting import events, report
+from harness.reporting.events import EventLog
+from harness.swarm import swarm
 from tests.faults.homemade import Ended, Tiny
+from tests.support.figures import trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 PART = "Trouble of the host and of what it needs"

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import janitor, orphans, settings
+from harness import settings
+from harness.host import orphans
+from harness.runs import janitor
 from harness.settings import Settings
-
-from .crowd import Crowd, Fake
-from .figures import trial
+from tests.support.crowd import Crowd, Fake
+from tests.support.figures import trial
 
 SEED = int(os.environ.get("FAULTS_SEED", time.time_ns() % 1_000_000))
 PART = "The janitor against live runs"

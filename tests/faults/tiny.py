@@ -20,9 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-from harness import orphans, registry, remove, report, settings, swarm, wait
+from harness import settings
+from harness.host import orphans, wait
 from harness.naming import app_domain, stack_name, unique
+from harness.reporting import report
+from harness.runs import registry
 from harness.settings import CHECKOUT
+from harness.swarm import remove, swarm
 
 BOUND = 30.0  # seconds in which everything of a run is gone, from the moment somebody clears up
 TIMEOUT = 240.0  # seconds for a whole run, on a machine that has other work

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import wait
+from harness.host import wait
 
 
 @pytest.fixture

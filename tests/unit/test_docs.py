@@ -8,11 +8,12 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from bridge import metrics
 from bridge import settings as bridge_settings
-from harness import hazards, suite_settings
-from harness.app import App
 from harness.plan import STAGES
+from harness.recipe import hazards
 from harness.settings import SLOTS
-from sandbox.forge import BOT_SCOPES
+from harness.suites import suite_settings
+from harness.suites.app import App
+from sandbox.forge.forge import BOT_SCOPES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

@@ -1,0 +1,1 @@
+"""What the bridge publishes on the pull request: messages, comments, commit statuses."""

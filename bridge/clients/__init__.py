@@ -1,0 +1,1 @@
+"""HTTP clients for the forge and for Drone."""

@@ -1,0 +1,1 @@
+"""From a comment on a pull request to a decision about it."""

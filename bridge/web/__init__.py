@@ -1,0 +1,1 @@
+"""The bridge's web server: webhook, health and metrics."""

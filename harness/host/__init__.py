@@ -1,0 +1,1 @@
+"""The machine: processes, waiting, locks, signals, control groups, resources."""

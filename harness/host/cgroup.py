@@ -1,0 +1,144 @@
+"""Bounds on a whole tree of processes, by the kernel's control groups, of version 2 or of version 1.
+
+Limits of single processes add up; these do not. A group can be removed only when no process is left
+in it, so its removal is the proof that everything has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import InfraError, TimedOut
+from harness.host import wait
+
+ROOT = Path("/sys/fs/cgroup")
+PREFIX = "cc-ci-"  # before the id of the process that made a group
+PERIOD = 100_000  # microseconds that a share of processor time refers to
+PATIENCE = 10.0  # seconds for killed processes to be gone
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a tree of processes may use: bytes of memory (swap included), processes, processors."""
+
+    memory: int
+    processes: int
+    processors: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One folder of a group: what is written into it, and what only if the kernel has the file."""
+
+    folder: Path
+    values: tuple[tuple[str, str], ...]
+    swap: tuple[str, str] = ("", "")
+
+
+@contextlib.contextmanager
+def group(bounds: Bounds) -> Iterator[tuple[Path, ...]]:
+    """Make this process's group; what writes its id into each of the files yielded is in it.
+
+    At the end every process in it is killed, and the group removed.
+
+    Raises:
+        InfraError: control groups are not to be had, or a process in it would not end.
+    """
+    _sweep()
+    parts = _parts(f"{PREFIX}{os.getpid()}", bounds)
+    folders = [part.folder for part in parts]
+    try:
+        for part in parts:
+            _make(part)
+    except OSError as error:
+        _remove(folders)
+        raise InfraError(
+            f"cannot bound processes by control groups: {error}; this needs root and a writable {ROOT}"
+        ) from error
+    try:
+        yield tuple(folder / "cgroup.procs" for folder in folders)
+    finally:
+        _end(folders)
+
+
+def _parts(name: str, bounds: Bounds) -> list[_Part]:
+    memory, pids = str(bounds.memory), ("pids.max", str(bounds.processes))
+    quota = str(int(bounds.processors * PERIOD))
+    if _is_version_2():
+        values = (("memory.max", memory), pids, ("cpu.max", f"{quota} {PERIOD}"))
+        return [_Part(ROOT / name, values, ("memory.swap.max", "0"))]
+    swap = ("memory.memsw.limit_in_bytes", memory)
+    times = (("cpu.cfs_period_us", str(PERIOD)), ("cpu.cfs_quota_us", quota))
+    return [
+        _Part(ROOT / "memory" / name, (("memory.limit_in_bytes", memory),), swap),
+        _Part(ROOT / "pids" / name, (pids,)),
+        _Part(ROOT / "cpu" / name, times),
+    ]
+
+
+def _is_version_2() -> bool:
+    return (ROOT / "cgroup.controllers").exists()
+
+
+def _make(part: _Part) -> None:
+    if _is_version_2():
+        (ROOT / "cgroup.subtree_control").write_text("+cpu +memory +pids")
+    part.folder.mkdir(exist_ok=True)
+    for key, value in part.values:
+        (part.folder / key).write_text(value)
+    key, value = part.swap
+    if key and (part.folder / key).exists():
+        (part.folder / key).write_text(value)
+
+
+def _end(folders: list[Path]) -> None:
+    """Kill what is in a group until nothing is, and remove it.
+
+    Raises:
+        InfraError: something would not end.
+    """
+
+    def look() -> wait.Look[bool]:
+        left = _processes(folders)
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        gone = not left and _remove(folders)
+        return wait.Look(f"{len(left)} processes left", gone or None)
+
+    try:
+        wait.until(look, what="killed processes to be gone", timeout=PATIENCE, every=0.01)
+    except TimedOut as error:
+        raise InfraError(f"a process would not end: {error}") from error
+
+
+def _processes(folders: list[Path]) -> set[int]:
+    found: set[int] = set()
+    for folder in folders:
+        with contextlib.suppress(FileNotFoundError):
+            found |= {int(line) for line in (folder / "cgroup.procs").read_text().split()}
+    return found
+
+
+def _remove(folders: list[Path]) -> bool:
+    """Remove groups; say whether they are gone: one that holds a process, even a dying one, stays."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+    return True
+
+
+def _sweep() -> None:
+    """Remove the groups of processes that were killed."""
+    for folder in (*ROOT.glob(f"{PREFIX}*"), *ROOT.glob(f"*/{PREFIX}*")):
+        if not Path("/proc", folder.name.removeprefix(PREFIX)).exists():
+            _remove([folder])

@@ -1,0 +1,286 @@
+"""The one runner of outside processes: argument lists, own process group, bounded time.
+
+`subprocess.run(timeout=...)` ends the direct child alone and leaves grandchildren running, hence
+a group of its own for each command, ended as a whole. Commands that want a terminal get a
+pseudo-terminal whose output is read as one stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import pty
+import re
+import resource
+import selectors
+import signal
+import subprocess
+import termios
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.errors import CommandFailed, TimedOut
+from harness.host import lifetime
+from harness.host.wait import HEARTBEAT
+
+log = logging.getLogger(__name__)
+
+ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+MOST_OUTPUT = 16 * 1024 * 1024  # bytes kept of one command's output
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL of a group
+
+
+class RanTooLong(TimedOut):
+    """A command was ended because its time was up; `output` is what it had said."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.output = output
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A finished command: its words, exit status, both streams and its time in seconds."""
+
+    argv: tuple[str, ...]
+    status: int
+    out: str
+    err: str
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        """Both streams, for messages and for tools that log to either."""
+        return "\n".join(part for part in (self.out.strip(), self.err.strip()) if part)
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    timeout: float,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    terminal: bool = False,
+    check: bool = True,
+    report: Callable[[str], None] = lambda line: None,
+    shown: str | None = None,
+    newest: int = 0,
+    largest_file: int | None = None,
+) -> Done:
+    """Run one command to its end and return what it said.
+
+    timeout: seconds; then the whole process group is ended.
+    env: the complete environment; the harness's own when left out.
+    terminal: give it a pseudo-terminal (both streams arrive in `out`, colours and CRs removed).
+    check: a status other than 0 is an error.
+    report: told every 10 s that the command still runs.
+    shown: how messages name the command, when its words hold anything secret.
+    newest: keep only so many of the last bytes of each stream; the first 16 MiB when left out.
+    largest_file: bytes that it, or a child of it, may write into one file; then it is ended.
+
+    Raises:
+        CommandFailed: could not be started, or `check` and a status other than 0.
+        RanTooLong: still running after `timeout` seconds.
+    """
+    words = tuple(str(word) for word in argv)
+    name = shown or " ".join(words[:6])
+    log.debug("run %s", name)
+    start = time.monotonic()
+    process: subprocess.Popen[bytes] | None = None
+    streams: list[int] = []
+    try:
+        # a signal between fork and assignment would lose the process
+        with lifetime.deferred(), _limited(largest_file):
+            process, streams = _start(words, cwd, env, stdin, terminal, name)
+        out, err = _collect(process, streams, start + timeout, name, report, newest)
+        status = process.wait()
+    except BaseException:
+        if process is not None:
+            end_group(process)
+        raise
+    finally:
+        for fd in streams:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+    done = Done(
+        words, status, _clean(out, terminal), _clean(err, terminal), time.monotonic() - start
+    )
+    if check and status != 0:
+        raise CommandFailed(_failure(name, done))
+    return done
+
+
+def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = None) -> int:
+    """Run a command with our own terminal and return its exit status.
+
+    It stays in our process group, so that Ctrl-C reaches it as it reaches us. timeout: seconds.
+
+    Raises:
+        CommandFailed: it could not be started.
+        TimedOut: it was ended after `timeout` seconds.
+    """
+    words = [str(word) for word in argv]
+    try:
+        with subprocess.Popen(words, cwd=cwd) as process:
+            try:
+                return process.wait(timeout)
+            except subprocess.TimeoutExpired:
+                process.terminate()
+                raise TimedOut(f"'{words[0]}' still ran after {timeout:.0f} s") from None
+    except OSError as error:
+        raise CommandFailed(f"could not start '{words[0]}': {error.strerror}") from error
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """End the command's whole process group: SIGTERM, 5 s of grace, SIGKILL."""
+    with lifetime.deferred():  # a signal in between would leave the rest of the group alive
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, sign)
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                continue
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@contextlib.contextmanager
+def _limited(largest_file: int | None) -> Iterator[None]:
+    """Let what is started inherit a limit; set before the start, as afterwards it may be too late."""
+    if largest_file is None:
+        yield
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    least = largest_file if hard == resource.RLIM_INFINITY else min(largest_file, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def _start(
+    words: tuple[str, ...],
+    cwd: Path | None,
+    env: Mapping[str, str] | None,
+    stdin: bytes | None,
+    terminal: bool,
+    name: str,
+) -> tuple[subprocess.Popen[bytes], list[int]]:
+    """Start the command; return it and the descriptors to read (out, err)."""
+    environment = dict(os.environ if env is None else env)
+    slave = None
+    if terminal:
+        master, slave = pty.openpty()
+        _quiet(slave)
+    try:
+        process = subprocess.Popen(
+            words,
+            cwd=cwd,
+            env=environment,
+            stdin=slave if terminal else (subprocess.PIPE if stdin else subprocess.DEVNULL),
+            stdout=slave if terminal else subprocess.PIPE,
+            stderr=slave if terminal else subprocess.PIPE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandFailed(f"could not start '{name}': {error.strerror or error}") from error
+    finally:
+        if slave is not None:
+            os.close(slave)
+    if terminal:
+        return process, [master]
+    assert process.stdout is not None and process.stderr is not None
+    if stdin and process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(stdin)
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+    streams = [os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno())]
+    process.stdout.close()
+    process.stderr.close()
+    return process, streams
+
+
+def _quiet(slave: int) -> None:
+    """Turn echo off, so that nothing fed to the terminal comes back as output."""
+    attributes = termios.tcgetattr(slave)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(slave, termios.TCSANOW, attributes)
+    termios.tcsetwinsize(slave, (50, 400))
+
+
+def _collect(
+    process: subprocess.Popen[bytes],
+    streams: list[int],
+    deadline: float,
+    name: str,
+    report: Callable[[str], None],
+    newest: int,
+) -> tuple[bytes, bytes]:
+    """Read the streams until they end, the process ends, or the deadline comes."""
+    chunks: dict[int, bytearray] = {fd: bytearray() for fd in streams}
+    started = last = time.monotonic()
+    ended = False
+    with selectors.DefaultSelector() as selector:
+        for fd in streams:
+            selector.register(fd, selectors.EVENT_READ)
+        while selector.get_map():
+            ready = selector.select(0.0 if ended else 0.5)
+            for key, _ in ready:
+                if not _read(key.fd, chunks[key.fd], newest):
+                    selector.unregister(key.fd)
+            if ended and not ready:
+                break  # a background child holds the stream; the command itself is done
+            ended = ended or process.poll() is not None
+            now = time.monotonic()
+            if now >= deadline:
+                raise RanTooLong(
+                    f"'{name}' still ran after {now - started:.0f} s; "
+                    f"its last output: {_tail(chunks) or '(none)'}",
+                    b"".join(chunks.values()).decode(errors="replace"),
+                )
+            if now - last >= HEARTBEAT:
+                last = now
+                report(f"still running '{name}' ({now - started:.0f} s)")
+    outputs = [bytes(chunks[fd]) for fd in streams]
+    return outputs[0], outputs[1] if len(outputs) > 1 else b""
+
+
+def _read(fd: int, into: bytearray, newest: int) -> bool:
+    """Read once; return False at the end of the stream (a closed terminal says EIO)."""
+    try:
+        data = os.read(fd, 65536)
+    except OSError:
+        return False
+    if newest or len(into) < MOST_OUTPUT:
+        into += data
+    if newest:
+        del into[:-newest]
+    return bool(data)
+
+
+def _tail(chunks: Mapping[int, bytearray]) -> str:
+    text = b"".join(bytes(chunk[-400:]) for chunk in chunks.values())
+    return text.decode(errors="replace").strip()[-400:]
+
+
+def _clean(data: bytes, terminal: bool) -> str:
+    text = data.decode(errors="replace")
+    return ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n") if terminal else text
+
+
+def _failure(name: str, done: Done) -> str:
+    """Return the message of a failed command: name, status, both streams indented."""
+    lines = [f"'{name}' ended with status {done.status}"]
+    for label, text in (("stdout", done.out), ("stderr", done.err)):
+        body = text.strip() or "(none)"
+        lines += [f"  {label}:"] + [f"    {line}" for line in body.splitlines()[-30:]]
+    return "\n".join(lines)

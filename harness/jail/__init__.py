@@ -1,0 +1,1 @@
+"""Untrusted tests in bubblewrap: what runs them, their network, their results."""

@@ -1,0 +1,8 @@
+"""The pytest plugin: options, collection, fixtures, protocol, workers. Load it as `harness.plugin`."""
+
+pytest_plugins = (
+    "harness.plugin.options",
+    "harness.plugin.items",
+    "harness.plugin.fixtures",
+    "harness.plugin.cases",
+)

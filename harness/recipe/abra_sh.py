@@ -1,0 +1,143 @@
+"""A recipe's `abra.sh`: what of it would run if a shell on this host read it.
+
+abra reads its `export` lines and hands its functions to containers; whether some version of abra lets
+a shell on the host read the file as root is not sure. So beside comments it may only export plain
+values and define functions: then reading it does nothing. bash itself takes the file apart
+(`--pretty-print` parses and runs nothing, measured with 5.2), since a parser of our own would be
+fooled.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from harness.errors import InfraError
+from harness.host import proc
+from harness.recipe.compose import LARGEST, exports
+from harness.recipe.sample import RESERVED
+
+TIMEOUT = 10.0  # seconds for one reading
+MOST_TRIES = 500  # readings of pieces; one for each function, one more for each '}' in its texts
+VALUE = r"""(?:[\w./:,@%+=-]*|'[^'`]*'|"[^"`$\\!]*")"""
+ASSIGNMENT = re.compile(rf"(?:export )?[A-Za-z_]\w*={VALUE}(?: [A-Za-z_]\w*={VALUE})*;?")
+PAIR = re.compile(rf" ([A-Za-z_]\w*)=({VALUE})(?= |;|$)")
+STRICTER = re.compile(r"set(?: -[eu]+| -[eu]*o pipefail)+;?")
+HEADER = re.compile(r"(?:function )?(?P<name>[\w:.-]+) \(\) ?")
+OWN = frozenset({"COMPOSE_FILE", "DOMAIN", "TYPE", "RECIPE"})  # of the app's env file
+# What a reader of the file may call afterwards, so that a function of that name would run.
+COMMANDS = """
+    . : [ abra alias awk bash bg bind break builtin caller cat cd command
+    command_not_found_handle compgen complete compopt continue cut declare dirs disown docker
+    echo enable env eval exec exit export false fc fg getopts git grep hash head help history
+    jobs kill let local logout ls mapfile popd printenv printf pushd pwd read readarray
+    readonly return sed set sh shift shopt sleep sort source sudo suspend tail test times tr
+    trap true type typeset ulimit umask unalias unset wait
+"""
+TAKEN = frozenset(COMMANDS.split())
+
+
+def beyond(checkout: Path) -> str:
+    """Return what abra.sh does besides exporting plain values and defining functions, "" for nothing.
+
+    Raises:
+        InfraError: this host has no bash that can take a file apart.
+    """
+    path = checkout / "abra.sh"
+    if not path.is_file():
+        return "is no file" if path.exists() else ""
+    data = path.read_bytes()[: LARGEST + 1]
+    if len(data) > LARGEST:
+        return "is larger than 1 MiB"
+    strange = re.search(rb"[^\t\n\x20-\x7e\x80-\xff]", data)
+    if strange:
+        line = data[: strange.start()].count(b"\n") + 1
+        return (
+            f"line {line} holds the control character {strange[0]!r}, so readers disagree about it"
+        )
+    done = _bash("--pretty-print", str(path))
+    if done.status != 0:
+        said = (done.err.strip().splitlines() or ["no reason given"])[0]
+        if "invalid option" in said:
+            raise InfraError(
+                "this host's bash knows no --pretty-print; bash 5.2 or later is needed"
+            )
+        return f"is not readable as shell: {said.rpartition(str(path))[2].strip(': ')}"
+    return _top_level(done.out.split("\n"), exports(checkout))
+
+
+def _top_level(lines: Sequence[str], read: dict[str, str]) -> str:
+    """Judge the commands that stand outside of functions, line by line as bash prints them.
+
+    read: the exports as they are read without a shell.
+    """
+    found: dict[str, str] = {}
+    tries = at = 0
+    while at < len(lines):
+        line = lines[at]
+        header = HEADER.fullmatch(line)
+        if not line.strip() or STRICTER.fullmatch(line):
+            at += 1
+        elif ASSIGNMENT.fullmatch(line):
+            pairs = PAIR.findall(f" {line.removesuffix(';').removeprefix('export ')}")
+            wrong = next((said for key, value in pairs if (said := _set(key, value))), "")
+            if wrong:
+                return wrong
+            found |= dict(pairs if line.startswith("export ") else ())
+            at += 1
+        elif header and lines[at + 1 : at + 2] == ["{ "]:
+            if header["name"] in TAKEN:
+                return f"defines '{header['name']}', which is a command that its reader may call"
+            end, used = _end(lines, at, MOST_TRIES - tries)
+            if end is None:
+                return f"has a function '{header['name']}' whose end is not a line of its own"
+            tries, at = tries + used, end + 1
+        else:
+            return f"runs '{line.strip()[:100]}'"
+    return _compared({key: value.strip("'\"") for key, value in found.items()}, read)
+
+
+def _set(key: str, value: str) -> str:
+    if RESERVED.fullmatch(key) or key in OWN:
+        return f"sets {key}, which is not the recipe's to set"
+    return f"sets {key} from a command" if "$(" in value else ""
+
+
+def _compared(found: dict[str, str], read: dict[str, str]) -> str:
+    """Return the export that a shell and a reader of lines would take for different values."""
+    for key in sorted(found.keys() | read.keys()):
+        if found.get(key) != read.get(key):
+            return (
+                f"exports {key} in a way that readers disagree about; write one line "
+                f"'export {key}=value' at its very start, outside of functions"
+            )
+    return ""
+
+
+def _end(lines: Sequence[str], start: int, most: int) -> tuple[int | None, int]:
+    """Return the last line of the function that starts here, None where it ends oddly; and the tries.
+
+    A text within a function may hold a '}' at the start of a line too, so bash is asked whether all is
+    closed there; the first place where it is, is the function's end.
+    """
+    tries = 0
+    for at in range(start + 2, len(lines)):
+        if lines[at].startswith("}"):
+            tries += 1
+            if tries > most:
+                break
+            piece = "\n".join(lines[start : at + 1]) + "\n"
+            if (
+                _bash("-n", "/dev/stdin", stdin=piece.encode("utf-8", "surrogateescape")).status
+                == 0
+            ):
+                return (at if lines[at] == "}" else None), tries
+    return None, tries
+
+
+def _bash(*words: str, stdin: bytes | None = None) -> proc.Done:
+    """Let bash parse something; it reads no start-up file and runs nothing."""
+    env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin", "LC_ALL": "C.UTF-8"}
+    argv = ["bash", "--norc", "--noprofile", *words]
+    return proc.run(argv, timeout=TIMEOUT, env=env, stdin=stdin, check=False)

@@ -1,0 +1,168 @@
+"""What cannot work in a recipe's compose files, and what is likely to go wrong one day.
+
+A sentence for each; whether one ends a deployment is the caller's to say. Limits of names are
+swarmkit's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.naming import OBJECT, SERVICE
+from harness.recipe.compose import Compose, Named, Service, interpolated
+
+DURATIONS = (
+    ("stop_grace_period",),
+    *(("healthcheck", key) for key in ("interval", "timeout", "start_period", "start_interval")),
+    *(("deploy", part, key) for part in ("update_config", "rollback_config", "restart_policy")
+      for key in ("delay", "monitor", "window")),
+)  # fmt: skip
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
+SHARED = "proxy"  # the network that the web services of all apps join
+HOST_KEY = re.compile(r"host|server|addr|upstream|backend", re.IGNORECASE)
+WELL_KNOWN = frozenset({"node.id", "node.hostname", "node.role"})
+CONSTRAINT = re.compile(r"\s*(?P<key>[\w.-]+)\s*(?P<how>==|!=)\s*(?P<value>.*?)\s*")
+
+
+def durations(found: Compose) -> list[str]:
+    """Return a sentence for each duration with a variable in it (incident R5)."""
+    return [
+        f"'{name}': {'.'.join(path)} of service '{service}' is '{value}', but abra checks "
+        "durations before it puts variables in; write the value itself"
+        for name, tree in found.files.items()
+        for service, body in (tree.get("services") or {}).items()
+        for path in DURATIONS
+        if isinstance(value := _at(body, path), str) and "$" in value.replace("$$", "")
+    ]
+
+
+def _at(body: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        body = body.get(key) if isinstance(body, dict) else None
+    return body
+
+
+def missing_binds(found: Compose, exists: Callable[[str], bool] = os.path.exists) -> list[str]:
+    """Return a sentence for each host path that a service mounts and the host lacks (S5)."""
+    return [
+        f"service '{service.name}' mounts '{mount.source}' of the host, which does not exist "
+        "here, so Swarm would reject its tasks"
+        for service in found.services
+        for mount in service.mounts
+        if mount.source.startswith("/") and not exists(mount.source)
+    ]
+
+
+def names(found: Compose, stack: str) -> list[str]:
+    """Return a sentence for each name that Docker would refuse in a stack of this name."""
+    full = [("service", f"{stack}_{service.name}") for service in found.services]
+    values = {**found.env, **found.exported, "STACK_NAME": stack}
+    full += [(o.kind, _full(o, stack, values)) for o in found.objects if o.kind != "volume"]
+    return [problem for kind, name in full for problem in _name(kind, name)]
+
+
+def _full(named: Named, stack: str, values: Mapping[str, str]) -> str:
+    if named.template:
+        return str(interpolated(named.template, values))
+    return named.key if named.external else f"{stack}_{named.key}"
+
+
+def _name(kind: str, name: str) -> Iterator[str]:
+    most = OBJECT if kind in ("secret", "config") else SERVICE
+    if len(name) > most:
+        yield (
+            f"{kind} '{name}' is {len(name) - most} characters too long: it has {len(name)}, "
+            f"Docker allows {most}"
+        )
+    if not NAME.fullmatch(name):
+        yield (
+            f"Docker refuses '{name}' as name of a {kind}: letters, digits, '-', '_' and '.', the "
+            "first and last a letter or digit; is its version set in .env.sample or abra.sh?"
+        )
+
+
+def placements(found: Compose, nodes: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return a sentence for each service that no node may run: Swarm would wait for ever.
+
+    nodes: what each node of the Swarm is, by the keys that constraints use (`node.role`, …).
+    """
+    return [
+        f"service '{service.name}' may run only where {', '.join(map(repr, wanted))} holds, "
+        "and no node of this Swarm is like that, so its tasks would wait for ever"
+        for service in found.services
+        if (wanted := _constraints(service))
+        and not any(all(_holds(text, node) for text in wanted) for node in nodes)
+    ]
+
+
+def _constraints(service: Service) -> list[str]:
+    listed = _at(service.raw, ("deploy", "placement", "constraints"))
+    return [str(text) for text in listed] if isinstance(listed, list) else []
+
+
+def _holds(text: str, node: Mapping[str, str]) -> bool:
+    """Say whether a node is as a constraint wants it; one that cannot be read is Swarm's to judge."""
+    match = CONSTRAINT.fullmatch(text)
+    if match is None:
+        return True
+    key = match["key"]
+    if not key.startswith(("node.labels.", "engine.labels.")) and key not in WELL_KNOWN:
+        return True
+    same = node.get(key, "").lower() == match["value"].lower()
+    return same if match["how"] == "==" else not same
+
+
+def warnings(found: Compose) -> list[str]:
+    """Return what is likely to go wrong one day: moving tags, names that lead nowhere."""
+    known = {service.name for service in found.services}
+    return [text for service in found.services for text in _warnings(service, known)]
+
+
+def _warnings(service: Service, known: set[str]) -> Iterator[str]:
+    who = f"service '{service.name}'"
+    if not service.image:
+        yield f"{who} has no image"
+    elif _floats(service.image):
+        yield f"{who} uses image '{service.image}', whose content can change under its name"
+    for name in service.depends_on:
+        if name not in known:
+            yield f"{who} depends on '{name}', which is no service of the recipe: abra refuses that"
+    mounted = {mount.volume for mount in service.mounts}
+    for label in service.labels:
+        parts = label.split(".")
+        if parts[:3] == ["backupbot", "backup", "volumes"] and (set(parts[3:4]) - mounted):
+            yield f"{who} has label '{label}', but mounts no volume '{parts[3]}'"
+    for key, name in _bare_names(service, known):
+        yield (
+            f"{who} reaches '{name}' by its bare name ({key}), which any stack on network 'proxy' "
+            f"may answer to; write ${{STACK_NAME}}_{name}"
+        )
+
+
+def _bare_names(service: Service, known: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield each setting of a service on the shared network that names another one without its stack.
+
+    Every service has its short name as alias on each network it joins (incident N1).
+    """
+    if SHARED not in service.networks:
+        return
+    for key, value in _environment(service).items():
+        for name in sorted(known):
+            at_host = rf"(^|//|@){re.escape(name)}(:\d+|/|$)"
+            is_host = value != name or HOST_KEY.search(key)
+            if is_host and re.search(at_host, value):
+                yield key, name
+
+
+def _environment(service: Service) -> dict[str, str]:
+    raw = service.raw.get("environment") or {}
+    pairs = raw.items() if isinstance(raw, dict) else (str(e).partition("=")[::2] for e in raw)
+    return {str(key): str(value) for key, value in pairs}
+
+
+def _floats(image: str) -> bool:
+    _, colon, tag = image.rpartition("/")[2].partition(":")
+    return "@" not in image and (not colon or tag == "latest")

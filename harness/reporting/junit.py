@@ -1,0 +1,123 @@
+"""junit.xml as a pure function of a report: stage as property, the run's identity on the suite."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from harness.reporting.level import Case
+
+if TYPE_CHECKING:
+    from harness.reporting.report import Report
+
+INVALID = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+HEAD = '<?xml version="1.0" encoding="utf-8"?>'
+KINDS = {"fail": "failure", "error": "error", "skip": "skipped", "unverified": "skipped"}
+
+
+def to_xml(report: Report) -> str:
+    """Return the run as JUnit; a planned stage that was not reached is a skipped case."""
+    cases, counts = _all_cases(report), counts_of(report)
+    root = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(
+        root, "testsuite", {"name": _valid(report.recipe or "unknown")} | counts
+    )
+    if report.started:
+        suite.set("timestamp", datetime.fromtimestamp(report.started, UTC).isoformat())
+    _properties(suite, _identity(report))
+    for case in cases:
+        suite.append(_case(report.recipe or "unknown", case))
+    ElementTree.indent(root, " ")
+    return f"{HEAD}\n{ElementTree.tostring(root, encoding='unicode')}\n"
+
+
+def counts_of(report: Report) -> dict[str, str]:
+    """Return the numbers of tests, failures, errors, skipped, and the time in seconds."""
+    return _counts(_all_cases(report), report.seconds)
+
+
+def _all_cases(report: Report) -> list[Case]:
+    return [*report.cases, *_absent(report)]
+
+
+def _absent(report: Report) -> list[Case]:
+    """Return a case for each stage without one: declared as skipped, else as not reached."""
+    return [
+        Case(
+            id=stage.name,
+            stage=stage.name,
+            life="",
+            outcome="skip" if stage.outcome == "skip" else "unverified",
+            seconds=0.0,
+            message=stage.reason,
+        )
+        for stage in report.stages
+        if not stage.cases
+    ]
+
+
+def _counts(cases: list[Case], seconds: float) -> dict[str, str]:
+    kinds = [KINDS.get(case.outcome) for case in cases]
+    return {
+        "tests": str(len(cases)),
+        "failures": str(kinds.count("failure")),
+        "errors": str(kinds.count("error")),
+        "skipped": str(kinds.count("skipped")),
+        "time": f"{seconds:.3f}",
+    }
+
+
+def _identity(report: Report) -> dict[str, str]:
+    told = {
+        "run": report.run,
+        "recipe": report.recipe,
+        "ref": report.ref,
+        "pr": report.pr,
+        "src": report.src,
+        "lane": report.lane,
+        "partial": str(report.partial).lower(),
+        "level": "" if report.level is None else str(report.level),
+        "verdict": report.verdict.value,
+        "reason": report.reason,
+        "interrupted_in": report.interrupted_in,
+        "version": report.version,
+        "base_version": report.base_version,
+        "abra": report.abra,
+        "no_secret_leak": _yes_or_no(report.no_secret_leak),
+    }
+    return told | {f"phase.{name}": f"{seconds:.3f}" for name, seconds in report.phases.items()}
+
+
+def _yes_or_no(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
+
+
+def _properties(parent: ElementTree.Element, values: dict[str, str]) -> None:
+    holder = ElementTree.SubElement(parent, "properties")
+    for name, value in values.items():
+        ElementTree.SubElement(holder, "property", name=_valid(name), value=_valid(value))
+
+
+def _case(recipe: str, case: Case) -> ElementTree.Element:
+    element = ElementTree.Element(
+        "testcase",
+        classname=_valid(f"{recipe}.{case.stage}"),
+        name=_valid(case.id),
+        time=f"{case.seconds:.3f}",
+    )
+    _properties(element, {"stage": case.stage, "life": case.life})
+    kind = KINDS.get(case.outcome)
+    if kind is not None:
+        prefix = "unverified: " if case.outcome == "unverified" else ""
+        child = ElementTree.SubElement(element, kind, message=_valid(prefix + case.message))
+        if case.fault:
+            child.set("type", _valid(case.fault))
+        child.text = _valid(case.details)
+    return element
+
+
+def _valid(text: str) -> str:
+    """Return text without characters that XML 1.0 cannot hold."""
+    return INVALID.sub("\ufffd", text)

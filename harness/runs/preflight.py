@@ -1,0 +1,158 @@
+"""What must hold before anything is deployed; each refusal is one sentence."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import socket
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from docker.errors import DockerException
+
+from harness import plan
+from harness.errors import InfraError, UsageError
+from harness.host import room
+from harness.host.room import GIB, MIB, Need
+from harness.settings import Settings
+from harness.suites import collect
+from harness.swarm import swarm
+
+FULL_SHA = re.compile(r"[0-9a-f]{40}")
+CONNECT = 5.0  # seconds for the proxy to take a connection
+PROXY_NETWORK = "proxy"
+
+
+def asked(settings: Settings, recipe: str, ref: str, stages: Collection[str]) -> None:
+    """Check what was asked for: an enrolled recipe, a full sha, known stages.
+
+    Raises:
+        UsageError: says what is known instead.
+    """
+    if recipe:
+        known = collect.enrolled(settings.suites_dir)
+        if recipe not in known:
+            raise UsageError(f"recipe '{recipe}' is not enrolled{_near(recipe, known)}")
+    if ref and not FULL_SHA.fullmatch(ref):
+        raise UsageError(f"REF is '{ref}', but must be a full commit sha (40 hex digits)")
+    for stage in sorted(stages):
+        if stage not in plan.STAGES:
+            raise UsageError(f"there is no stage '{stage}'{_near(stage, plan.STAGES)}")
+
+
+def markers(expression: str) -> None:
+    """Check the words of a marker expression; a misspelt one would select nothing.
+
+    Raises:
+        UsageError: a word is neither a stage nor a lane.
+    """
+    known = (*plan.STAGES, "cold", "quick")
+    for word in re.findall(r"[A-Za-z_]\w*", expression):
+        if word not in (*known, "and", "or", "not"):
+            raise UsageError(f"there is no marker '{word}'{_near(word, known)}")
+
+
+def _near(word: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known are: {', '.join(sorted(known))}"
+
+
+def host(settings: Settings, api: Any = None) -> None:
+    """Check the host: Docker answers, is a swarm manager, has the proxy network, room and memory.
+
+    Raises:
+        InfraError: the first thing missing, with what fixes it.
+    """
+    info = swarm_manager(api)
+    _writable(settings)
+    enough(settings, _docker_folder(info))
+
+
+def enough(settings: Settings, docker_folder: str = "") -> None:
+    """Check that there is room and memory for a deployment; cheap, so it is done before each.
+
+    docker_folder: where the engine keeps its data; it is asked unless told.
+
+    Raises:
+        InfraError: says what the host is short of, and where.
+    """
+    lacking = _shortage(settings, docker_folder or _docker_folder(swarm.client().info()))
+    if lacking:
+        raise InfraError(f"{lacking}; free it, then run again")
+
+
+def trouble(settings: Settings) -> str:
+    """Return what is wrong with the host itself at this moment, "" when nothing is.
+
+    Asked when a case has failed: on a host in trouble a failure says nothing about the recipe.
+    """
+    try:
+        folder = _docker_folder(swarm.client().info())
+    except (InfraError, DockerException, OSError) as error:
+        return f"Docker does not answer: {error}"
+    return _shortage(settings, folder) or _proxy_silent(settings)
+
+
+def _shortage(settings: Settings, docker_folder: str) -> str:
+    lacks = (room.shortage(need) for need in _needs(settings, docker_folder))
+    return next((text for text in lacks if text), "") or room.memory_shortage()
+
+
+def _needs(settings: Settings, docker_folder: str) -> tuple[Need, ...]:
+    return (
+        Need(Path(docker_folder), "Docker's data", 2 * GIB, 50_000),
+        Need(settings.runs_dir, "the runs' directories", 64 * MIB, 2_000),
+        Need(settings.lock_dir, "locks", MIB, 64),
+        Need(settings.active_dir, "the registry of apps", MIB, 64),
+        Need(settings.slots_dir, "slots", MIB, 64),
+        Need(Path(tempfile.gettempdir()), "temporary files", MIB, 64),
+    )
+
+
+def _docker_folder(info: dict[str, Any]) -> str:
+    return str(info.get("DockerRootDir") or "/")
+
+
+def _proxy_silent(settings: Settings) -> str:
+    try:
+        with socket.create_connection(settings.proxy_address, timeout=CONNECT):
+            return ""
+    except OSError as error:
+        return f"the proxy takes no connection at {settings.proxy}: {error.strerror or error}"
+
+
+def swarm_manager(api: Any = None) -> dict[str, Any]:
+    """Return what Docker says of itself, if it is a swarm manager with the proxy network.
+
+    Raises:
+        InfraError: it is not, with what fixes it.
+    """
+    api = api or swarm.client()
+    info: dict[str, Any] = api.info()
+    state = info.get("Swarm", {})
+    if state.get("LocalNodeState") != "active" or not state.get("ControlAvailable"):
+        raise InfraError(
+            "this Docker engine is no swarm manager; run `docker swarm init`, or `make setup`"
+        )
+    names = [n["Name"] for n in api.networks(names=[PROXY_NETWORK]) if n.get("Scope") == "swarm"]
+    if PROXY_NETWORK not in names:
+        raise InfraError(
+            "the swarm has no network 'proxy'; run `docker network create -d overlay --attachable "
+            "--subnet 10.10.0.0/16 proxy`, or `make setup`"
+        )
+    return info
+
+
+def _writable(settings: Settings) -> None:
+    for folder in (settings.runs_dir, settings.active_dir, settings.slots_dir, settings.lock_dir):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InfraError(f"cannot make '{folder}': {error.strerror}; run as root?") from error
+        if os.statvfs(folder).f_flag & os.ST_RDONLY:
+            raise InfraError(f"the file system of '{folder}' is mounted read-only; mount it anew")
+        if not os.access(folder, os.W_OK):
+            raise InfraError(f"may not write to '{folder}'; run as root, or set its CCCI_ variable")

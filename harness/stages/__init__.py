@@ -1,0 +1,1 @@
+"""What each stage of a run does to the app under test."""

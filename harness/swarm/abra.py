@@ -1,0 +1,288 @@
+"""The wrapper for `abra`: one method per command, nothing smarter.
+
+Flags come first, each command has its own table of flags (one letter means many things), every
+command gets a pseudo-terminal since several need one, and JSON is read tolerantly: log lines may
+stand around it, keys differ in case and spelling between versions (abra 0.10 to 0.13).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.errors import CommandFailed, InfraError
+from harness.host import proc
+from harness.host.proc import Done
+from harness.secret import Secret
+
+FATAL = re.compile(r"FATA\s+(?P<text>.*)")
+STAND_IN = "standin"
+SHORT, LONG = 60.0, 600.0  # seconds
+MOST_STARTS = 1000  # places in an output where its JSON may begin
+
+
+class AbraFailed(CommandFailed):
+    """abra said FATA; the message holds what it said."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretState:
+    """One secret of an app as abra lists it."""
+
+    name: str
+    version: str
+    created: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lint:
+    """The outcome of `abra recipe lint`: error-level rules that do not hold, and the whole table."""
+
+    failed: tuple[str, ...]
+    warned: tuple[str, ...]
+    text: str
+
+
+@dataclass
+class Abra:
+    """abra with a data directory of its own.
+
+    directory: becomes ABRA_DIR. extra: further environment values. report: told what takes long.
+    """
+
+    program: str
+    directory: Path
+    extra: Mapping[str, str] = field(default_factory=dict)
+    report: Callable[[str], None] = lambda line: None
+
+    def app_backup_create(self, domain: str, *, timeout: float = LONG) -> Done:
+        """Back up one app; that this succeeds proves nothing about the snapshot."""
+        return self._run(["app", "backup", "create", "-n", domain], timeout=timeout)
+
+    def app_backup_snapshots(self, domain: str) -> Done:
+        """List the app's snapshots as text."""
+        return self._run(["app", "backup", "snapshots", "-n", domain])
+
+    def app_cmd(self, domain: str, service: str, function: str, arguments: Sequence[str]) -> Done:
+        """Run a function of the recipe's abra.sh inside a service."""
+        tail = ["--", *arguments] if arguments else []
+        return self._run(
+            ["app", "cmd", "-n", "-C", "-t", domain, service, function, *tail], timeout=LONG
+        )
+
+    def app_deploy(self, domain: str) -> Done:
+        """Deploy the checkout as it is (chaos), without waiting for it to converge."""
+        return self._run(["app", "deploy", "-n", "-o", "-C", "-D", "-c", domain], timeout=LONG)
+
+    def app_ls(self) -> list[dict[str, str]]:
+        """List apps with their status as flat dictionaries with lower-case keys."""
+        listed = _object(self._run(["app", "ls", "-n", "-m", "-S"])).values()
+        apps = [
+            app for server in listed if isinstance(server, dict) for app in server.get("apps") or []
+        ]
+        return [_flat(app) for app in apps if isinstance(app, dict)]
+
+    def app_new(self, recipe: str, domain: str) -> Done:
+        """Make the app's env file from the sample of the checkout as it is."""
+        return self._run(["app", "new", "-n", "-o", "-C", "-s", "default", "-D", domain, recipe])
+
+    def app_ps(self, domain: str) -> dict[str, dict[str, str]]:
+        """List the app's services by name."""
+        listed = _object(self._run(["app", "ps", "-n", "-m", "-C", domain]))
+        return {name: _flat(row) for name, row in listed.items() if isinstance(row, dict)}
+
+    def app_remove(self, domain: str) -> Done:
+        """Delete env file, volumes and secrets of an undeployed app."""
+        return self._run(["app", "remove", "-n", "-f", domain])
+
+    def app_restore(self, domain: str, *, timeout: float = LONG) -> Done:
+        """Restore the newest snapshot into the app's volumes."""
+        return self._run(["app", "restore", "-n", "-C", domain], timeout=timeout)
+
+    def app_run(self, domain: str, service: str, argv: Sequence[str]) -> Done:
+        """Run a command inside a service."""
+        return self._run(["app", "run", "-n", "-t", domain, service, "--", *argv], timeout=LONG)
+
+    def app_secret_generate(self, domain: str) -> dict[str, Secret]:
+        """Generate every secret that is missing and return the new ones by name.
+
+        abra exits 1 when nothing is left to generate; that is an empty answer, not an error.
+        """
+        words = ["app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain]
+        done = self._run(words, check=False, quiet=True)
+        if done.status != 0:
+            if re.search("no secrets|nothing to generate|already exist", done.text, re.IGNORECASE):
+                return {}
+            fatal = FATAL.search(done.text)
+            why = fatal["text"] if fatal else "it did not say why"
+            raise AbraFailed(f"abra could not generate the secrets of '{domain}': {why}")
+        made = (row for row in _rows(done) if row.get("name") and row.get("value"))
+        return {row["name"]: Secret(row["value"]) for row in made}
+
+    def app_secret_insert(self, domain: str, name: str, version: str, file: Path) -> Done:
+        """Insert a secret from a file, so that its value is in no argument list."""
+        words = ["app", "secret", "insert", "-n", "-o", "-C", "-f", domain, name, version]
+        return self._run([*words, str(file)], quiet=True)
+
+    def app_secret_ls(self, domain: str) -> list[SecretState]:
+        """List the secrets that the recipe declares and whether they exist on the server."""
+        rows = _rows(self._run(["app", "secret", "ls", "-n", "-o", "-C", "-m", domain]))
+        return [_secret_state(row) for row in rows]
+
+    def app_secret_rm(self, domain: str) -> Done:
+        """Remove all secrets of an undeployed app."""
+        return self._run(["app", "secret", "rm", "-n", "-o", "-C", "-a", domain])
+
+    def app_undeploy(self, domain: str) -> Done:
+        """Remove the app's services; an app that is not deployed counts as done."""
+        done = self._run(["app", "undeploy", "-n", domain], check=False, timeout=LONG)
+        if done.status != 0 and "not deployed" not in done.text:
+            raise AbraFailed(f"abra could not undeploy '{domain}': {_said(done)}")
+        return done
+
+    def app_volume_rm(self, domain: str) -> Done:
+        """Remove all volumes of an undeployed app."""
+        return self._run(["app", "volume", "rm", "-n", "-f", domain])
+
+    def recipe_lint(self, recipe: str) -> Lint:
+        """Lint the checkout; the exit status is no verdict, the table's severity column is."""
+        done = self._run(["recipe", "lint", "-n", "-C", recipe], check=False)
+        if done.status != 0:
+            raise AbraFailed(f"abra could not lint '{recipe}': {_said(done)}")
+        return parse_lint(done.text)
+
+    def version(self) -> str:
+        """Return abra's version as it prints it, for reports."""
+        return self._run(["--version"]).text.strip().removeprefix("abra version ").splitlines()[0]
+
+    def _run(
+        self,
+        words: Sequence[str],
+        *,
+        check: bool = True,
+        timeout: float = SHORT,
+        quiet: bool = False,
+    ) -> Done:
+        """Run abra under a terminal; `quiet` keeps its output out of the error's text."""
+        program = shutil.which(self.program)
+        if program is None:
+            raise InfraError(
+                f"abra was not found as '{self.program}'; install it, or set CCCI_ABRA to its path"
+            )
+        shown = " ".join(["abra", *words[:3]])
+        done = proc.run(
+            [program, *words],
+            timeout=timeout,
+            env=self._environment(),
+            terminal=True,
+            check=False,
+            report=self.report,
+            shown=shown,
+        )
+        if done.status < 0:  # by the kernel when memory ends, say; never abra's own word
+            raise InfraError(f"'{shown}' was ended by {signal.Signals(-done.status).name}")
+        if check and done.status != 0:
+            said = "(its output may hold secrets)" if quiet else _said(done)
+            raise AbraFailed(f"'{shown}' ended with status {done.status}: {said}")
+        return done
+
+    def _environment(self) -> dict[str, str]:
+        passed = ("PATH", "HOME", "USER", "DOCKER_HOST", "DOCKER_CONFIG", "CCCI_RUN")
+        base = {key: os.environ[key] for key in passed if key in os.environ}
+        fixed = {
+            "TERM": "dumb",
+            "COLUMNS": "400",
+            "NO_COLOR": "1",
+            "LC_ALL": "C.UTF-8",
+            "LANG": "en",
+        }
+        return {**base, **fixed, "ABRA_DIR": str(self.directory), **self.extra}
+
+
+def parse_lint(text: str) -> Lint:
+    """Read abra's lint table: columns ref, rule, severity, satisfied, skipped, resolve.
+
+    The severity column decides, not a list of rules: newer abra versions may know more rules.
+    """
+    failed: list[str] = []
+    warned: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"[│┃|]", line)]
+        cells = [cell for cell in cells if cell] if cells and not cells[0] else cells
+        if len(cells) < 4 or not re.fullmatch(r"R\d+", cells[0]):
+            continue
+        ref, rule, severity, satisfied, *rest = cells
+        skipped = bool(rest) and "✅" in rest[0]
+        if "❌" in satisfied and not skipped:
+            resolve = f" ({rest[1]})" if len(rest) > 1 and rest[1] else ""
+            (failed if severity == "error" else warned).append(f"{ref} {rule}{resolve}")
+    return Lint(tuple(failed), tuple(warned), text)
+
+
+def _json(done: Done) -> Any:
+    """Return the JSON in abra's output: log lines may stand before and behind it.
+
+    Raises:
+        AbraFailed: there is none among the first 1,000 places where one may begin.
+    """
+    for match in itertools.islice(re.finditer(r"[\[{]", done.out), MOST_STARTS):
+        try:
+            value, _ = json.JSONDecoder().raw_decode(done.out, match.start())
+        except ValueError:
+            continue
+        except RecursionError:
+            break  # and so would every place within it
+        return value
+    raise AbraFailed(f"no JSON in abra's answer to '{' '.join(done.argv[1:4])}'")
+
+
+def _object(done: Done) -> dict[str, Any]:
+    """Return the JSON object in abra's output.
+
+    Raises:
+        AbraFailed: there is none.
+    """
+    value = _json(done)
+    if not isinstance(value, dict):
+        raise AbraFailed(f"abra's answer to '{' '.join(done.argv[1:4])}' is no JSON object")
+    return value
+
+
+def _rows(done: Done) -> list[dict[str, str]]:
+    """Return the flat rows of the JSON list in abra's output; null is an empty one.
+
+    Raises:
+        AbraFailed: there is no list of objects.
+    """
+    value = _json(done) or []
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise AbraFailed(
+            f"abra's answer to '{' '.join(done.argv[1:4])}' is no JSON list of objects"
+        )
+    return [_flat(row) for row in value]
+
+
+def _flat(row: Mapping[str, Any]) -> dict[str, str]:
+    """Lower-case the keys, spaces and underscores as dashes; values as text."""
+    return {re.sub(r"[ _]", "-", str(key)).lower(): str(value) for key, value in row.items()}
+
+
+def _secret_state(row: Mapping[str, str]) -> SecretState:
+    created = row.get("created-on-server", row.get("created", "false"))
+    return SecretState(row.get("name", ""), row.get("version", ""), created.lower() == "true")
+
+
+def _said(done: Done) -> str:
+    """Return abra's FATA line, and below it the end of what it printed."""
+    lines = [line.rstrip() for line in done.text.splitlines() if line.strip()]
+    fatal = FATAL.search(done.text)
+    head = fatal["text"].strip() if fatal else (lines[-1] if lines else "it said nothing")
+    return "\n    ".join([head, *lines[-12:]]) if len(lines) > 1 else head

@@ -1,0 +1,161 @@
+"""Proof that a snapshot holds what it should, asked of restic itself.
+
+abra and the backup bot may both report success for a snapshot without the dump (incident B1), so
+after each backup the bot's own restic lists what the newest snapshot of this app holds. Shape of
+`restic snapshots --json` and `restic ls --json`: restic's documentation, stable since 0.9.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import InfraError, RecipeFailure
+from harness.host import moment
+from harness.swarm import swarm
+
+BOT_LABEL = "coop-cloud.backupbot.enabled=true"
+CLOCK_SLACK = 2.0  # seconds two clocks on one machine may seem to differ by rounding
+VOLUMES = "/var/lib/docker/volumes"
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """One path a snapshot must hold: absolute, and whether it is a dump made by a hook."""
+
+    path: str
+    dump: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One file or folder of a snapshot: size in bytes, modification time in unix seconds."""
+
+    path: str
+    kind: str
+    size: int
+    mtime: float
+
+
+def newest(snapshots: Sequence[Mapping[str, Any]], stack: str, since: float) -> str:
+    """Return the id of the newest snapshot of this stack made at or after `since` (unix seconds).
+
+    Raises:
+        RecipeFailure: there is none.
+    """
+    mine = [s for s in snapshots if _belongs(s, stack)]
+    fresh = [s for s in mine if moment.unix(s["time"]) >= since - CLOCK_SLACK]
+    if not fresh:
+        raise RecipeFailure(
+            f"the backup reported success, but restic has no new snapshot of '{stack}' "
+            f"({len(mine)} older ones)"
+        )
+    return str(max(fresh, key=lambda s: moment.unix(s["time"]))["id"])
+
+
+def _belongs(snapshot: Mapping[str, Any], stack: str) -> bool:
+    tags = [str(tag).partition(":")[0] for tag in snapshot.get("tags") or []]
+    paths = [str(path) for path in snapshot.get("paths") or []]
+    return stack in tags or any(f"/{stack}_" in path for path in paths)
+
+
+def missing(expected: Iterable[Expected], held: Sequence[Held], since: float) -> list[str]:
+    """Return a sentence for each expected path that is absent, empty or stale.
+
+    since: when the backup began, in unix seconds; a dump must not be older.
+    """
+    by_path = {item.path: item for item in held}
+    problems = []
+    for want in expected:
+        have = by_path.get(want.path)
+        if have is None:
+            problems.append(f"'{want.path}' is not in the snapshot")
+        elif want.dump and have.kind == "file" and have.size == 0:
+            problems.append(f"the dump '{want.path}' is empty")
+        elif want.dump and have.mtime < since - CLOCK_SLACK:
+            age = since - have.mtime
+            problems.append(f"the dump '{want.path}' is {age:.0f} s older than this backup")
+        elif have.kind == "dir" and not any(i.path.startswith(want.path + "/") for i in held):
+            problems.append(f"'{want.path}' is empty in the snapshot")
+    return problems
+
+
+def parse_listing(text: str) -> list[Held]:
+    """Read `restic ls --json`: one JSON object a line, the first describes the snapshot."""
+    held = []
+    for line in text.splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if (
+            isinstance(row, dict)
+            and "path" in row
+            and row.get("type") in ("file", "dir", "symlink")
+        ):
+            mtime = moment.unix(row["mtime"]) if row.get("mtime") else 0.0
+            held.append(Held(row["path"], row["type"], int(row.get("size", 0)), mtime))
+    return held
+
+
+def bot_container(api: Any = None) -> str:
+    """Return the id of the backup bot's running container.
+
+    Raises:
+        InfraError: no backup bot runs on this server.
+    """
+    api = api or swarm.client()
+    services = api.services(filters={"label": BOT_LABEL.partition("=")[0]})
+    for service in services:
+        name = service["Spec"]["Name"]
+        tasks = api.tasks(filters={"service": name, "desired-state": "running"})
+        for task in tasks:
+            container = task["Status"].get("ContainerStatus", {}).get("ContainerID")
+            if task["Status"]["State"] == "running" and container:
+                return str(container)
+    raise InfraError(
+        f"no backup bot runs here (no service with label {BOT_LABEL}); "
+        "deploy backup-bot-two, or run the sandbox's set-up"
+    )
+
+
+def restic(*words: str, api: Any = None) -> str:
+    """Run restic in the backup bot's container and return what it printed.
+
+    Raises:
+        InfraError: restic ended with an error.
+    """
+    api = api or swarm.client()
+    argv = ["restic", "--no-lock", *words]
+    made = api.exec_create(bot_container(api), argv)
+    out, err = api.exec_start(made["Id"], demux=True)
+    status = api.exec_inspect(made["Id"])["ExitCode"]
+    if status != 0:
+        said = (err or b"").decode(errors="replace").strip()[-500:]
+        raise InfraError(
+            f"'restic {words[0]}' in the backup bot ended with status {status}: {said}"
+        )
+    return (out or b"").decode(errors="replace")
+
+
+def verify(stack: str, expected: Sequence[Expected], since: float) -> str:
+    """Look into the newest snapshot of the stack; return its short id.
+
+    Raises:
+        RecipeFailure: no new snapshot, or something expected is absent, empty or stale.
+        InfraError: the backup bot or its restic does not answer.
+    """
+    try:
+        snapshots = json.loads(restic("snapshots", "--json", "--latest", "50"))
+    except json.JSONDecodeError as error:
+        raise InfraError(f"restic's list of snapshots is not JSON: {error}") from error
+    chosen = newest(snapshots, stack, since)
+    problems = missing(expected, parse_listing(restic("ls", "--json", chosen)), since)
+    if problems:
+        raise RecipeFailure(
+            "the backup reported success, but its snapshot does not hold what it should: "
+            + "; ".join(problems)
+        )
+    return chosen[:8]

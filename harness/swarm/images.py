@@ -1,0 +1,84 @@
+"""Images are pulled before a deployment, outside of its time (incident R7).
+
+An image that its registry does not have is the recipe's fault; a registry that does not answer or
+limits us is ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from docker.errors import APIError, NotFound
+
+from harness.errors import InfraError, RecipeFailure
+from harness.host import proc
+from harness.host.proc import Done
+from harness.swarm import swarm
+
+TIMEOUT = 1800.0  # seconds for one image
+ABSENT = re.compile(
+    "manifest unknown|repository does not exist|name unknown|invalid reference|no matching manifest",
+    re.IGNORECASE,
+)
+
+Runner = Callable[[Sequence[str]], Done]
+
+
+def missing(images: Iterable[str], api: Any = None) -> list[str]:
+    """Return the images that the engine does not have."""
+    api = api or swarm.client()
+    return [image for image in images if not _is_here(api, image)]
+
+
+def _is_here(api: Any, image: str) -> bool:
+    try:
+        api.inspect_image(image)
+    except NotFound:
+        return False
+    except APIError as error:
+        raise InfraError(
+            f"asking Docker for image '{image}' failed: {error.explanation}"
+        ) from error
+    return True
+
+
+def pull(
+    images: Iterable[str],
+    *,
+    report: Callable[[str], None],
+    api: Any = None,
+    run: Runner | None = None,
+) -> None:
+    """Pull the images that are missing, one after the other.
+
+    Raises:
+        RecipeFailure: the image registry has no such image.
+        InfraError: the image registry did not answer, or refuses to serve us now.
+    """
+    for image in missing(images, api):
+        report(f"pulling image {image}")
+        done = (run or _docker(report))(["docker", "pull", "--quiet", image])
+        if done.status != 0:
+            raise _failure(image, done.text)
+
+
+def _docker(report: Callable[[str], None]) -> Runner:
+    return lambda argv: proc.run(argv, timeout=TIMEOUT, check=False, report=report)
+
+
+def _failure(image: str, said: str) -> Exception:
+    last = (said.strip().splitlines() or ["it did not say why"])[-1]
+    text = f"pulling image '{image}' failed before anything was deployed: {last}"
+    return RecipeFailure(text) if absent(said.replace(image, "")) else InfraError(text)
+
+
+def absent(said: str) -> bool:
+    """Say whether Docker tells that an image registry answered and has no such image.
+
+    Only these words are proof: whatever else goes wrong (a bare 404 of a proxy in between, a limit, a
+    name that does not resolve) is the way there, not the image. Put no image's name in: it may hold
+    any word.
+    """
+    return ABSENT.search(said) is not None

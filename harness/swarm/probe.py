@@ -1,0 +1,74 @@
+"""Whether a port of a service accepts connections: an app may answer on its route while its work is not up.
+
+A connection goes to the container's own address on `docker_gwbridge`, which the host reaches without the
+proxy (measured: overlay addresses are not reachable from the host). One connection proves little: a task
+on its way out still accepts, so three in a row are wanted (incident R3).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from harness.errors import InfraError
+from harness.host import wait
+from harness.swarm import containers, swarm
+
+BRIDGE = "docker_gwbridge"
+IN_A_ROW = 3
+TIMEOUT = 3.0  # seconds for one connection
+
+Connect = Callable[[tuple[str, int]], bool]
+
+
+def accepts(address: tuple[str, int]) -> bool:
+    """Say whether something listens on an address."""
+    try:
+        with socket.create_connection(address, timeout=TIMEOUT):
+            return True
+    except OSError:
+        return False
+
+
+def until_ready(
+    find: Callable[[], tuple[str, int]],
+    *,
+    what: str,
+    timeout: float,
+    report: wait.Report = lambda line: None,
+    connect: Connect = accepts,
+    clock: wait.Clock = wait.REAL,
+) -> None:
+    """Wait until three connections in a row are accepted.
+
+    find: returns the address, asked each time since the container may be replaced. timeout: seconds.
+
+    Raises:
+        TimedOut: it never came to three in a row.
+    """
+    good = 0
+
+    def look() -> wait.Look[bool]:
+        nonlocal good
+        good = good + 1 if connect(find()) else 0
+        seen = "accepts connections" if good else "refuses connections"
+        return wait.Look(f"{what} {seen}", True if good >= IN_A_ROW else None)
+
+    wait.until(
+        look, what=f"{what} to listen", timeout=timeout, every=0.3, report=report, clock=clock
+    )
+
+
+def address(stack: str, target: str, api: Any = None) -> tuple[str, int]:
+    """Return where the host reaches a `service:port` of a stack.
+
+    Raises:
+        InfraError: the container has no address there, or the stack has no such service.
+    """
+    service, _, port = target.partition(":")
+    container = containers.find(stack, service)
+    found = (api or swarm.client()).inspect_network(BRIDGE)["Containers"].get(container)
+    if not found:
+        raise InfraError(f"the container of '{stack}_{service}' has no address on {BRIDGE}")
+    return str(found["IPv4Address"]).partition("/")[0], int(port)

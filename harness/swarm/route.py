@@ -1,0 +1,186 @@
+"""The way to an app through the real proxy, and telling the proxy's own answers from the app's.
+
+Measured with Traefik 3.6: an unknown host gets `404 page not found` as text/plain with nosniff and
+no Server header; a dead back-end gets `502 Bad Gateway` of 11 bytes. A program written in Go can
+answer the same 404, so where the proxy's API can be asked, its list of routers decides.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
+
+from harness.errors import InfraError, RecipeFailure, TimedOut
+from harness.host import wait
+from harness.settings import Settings
+
+TIMEOUT = 10.0  # seconds for one request; a dead back-end answers after 3 s
+OWN_BODIES = {404: b"404 page not found\n", 502: b"Bad Gateway", 503: b"no available server\n"}
+OWN_BODIES[504] = b"Gateway Timeout"
+MOST_BODY = 64 * 1024 * 1024  # bytes
+WHOLE = 6.0  # times the time-out of one request, for all of an answer: one that only drips ends too
+FORGETTING = 3.0  # seconds; a proxy that asks Swarm every 15 s is not waited for
+REDIRECTS = 10
+PIECE = 64 * 1024  # bytes
+
+
+class Endless(requests.RequestException):
+    """An answer that does not end within the size or the time that we allow."""
+
+
+class ProxyAnswered(RecipeFailure):
+    """The proxy answered itself: the app was not reached."""
+
+
+class _ToProxy(HTTPAdapter):
+    """Connects to the proxy whatever the URL's host is, and checks the certificate for that host."""
+
+    def __init__(self, address: tuple[str, int], domain: str) -> None:
+        self._address, self._domain = address, domain
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Tell the pool which name the certificate must carry."""
+        kwargs["assert_hostname"] = self._domain
+        kwargs["server_hostname"] = self._domain
+        super().init_poolmanager(*args, **kwargs)
+
+    def add_headers(self, request: Any, **kwargs: Any) -> None:
+        """Name the app, since the connection itself goes to the proxy's address."""
+        request.headers["Host"] = self._domain
+
+    def build_connection_pool_key_attributes(
+        self, request: Any, verify: Any, cert: Any = None
+    ) -> Any:
+        """Keep scheme and TLS settings, replace host and port by the proxy's."""
+        host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
+        host["host"], host["port"] = self._address
+        return host, pool
+
+    def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send, and read the answer to its end within bounds, unless its reader wants to do that."""
+        start = time.monotonic()
+        answer = super().send(request, *args, **kwargs)
+        if not (args[0] if args else kwargs.get("stream")):
+            limit = _seconds(kwargs.get("timeout")) * WHOLE
+            read_whole(answer, start=start, seconds=limit)
+        return answer
+
+
+def _seconds(timeout: object) -> float:
+    """Return the time-out for one read: `requests` takes a number or a pair."""
+    read = timeout[1] if isinstance(timeout, tuple) else timeout
+    return float(read) if isinstance(read, int | float) else TIMEOUT
+
+
+def read_whole(
+    answer: requests.Response, *, start: float, seconds: float, most: int = MOST_BODY
+) -> None:
+    """Read an answer's body, at most so many bytes, within so many seconds of a monotonic start.
+
+    requests' own time-out is one for each piece that arrives, and the size has no bound at all.
+
+    Raises:
+        Endless: says how much had come by then.
+        requests.ConnectionError: the connection broke off.
+    """
+    body = bytearray()
+    try:
+        while piece := answer.raw.read1(PIECE, decode_content=True):
+            body += piece
+            taken = time.monotonic() - start
+            if len(body) > most or taken > seconds:
+                answer.raw.close()
+                raise Endless(
+                    f"its answer did not end: {len(body)} bytes came in {taken:.1f} s "
+                    f"(bounds: {most} bytes, {seconds:.0f} s)",
+                    response=answer,
+                )
+    except HTTPError as error:
+        raise requests.ConnectionError(error, response=answer) from error
+    answer.raw.release_conn()
+    answer._content = bytes(body)  # noqa: SLF001 - requests has no other way to hand a body in
+    answer._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
+
+
+def session(settings: Settings, domain: str) -> requests.Session:
+    """Return a session whose requests to `https://<domain>/…` go through the proxy, TLS verified."""
+    made = requests.Session()
+    made.trust_env = False
+    made.max_redirects = REDIRECTS
+    made.mount(f"https://{domain}/", _ToProxy(settings.proxy_address, domain))
+    made.verify = str(settings.ca_file) if settings.ca_file else True
+    return made
+
+
+def is_proxys_own(settings: Settings, domain: str, answer: requests.Response) -> bool:
+    """Say whether an answer was made by the proxy and not by the app."""
+    own = OWN_BODIES.get(answer.status_code)
+    if own is None or answer.content.strip() != own.strip() or "Server" in answer.headers:
+        return False
+    if answer.status_code != 404 or not settings.proxy_api:
+        return True
+    return not routers(settings, domain)
+
+
+def routers(settings: Settings, domain: str) -> list[str]:
+    """Return the names of the proxy's routers whose rule names this host.
+
+    Raises:
+        InfraError: the proxy's API does not answer.
+    """
+    if not settings.proxy_api:
+        return []
+    host = re.compile(rf"`{re.escape(domain)}`")
+    found = all_routers(settings)
+    return [str(r["name"]) for r in found if host.search(str(r.get("rule", "")))]
+
+
+def wait_forgotten(settings: Settings, domain: str) -> None:
+    """Wait until the proxy has no router for this host any more, for three seconds at most.
+
+    Until then it goes on trying what does not run any more, and answers neither way.
+    """
+    if not settings.proxy_api:
+        return
+
+    def look() -> wait.Look[bool]:
+        left = routers(settings, domain)
+        return wait.Look(", ".join(left) or "forgotten", None if left else True)
+
+    with contextlib.suppress(TimedOut):
+        wait.until(look, what="the proxy to forget the app", timeout=FORGETTING, every=0.05)
+
+
+def all_routers(settings: Settings) -> list[dict[str, Any]]:
+    """Return the proxy's routers as its API lists them.
+
+    Raises:
+        InfraError: the proxy's API does not answer.
+    """
+    listed: list[dict[str, Any]] = _asked(settings, "/api/http/routers?per_page=1000", "routers")
+    return listed
+
+
+def version(settings: Settings) -> str:
+    """Return the version that the proxy says it has.
+
+    Raises:
+        InfraError: the proxy's API does not answer.
+    """
+    return str(_asked(settings, "/api/version", "version").get("Version", "unknown"))
+
+
+def _asked(settings: Settings, path: str, what: str) -> Any:
+    try:
+        answer = requests.get(settings.proxy_api + path, timeout=TIMEOUT)
+        answer.raise_for_status()
+        return answer.json()
+    except (requests.RequestException, ValueError) as error:
+        raise InfraError(f"asking the proxy for its {what} failed: {error}") from error

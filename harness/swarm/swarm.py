@@ -1,0 +1,222 @@
+"""A read-only view of one stack in the Swarm, as frozen values.
+
+Reads through the Docker SDK (https://docker-py.readthedocs.io, API 1.41 and later). Whether a task
+belongs to the current spec is asked of Swarm itself (the tasks filter `_up-to-date`): replica counts
+alone still count the old task right after an update.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import docker
+from docker.errors import APIError, DockerException
+
+from harness.errors import InfraError, TimedOut
+from harness.host import wait
+
+RETURN = 60.0  # seconds that a restarted engine may need; measured 5 to 15 with a swarm
+NAMESPACE = "com.docker.stack.namespace"
+ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One task; `current` says whether it was made from the service's present spec."""
+
+    id: str
+    service_id: str
+    state: str
+    desired: str
+    error: str
+    exit_code: int | None
+    container: str | None
+    image: str
+    current: bool
+    slot: int = 0
+
+    @property
+    def running(self) -> bool:
+        """Say whether the task runs and is meant to."""
+        return self.state == "running" and self.desired == "running"
+
+    @property
+    def ended(self) -> bool:
+        """Say whether the task is over."""
+        return self.state in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service of the stack with its tasks, newest first."""
+
+    id: str
+    name: str
+    image: str
+    mode: str
+    replicas: int
+    restart: str
+    update: str
+    update_message: str
+    update_started: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    env: tuple[str, ...] = ()
+    has_health_check: bool = False
+    attempts: int = 0  # restarts before Swarm gives up, 0 for never
+    tasks: tuple[Task, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StackView:
+    """All services of one stack at one moment; `name` is the stack's."""
+
+    name: str
+    services: tuple[Service, ...]
+
+    def service(self, short: str) -> Service:
+        """Return the service with this short name ("app").
+
+        Raises:
+            InfraError: the stack has no such service.
+        """
+        for service in self.services:
+            if service.name == short:
+                return service
+        names = ", ".join(s.name for s in self.services) or "none"
+        raise InfraError(f"stack '{self.name}' has no service '{short}'; it has: {names}")
+
+
+@functools.cache
+def client() -> Any:
+    """Return the one connection to the engine (the SDK's low-level client).
+
+    Raises:
+        InfraError: no engine answers, or this user may not talk to it.
+    """
+    try:
+        api = docker.from_env(timeout=60).api
+        api.ping()
+    except (DockerException, OSError) as error:
+        raise InfraError(
+            f"cannot talk to Docker: {error}; is the engine running, and may this user use it? "
+            "`cc-ci doctor` tells more"
+        ) from error
+    return api
+
+
+def await_engine(report: wait.Report, *, timeout: float = RETURN) -> None:
+    """Wait until the engine answers again as a swarm's manager, if it does not now.
+
+    timeout: seconds.
+
+    Raises:
+        InfraError: it did not come back.
+    """
+
+    def look() -> wait.Look[bool]:
+        try:
+            client().services(filters={"name": "none"})
+        except (InfraError, DockerException, OSError) as error:
+            return wait.Look(f"Docker does not answer: {' '.join(str(error).split())[:120]}")
+        return wait.Look("", True)
+
+    try:
+        wait.until(look, what="Docker to answer again", timeout=timeout, every=0.5, report=report)
+    except TimedOut as error:
+        raise InfraError(str(error)) from None
+
+
+def view(stack: str, api: Any = None) -> StackView:
+    """Read the services and tasks of one stack.
+
+    Raises:
+        InfraError: Docker did not answer.
+    """
+    api = api or client()
+    label = f"{NAMESPACE}={stack}"
+    try:
+        raw_services = api.services(filters={"label": label})
+        raw_tasks = api.tasks(filters={"label": label})
+        fresh = {t["ID"] for t in api.tasks(filters={"label": label, "_up-to-date": True})}
+    except (APIError, DockerException, OSError) as error:
+        raise InfraError(f"reading stack '{stack}' from Docker failed: {error}") from error
+    raw_tasks.sort(key=lambda task: str(task.get("CreatedAt", "")), reverse=True)
+    tasks = [_task(raw, raw["ID"] in fresh) for raw in raw_tasks]
+    return StackView(stack, tuple(_service(stack, raw, tasks) for raw in raw_services))
+
+
+def nodes(api: Any = None) -> list[dict[str, str]]:
+    """Return what each node of the Swarm is, by the keys that placement constraints use.
+
+    Raises:
+        InfraError: Docker did not answer.
+    """
+    try:
+        return [_node(raw) for raw in (api or client()).nodes()]
+    except (APIError, DockerException, OSError) as error:
+        raise InfraError(f"reading the Swarm's nodes failed: {error}") from error
+
+
+def _node(raw: Mapping[str, Any]) -> dict[str, str]:
+    spec, seen = raw["Spec"], raw.get("Description", {})
+    engine = seen.get("Engine", {}).get("Labels") or {}
+    return {
+        "node.id": raw["ID"],
+        "node.hostname": seen.get("Hostname", ""),
+        "node.role": spec.get("Role", ""),
+        **{f"node.labels.{key}": value for key, value in (spec.get("Labels") or {}).items()},
+        **{f"engine.labels.{key}": value for key, value in engine.items()},
+    }
+
+
+def _task(raw: Mapping[str, Any], current: bool) -> Task:
+    status = raw.get("Status", {})
+    container = status.get("ContainerStatus", {})
+    return Task(
+        id=raw["ID"],
+        service_id=raw.get("ServiceID", ""),
+        state=status.get("State", ""),
+        desired=raw.get("DesiredState", ""),
+        error=status.get("Err", ""),
+        exit_code=container.get("ExitCode"),
+        container=container.get("ContainerID") or None,
+        image=raw.get("Spec", {}).get("ContainerSpec", {}).get("Image", ""),
+        current=current,
+        slot=int(raw.get("Slot", 0)),
+    )
+
+
+def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> Service:
+    spec = raw["Spec"]
+    template = spec.get("TaskTemplate", {})
+    container = template.get("ContainerSpec", {})
+    mode, replicas = _mode(spec.get("Mode", {}))
+    update = raw.get("UpdateStatus") or {}
+    return Service(
+        id=raw["ID"],
+        name=spec["Name"].removeprefix(f"{stack}_"),
+        image=container.get("Image", "").partition("@")[0],
+        mode=mode,
+        replicas=replicas,
+        restart=template.get("RestartPolicy", {}).get("Condition", "any"),
+        update=update.get("State", ""),
+        update_message=update.get("Message", ""),
+        update_started=update.get("StartedAt", ""),
+        labels=dict(spec.get("Labels") or {}),
+        env=tuple(container.get("Env") or ()),
+        has_health_check=bool(container.get("Healthcheck")),
+        attempts=int(template.get("RestartPolicy", {}).get("MaxAttempts") or 0),
+        tasks=tuple(task for task in tasks if task.service_id == raw["ID"]),
+    )
+
+
+def _mode(mode: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the service's mode and how many tasks it wants on this single node."""
+    if "Replicated" in mode:
+        return "replicated", int(mode["Replicated"].get("Replicas", 1))
+    if "ReplicatedJob" in mode:
+        return "job", int(mode["ReplicatedJob"].get("TotalCompletions", 1))
+    return ("job", 1) if "GlobalJob" in mode else ("global", 1)

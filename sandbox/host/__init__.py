@@ -1,0 +1,1 @@
+"""The CI host on one machine: engine, images, proxy, backup bot, recipe repositories."""

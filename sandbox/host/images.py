@@ -1,0 +1,166 @@
+"""Builds the images that the bench needs, each once for each content of its folder.
+
+Nothing is pulled but Traefik, and that only where an image registry answers. The programs come from
+Debian's packages and from Go modules pinned in `tools/`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox.host import place
+from sandbox.host.shell import run, say, works
+
+BASE = "ccci/base:bookworm"
+SOURCES = place.CHECKOUT / "sandbox" / "images"
+TOOLS = place.CHECKOUT / "tools"
+LABEL = "cc-ci.content"
+GO_TIMEOUT = 3600.0  # seconds; Traefik takes seven minutes on two cores
+DOCKER_CLI = "github.com/docker/cli"
+
+
+def all_images() -> None:
+    """Make sure that every image is there."""
+    _base()
+    for release in ("1.22.1", "1.22.1-1"):
+        _image(f"ccci/nginx:{release}", "nginx", args={"RELEASE": release})
+    _image("ccci/postgres:15", "postgres")
+    for version in place.MINIFLUX:
+        _image(
+            f"ccci/miniflux:{version}",
+            "miniflux",
+            files={"miniflux": lambda v=version: _miniflux(v)},  # type: ignore[misc]
+            salt=version,
+        )
+    _image("ccci/backup-bot:1", "backup-bot", files={"docker": _docker_cli})
+    traefik()
+
+
+def traefik() -> str:
+    """Make sure that Traefik's image is there; return its name."""
+    name = f"ccci/traefik:{place.TRAEFIK}"
+    if works(["docker", "image", "inspect", name]):
+        return name
+    official = f"traefik:v{place.TRAEFIK}"
+    if works(["docker", "pull", "--quiet", official], timeout=60):
+        run(["docker", "tag", official, name])
+        return name
+    certificates = Path("/etc/ssl/certs/ca-certificates.crt")
+    _image(name, "traefik", files={"traefik": _traefik, certificates.name: lambda: certificates})
+    return name
+
+
+def _base() -> None:
+    """Make Debian's base image with mmdebstrap, without documentation and package caches."""
+    if works(["docker", "image", "inspect", BASE]):
+        return
+    with building("base"), tempfile.TemporaryDirectory() as folder:
+        archive = Path(folder) / "base.tar"
+        excluded = [
+            f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "locale")
+        ]
+        apt = 'APT::Install-Recommends "false";\\nDir::Cache::pkgcache "";\\nDir::Cache::srcpkgcache "";\\n'
+        hook = f"printf '{apt}' > \"$1/etc/apt/apt.conf.d/90small\""
+        words = ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", *excluded]
+        command = [*words, f"--customize-hook={hook}", "bookworm", str(archive)]
+        run(command, doing="making Debian's base image", timeout=900)
+        run(["docker", "import", "-c", 'CMD ["bash"]', str(archive), BASE])
+
+
+def _image(
+    name: str,
+    folder: str,
+    *,
+    args: dict[str, str] | None = None,
+    files: dict[str, Callable[[], Path]] | None = None,
+    salt: str = "",
+) -> None:
+    """Build an image unless one of the same content is there."""
+    source = SOURCES / folder
+    content = _digest(source, f"{args}{salt}")
+    form = f'{{{{index .Config.Labels "{LABEL}"}}}}'
+    inspect = ["docker", "image", "inspect", name, "--format", form]
+    if works(inspect) and run(inspect).strip() == content:
+        return
+    programs = {target: find() for target, find in (files or {}).items()}
+    with tempfile.TemporaryDirectory() as context:
+        shutil.copytree(source, context, dirs_exist_ok=True)
+        for target, program in programs.items():
+            shutil.copy(program, Path(context) / target)
+        words = [f"--build-arg={key}={value}" for key, value in (args or {}).items()]
+        env = {**os.environ, "DOCKER_BUILDKIT": "0"}
+        command = ["docker", "build", "--quiet", *words, f"--label={LABEL}={content}", "-t", name]
+        run([*command, context], doing=f"building image {name}", timeout=1800, env=env)
+
+
+def _digest(folder: Path, salt: str) -> str:
+    found = hashlib.sha256(salt.encode())
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        found.update(f"{path.relative_to(folder)}\0{path.stat().st_mode}\0".encode())
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def _traefik() -> Path:
+    flags = f"-s -w -X github.com/traefik/traefik/v3/pkg/version.Version={place.TRAEFIK}"
+    package = "github.com/traefik/traefik/v3/cmd/traefik"
+    return _go("traefik", place.TRAEFIK, "traefik", package, flags)
+
+
+def _miniflux(version: str) -> Path:
+    flags = f"-s -w -X miniflux.app/v2/internal/version.Version={version}"
+    return _go("miniflux", version, f"miniflux-{version}", "miniflux.app/v2", flags)
+
+
+def gitea(tags: str) -> Path:
+    """Return Gitea's program, built once with these build tags; SQLite in it needs a C compiler."""
+    flags = f"-s -w -X main.Version={place.GITEA}"
+    return _go("gitea", place.GITEA, "gitea", "code.gitea.io/gitea", flags, tags=tags)
+
+
+def _docker_cli() -> Path:
+    """Return the docker client for the backup bot: the host's own, if it is a static program."""
+    found = shutil.which("docker")
+    assert found is not None
+    return Path(found).resolve()
+
+
+def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags: str = "") -> Path:
+    """Build a Go program from the modules that `tools/<tool>` pins, once; return its path.
+
+    tags: build tags; with them it is built with cgo.
+    """
+    target = place.CACHE / f"{program}-{version}" / program
+    with building(program):
+        if target.exists():
+            return target
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_suffix(".part")
+        cgo = "1" if tags else "0"
+        env = {**os.environ, "CGO_ENABLED": cgo, "GOFLAGS": "-mod=readonly"}
+        command = ["go", "build", "-trimpath", "-tags", tags, "-ldflags", flags]
+        command += ["-o", str(part), package]
+        doing = f"building {program} {version} from its Go module"
+        run(command, doing=doing, cwd=TOOLS / tool, timeout=GO_TIMEOUT, env=env)
+        os.replace(part, target)
+    return target
+
+
+@contextmanager
+def building(name: str) -> Iterator[None]:
+    """Let only one set-up at a time build this."""
+    place.STATE.mkdir(parents=True, exist_ok=True)
+    with (place.STATE / f"{name}.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another set-up builds {name}; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

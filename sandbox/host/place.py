@@ -1,0 +1,26 @@
+"""Where the sandbox keeps things, and the names it uses in Docker."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("CCCI_CACHE_DIR", "/var/cache/cc-ci"))
+STATE = CACHE / "bench"
+SETTINGS = CHECKOUT / ".bench" / "settings.env"
+RECIPES = CACHE / "recipes"
+
+PROXY_NETWORK = "proxy"
+PROXY_SUBNET = "10.10.0.0/16"
+APPS_DOMAIN = "ci.test"
+HTTPS_PORT, API_PORT = 8443, 8090
+TRAEFIK = "3.6.12"
+GITEA = "1.26.0"
+MINIFLUX = ("2.2.13", "2.2.14")
+LOOP = CACHE / "sandbox"  # forge, Drone and bridge of `make sandbox`
+LOOP_PORT = int(os.environ.get("SANDBOX_PORT", "8301"))  # the first of four
+
+CI_REPO = "ci/cc-ci"  # at the sandbox's forge, what Drone takes its pipelines from
+PROGRAM_PATH = f"{CHECKOUT / '.venv' / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
+CAPACITY = 2  # steps of a runner at once: as `.drone.yml` limits runs, and as the harness has slots

@@ -1,0 +1,1 @@
+"""Stand-ins for programs that are not available everywhere: abra and Drone."""

@@ -1,0 +1,1 @@
+"""The larger commands of the stand-in for abra, a module each."""

@@ -1,0 +1,1 @@
+"""The programs that the stand-in for abra drives: Docker and git."""

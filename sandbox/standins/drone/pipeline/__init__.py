@@ -1,0 +1,1 @@
+"""Reading a .drone.yml as Drone does."""

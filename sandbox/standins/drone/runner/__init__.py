@@ -1,0 +1,1 @@
+"""The exec runner's half of the stand-in for Drone."""

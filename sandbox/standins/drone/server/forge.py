@@ -1,0 +1,92 @@
+"""What Drone asks the forge: commits, branches and the pipeline file, read from a mirror."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.standins.drone.config import Repo
+
+TIMEOUT = 60  # seconds
+CONFIG = ".drone.yml"
+SHA = re.compile(r"[0-9a-f]{4,40}")
+
+
+class ForgeError(Exception):
+    """The forge does not know the commit or branch, or cannot be asked: a 404 either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One commit."""
+
+    sha: str
+    message: str
+    author: str
+    email: str
+
+
+class Forge:
+    """Bare mirrors of the repositories, fetched anew for every question about a commit."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+
+    def commit(self, repo: Repo, branch: str, sha: str = "") -> Commit:
+        """Return the commit that was asked for, else the branch's last one.
+
+        Raises:
+            ForgeError: there is none.
+        """
+        self._fetch(repo)
+        asked = sha or branch.removeprefix("refs/heads/")
+        tries = [asked] if SHA.fullmatch(asked) and sha else []
+        for name in (*tries, f"refs/heads/{asked}"):
+            found = self._ask(repo, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+            if found is not None:
+                return self._read(repo, found.strip())
+        raise ForgeError("Not Found")
+
+    def config(self, repo: Repo, sha: str) -> str | None:
+        """Return the text of `.drone.yml` at a commit, None when it has none."""
+        return self._ask(repo, "show", f"{sha}:{CONFIG}")
+
+    def _read(self, repo: Repo, sha: str) -> Commit:
+        text = self._ask(repo, "show", "--no-patch", "--format=%an%x00%ae%x00%B", sha) or ""
+        author, email, message = text.split("\0")
+        return Commit(sha, message.rstrip("\n") + "\n", author, email)
+
+    def _fetch(self, repo: Repo) -> None:
+        mirror = self._mirror(repo)
+        with self._lock:
+            if not mirror.exists():
+                self._git("init", "--quiet", "--bare", str(mirror))
+            done = self._git(
+                *("-C", str(mirror), "fetch", "--quiet", "--prune", "--no-tags"),
+                *(repo.clone_url, "+refs/*:refs/*"),
+            )
+        if done.returncode != 0:
+            raise ForgeError(f"cannot fetch '{repo.clone_url}': {done.stderr.strip()}")
+
+    def _ask(self, repo: Repo, *words: str) -> str | None:
+        done = self._git("-C", str(self._mirror(repo)), *words)
+        return done.stdout if done.returncode == 0 else None
+
+    def _mirror(self, repo: Repo) -> Path:
+        return self._folder / f"{repo.owner}+{repo.name}.git"
+
+    def _git(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *words],
+            env={**os.environ, "GIT_TERMINAL_PROMPT": "0"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
+        )

@@ -1,0 +1,85 @@
+"""What outlives the process: builds and settings in SQLite, logs in files."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sandbox.standins.drone.server.builds import Build, revive
+from sandbox.standins.drone.server.log import Line
+
+SCHEMA = """\
+CREATE TABLE IF NOT EXISTS build (id INTEGER PRIMARY KEY, document TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS timeout (repo TEXT PRIMARY KEY, minutes REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS number (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+"""
+
+
+class Store:
+    """The folder of one stand-in; several threads may use it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._logs = folder / "logs"
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._base = sqlite3.connect(
+            folder / "builds.sqlite", isolation_level=None, check_same_thread=False
+        )
+        self._base.execute("PRAGMA journal_mode = WAL")
+        self._base.executescript(SCHEMA)
+
+    def builds(self) -> list[Build]:
+        """Return every build, oldest first."""
+        with self._lock:
+            rows = self._base.execute("SELECT document FROM build ORDER BY id").fetchall()
+        return [revive(json.loads(document)) for (document,) in rows]
+
+    def save(self, build: Build) -> None:
+        """Keep a build as it is now."""
+        row = (build.id, json.dumps(asdict(build)))
+        with self._lock:
+            self._base.execute("INSERT OR REPLACE INTO build VALUES (?, ?)", row)
+
+    def next(self, name: str) -> int:
+        """Return the next number of a series, 1 the first time."""
+        with self._lock:
+            rows = self._base.execute(
+                "INSERT INTO number VALUES (?, 1)"
+                " ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
+                (name,),
+            ).fetchall()
+        return int(rows[0][0])
+
+    def timeout(self, repo: str) -> float | None:
+        """Return the time-out in minutes that was set by a request, if any."""
+        with self._lock:
+            query = "SELECT minutes FROM timeout WHERE repo = ?"
+            row = self._base.execute(query, (repo,)).fetchone()
+        return float(row[0]) if row else None
+
+    def set_timeout(self, repo: str, minutes: float) -> None:
+        """Keep a repository's time-out."""
+        with self._lock:
+            self._base.execute("INSERT OR REPLACE INTO timeout VALUES (?, ?)", (repo, minutes))
+
+    def save_log(self, step_id: int, lines: Sequence[Line]) -> None:
+        """Keep the log of a step that has ended."""
+        path = self._path(step_id)
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps([line.json() for line in lines]))
+        os.replace(fresh, path)
+
+    def log(self, step_id: int) -> str | None:
+        """Return the stored log as JSON, None while there is none."""
+        try:
+            return self._path(step_id).read_text()
+        except FileNotFoundError:
+            return None
+
+    def _path(self, step_id: int) -> Path:
+        return self._logs / f"{step_id}.json"

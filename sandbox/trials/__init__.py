@@ -1,0 +1,1 @@
+"""What tries the product: demo, broken recipes, soak, benchmark."""

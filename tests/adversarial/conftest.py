@@ -1,0 +1,23 @@
+"""Every case of these tests is told in docs/reliability.md, a row for each module; and what they share."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import lifecycle
+from harness.runs import preflight
+from harness.swarm import images, swarm
+from tests.support import figures
+
+pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures.of_module)
+
+
+@pytest.fixture
+def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not talk to Docker: one node, room for everything, no image to pull, and deploying is the end."""
+    node = {"node.id": "n1", "node.hostname": "here", "node.role": "manager"}
+    monkeypatch.setattr(swarm, "nodes", lambda: [node])
+    monkeypatch.setattr(preflight, "enough", lambda found: None)
+    monkeypatch.setattr(images, "pull", lambda *words, **more: None)
+    for name in ("settle", "healthy"):
+        monkeypatch.setattr(lifecycle, name, lambda *words, **more: None)

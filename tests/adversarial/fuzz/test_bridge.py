@@ -1,0 +1,222 @@
+"""The bridge's parsers: comments, deliveries, logs, and foreign text on its way into a comment."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import itertools
+import json
+import re
+from typing import Any
+
+from hypothesis import example
+from hypothesis import strategies as st
+
+from bridge.answers import comment, markdown
+from bridge.builds import told
+from bridge.builds.verdict import Verdict
+from bridge.comments.grammar import Command, parse_command, parse_trigger
+from bridge.store import Run
+from bridge.web.web import REPO, Stirred, is_signed, read_delivery
+from tests.adversarial.fuzz.inputs import PIECES, TEXTS, VALUES, fuzz
+
+NEAR = st.lists(
+    st.sampled_from(["!testme", "!TESTME", "! testme", "--quick", "-quick", "--quick=1", " ", "\t", "\n",
+                     "\r\n", "\u00a0", "\u200b", "cancel", "help", "> ", "```", "    ", "x"]),
+    max_size=6,
+).map("".join)  # fmt: skip
+EXACTLY = re.compile(r"[ \t\r\n]*!testme( --quick)?[ \t\r\n]*")
+STAGES = ("lint", "install", "functional", "cleanup")
+
+
+# -- comments
+
+
+@fuzz(body=NEAR | TEXTS | VALUES)
+@example(body="!testme")
+@example(body=" !testme --quick\r\n")
+@example(body="!testmexyz")
+@example(body="!testme foo")
+def test_only_the_two_exact_forms_are_triggers(body: object) -> None:
+    """Whatever else a comment holds, and whatever it is."""
+    match = EXACTLY.fullmatch(body) if isinstance(body, str) else None
+    wanted = (match is not None, match is not None and match[1] is not None)
+    assert parse_trigger(body) == wanted
+    command = parse_command(body)
+    assert command is None or isinstance(command, Command)
+    assert (command in (Command.COLD, Command.QUICK)) is wanted[0]
+    assert command is None or "!testme" in str(body)
+
+
+# -- deliveries
+
+
+@fuzz(
+    body=st.binary(max_size=300),
+    secret=TEXTS.filter(lambda s: s.isascii()),
+    given=TEXTS,
+    right=st.booleans(),
+)
+def test_only_the_bodys_own_signature_is_one(
+    body: bytes, secret: str, given: str, right: bool
+) -> None:
+    """Any other text is none, and none of them raises anything."""
+    wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+    signature = wanted.upper() if right else given
+    assert is_signed(body, signature, secret) is (signature.lower() == wanted)
+
+
+ROWS = st.fixed_dictionaries(
+    {},
+    optional={
+        "action": st.just("created") | VALUES,
+        "is_pull": st.just(True) | VALUES,
+        "number": st.integers() | VALUES,
+        "repository": st.fixed_dictionaries({"full_name": st.just("org/shop") | PIECES | VALUES})
+        | VALUES,
+        "issue": st.fixed_dictionaries({"number": st.integers() | VALUES}) | VALUES,
+        "comment": st.fixed_dictionaries({"id": st.integers() | VALUES}) | VALUES,
+    },
+)
+BODIES = ROWS.map(lambda row: json.dumps(row).encode()) | st.binary(max_size=200)
+EVENTS = (
+    st.sampled_from(["issue_comment", "pull_request_comment", "pull_request", "push", ""]) | TEXTS
+)
+
+
+@fuzz(event=EVENTS, body=BODIES)
+def test_a_delivery_is_read_or_refused(event: str, body: bytes) -> None:
+    """What comes out are numbers and a name that can be a part of an address."""
+    try:
+        found = read_delivery(event, body)
+    except ValueError:
+        return
+    assert found is None or isinstance(found, Stirred)
+    if found is not None:
+        assert REPO.fullmatch(found.repo) and ".." not in found.repo.split("/")
+        assert found.pr > 0 and (found.comment is None or found.comment > 0)
+
+
+# -- logs
+
+
+LINES = st.builds(
+    lambda mark, row, end: f"{mark}{json.dumps(row)}{end}",
+    st.sampled_from([told.MARK, told.MARK, f" {told.MARK}", ""]),
+    st.fixed_dictionaries(
+        {"event": st.sampled_from(["run-started", "stage-started", "case", "run-report"]) | VALUES},
+        optional={
+            "stage": st.sampled_from(STAGES) | PIECES | VALUES,
+            "stages": st.lists(st.sampled_from(STAGES)) | VALUES,
+            "outcome": st.sampled_from(["pass", "fail"]) | VALUES,
+            "run": TEXTS | VALUES,
+            "version": PIECES | VALUES,
+            "verdict": st.just("passed") | VALUES,
+        },
+    )
+    | VALUES,
+    st.sampled_from(["\n", "\n", "\r\n", "", " x\n"]),
+)
+
+
+@fuzz(
+    log=st.lists(LINES | PIECES, max_size=8).map("".join),
+    cuts=st.lists(st.integers(0, 400), max_size=6),
+)
+def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None:
+    """And what it tells of stages are names, whatever stands in it."""
+    whole, parts = told.read(log), told.Reading()
+    edges = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
+    for begin, end in itertools.pairwise(edges):
+        parts.feed(log[begin:end])
+    parts.feed("" if log.endswith("\n") else "\n")
+    assert parts.progress == whole.progress and parts.report == whole.report
+    names = [whole.progress.now, *whole.progress.stages, *whole.progress.outcomes]
+    assert all(name == "" or told.NAME.fullmatch(name) for name in names)
+
+
+# -- foreign text in a comment
+
+
+def outside_code(text: str) -> str:
+    """Return what of a comment is not code, as a reader of Markdown sees it."""
+    text = re.sub(r"(?ms)^(`{3,})[^`\n]*\n.*?^\1`*[ \t]*$", "", text)
+    text = re.sub(r"<code>[^<]*</code>", "", text)
+    return re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+
+
+@fuzz(text=PIECES)
+def test_foreign_text_is_plain_words_or_code(text: str) -> None:
+    """In one line, with nothing that code could end at or a table be cut at."""
+    for shown in (markdown.code(text), markdown.prose(text), markdown.cell(text)):
+        assert "\n" not in shown and "\r" not in shown
+        assert not re.search(r"[@<>\[\]#|!*_~\\]", outside_code(shown))
+        assert shown.count("`") in (0, 2)
+    assert not re.search(r"(?<!\\)\|", markdown.cell(text))
+
+
+@fuzz(lines=st.lists(PIECES, max_size=6))
+def test_a_block_of_foreign_lines_ends_where_it_should(lines: list[str]) -> None:
+    """No line within closes the fence."""
+    first, *within, last = markdown.block(lines).split("\n")
+    assert first.removesuffix("text") == last and len(within) == len(lines)
+    assert all(not re.match(rf" {{0,3}}{last}", line) for line in within)
+
+
+CASES = st.fixed_dictionaries(
+    {"id": PIECES, "stage": PIECES, "life": PIECES, "outcome": st.just("fail"), "message": PIECES,
+     "lines": st.lists(PIECES, max_size=4)}
+)  # fmt: skip
+REPORTS = st.fixed_dictionaries(
+    {
+        "run": st.just("17"),
+        "recipe": PIECES,
+        "ref": st.just("a" * 40),
+        "lane": st.just("cold"),
+        "verdict": st.just("recipe"),
+        "commit_state": st.just("failure"),
+        "reason": PIECES,
+        "stage": st.sampled_from(STAGES) | PIECES,
+        "level": st.integers(0, 5),
+        "level_words": PIECES,
+        "version": PIECES,
+        "base_version": PIECES,
+        "stages": st.lists(
+            st.fixed_dictionaries(
+                {"name": st.sampled_from(STAGES), "outcome": st.just("fail"), "reason": PIECES}
+            ),
+            max_size=4,
+        ),
+        "failed": st.lists(CASES, max_size=3),
+        "failed_in_all": st.integers(0, 9),
+        "notes": st.lists(PIECES, max_size=3),
+        "evidence": st.lists(PIECES, max_size=3),
+        "repeat": PIECES,
+    }
+)
+LONELY = {"run": "17", "recipe": "", "ref": "a" * 40, "lane": "cold", "verdict": "recipe",
+          "commit_state": "failure", "evidence": ["\ud800"]}  # fmt: skip
+OURS = re.compile(
+    r"</?(?:details|summary)(?: open)?>|<!-- cc-ci cold -->|\]\(http://[a-z]+\.ours/[^)\s]*\)"
+)
+
+
+def rendered(report: dict[str, Any], person: str) -> str:
+    """Return the comment about a finished run."""
+    made = told.Report.model_validate(report)
+    verdict = Verdict(made.verdict, "failure", made.reason, made.model_dump(mode="json"))
+    progress = json.dumps({"version": made.version, "base_version": made.base_version})
+    run = Run(1, "org/shop", 3, "cold", "shop", "a" * 40, person, 7, 1.0, state="done", build=17,
+              progress=progress, verdict=verdict.to_json(), ended=2.0)  # fmt: skip
+    return comment.render(run, [run], comment.Links("http://drone.ours", "http://runs.ours"))
+
+
+@example(report=LONELY, person="alice")
+@fuzz(report=REPORTS, person=st.sampled_from(["alice", "bob-1", "x.y_z"]))
+def test_a_comment_mentions_nobody_and_carries_no_foreign_markup(
+    report: dict[str, Any], person: str
+) -> None:
+    """Wherever in a report foreign text stands."""
+    plain = OURS.sub("", outside_code(rendered(report, person)))
+    assert "@" not in plain and "<" not in plain and "](" not in plain
+    assert "http" not in plain and "::cc-ci::" not in plain

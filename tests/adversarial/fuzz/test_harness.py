@@ -1,0 +1,269 @@
+"""The harness's parsers: settings, samples, compose files, abra's output, events."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import strategies as st
+
+from bridge.builds import told as reading
+from harness.errors import RecipeFailure, SettingError
+from harness.host.proc import Done
+from harness.recipe import flaws, hazards, recipe, sample, versions
+from harness.recipe.compose import Compose
+from harness.recipe.envfile import EnvFile, missing_lines, secret_specs
+from harness.reporting import events
+from harness.reporting.events import Event
+from harness.suites import suite_settings
+from harness.swarm.abra import Abra, AbraFailed, Lint, parse_lint
+from sandbox.standins.abra.files import env as standin
+from tests.adversarial.fuzz.inputs import PIECES, SHELL, TEXTS, VALUES, fuzz
+
+STACK = "a1-shop_ci_test"
+
+
+@pytest.fixture(scope="module")
+def folder() -> Any:
+    """Hand out one folder for all inputs of this module."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def yamls(keys: st.SearchStrategy[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
+    """Return documents with such keys and values, and texts that are none."""
+    written = st.dictionaries(keys, values, max_size=6).map(lambda tree: yaml.safe_dump(tree))
+    return written | st.lists(
+        SHELL | TEXTS | st.sampled_from(["a: &a [*a]\n", "<<: ", "- ", ": ", "!!python/x "]),
+        max_size=6,
+    ).map("".join)
+
+
+# -- recipe.yml
+
+
+SETTINGS = st.sampled_from(
+    ["health", "timeouts", "env", "compose_overlays", "not_applicable", "probes", "allow", "alow"]
+)
+SETTING = st.dictionaries(
+    st.sampled_from(["path", "statuses", "deploy", "tcp", "A", "1"]), VALUES, max_size=3
+)
+
+
+@fuzz(text=yamls(SETTINGS, VALUES | SETTING | st.lists(st.sampled_from(["bind", "bund"]))))
+def test_settings_are_read_or_refused_with_their_place(folder: Path, text: str) -> None:
+    """Nothing but settings or a sentence that begins with the file comes out."""
+    path = folder / "recipe.yml"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    said = ""
+    try:
+        assert set(suite_settings.load(path).allow) <= set(hazards.HAZARDS)
+    except SettingError as error:
+        said = str(error)
+    assert not said or str(path) in said
+
+
+# -- .env.sample
+
+
+SAMPLES = st.lists(
+    st.builds("{}{}={}{}".format, st.sampled_from(["", "#", " ", "export "]),
+              st.sampled_from(["A", "B", "SECRET_X_VERSION", "TYPE", "STACK_NAME", "a.b"]),
+              st.lists(SHELL | TEXTS | st.sampled_from(["v1", " # length=9", "'x'", '"y"']),
+                       max_size=4).map("".join),
+              st.sampled_from(["\n", "\n", "\r\n", "\r", "\x0b", "\u2028", ""]))
+    | TEXTS,
+    max_size=6,
+).map("".join)  # fmt: skip
+
+
+@fuzz(text=SAMPLES)
+def test_a_sample_that_is_let_through_is_read_alike_by_two_readers(text: str) -> None:
+    """The harness and the stand-in take the same values from it, whatever it holds."""
+    if sample.problem(text, "shop"):
+        return
+    ours = EnvFile.parse(text).values()
+    theirs = standin.parse(text).values
+    assert ours.keys() == theirs.keys()
+    assert all(theirs[key] == value for key, value in ours.items() if "$" not in text)
+
+
+@fuzz(old=SAMPLES, new=SAMPLES, value=st.from_regex(r"[a-z0-9./-]{0,20}", fullmatch=True))
+def test_env_files_take_any_lines_and_keep_what_is_set(old: str, new: str, value: str) -> None:
+    """A line that is nothing does no harm; what was set is what is got."""
+    env = EnvFile.parse(old)
+    for line in missing_lines(old, new):
+        env.append(line)
+    env.set("A", value)
+    assert env.get("A") == value
+    assert all(spec.name for spec in secret_specs(env))
+
+
+@fuzz(
+    text=st.lists(SHELL | TEXTS | st.sampled_from(["app ", "--local ", "f ", "|"]), max_size=6).map(
+        "".join
+    )
+)
+def test_post_deploy_commands_begin_with_names(text: str) -> None:
+    """None of their first two words could be a flag."""
+    try:
+        found = recipe.post_deploy_commands(text)
+    except RecipeFailure:
+        return
+    assert not [c for c in found if c.service.startswith("-") or c.function.startswith("-")]
+
+
+@fuzz(
+    text=TEXTS | st.from_regex(r"v?[0-9]{1,12}\.[0-9]{1,3}\.[0-9]{1,3}(\+.{0,9})?", fullmatch=True)
+)
+def test_versions_have_an_order_or_are_none(text: str) -> None:
+    """Any two that are versions can be compared."""
+    key, other = versions.key(text), versions.key("1.2.3+4.5-rc1")
+    assert key is None or other is None or (key < other) + (key > other) + (key == other) == 1
+
+
+# -- compose files
+
+
+SOURCES = st.sampled_from(
+    ["data", "/", "/srv", "//etc", "./x", "~", "..", "${A}", "$B/", "/var/run/docker.sock", ""]
+)
+SERVICES = st.dictionaries(
+    st.sampled_from(["app", "db"]),
+    st.dictionaries(
+        st.sampled_from(["image", "volumes", "ports", "deploy", "networks", "privileged", "secrets",
+                         "env_file", "pid", "healthcheck", "depends_on", "cap_add", "sysctls", "build"]),
+        VALUES | st.lists(SOURCES.map(lambda s: f"{s}:/x"), max_size=2)
+        | st.fixed_dictionaries({"labels": VALUES | st.lists(TEXTS), "replicas": VALUES}),
+        max_size=5,
+    ) | VALUES,
+    max_size=2,
+)  # fmt: skip
+SECTIONS = st.sampled_from(
+    ["services", "volumes", "secrets", "configs", "networks", "include", "version"]
+)
+
+
+@fuzz(text=yamls(SECTIONS, SERVICES | VALUES), service=SERVICES)
+def test_compose_files_are_read_and_judged_or_refused(
+    folder: Path, text: str, service: Any
+) -> None:
+    """Nothing in them raises anything but the recipe's failure."""
+    for body in (text, yaml.safe_dump({"services": service})):
+        (folder / "compose.yml").write_bytes(body.encode("utf-8", "surrogatepass"))
+        try:
+            found = Compose.load(folder, {"STACK_NAME": STACK, "A": "/"})
+        except RecipeFailure:
+            continue
+        asked = hazards.find(found, folder, STACK)
+        assert {hazard.kind for hazard in asked} <= set(hazards.HAZARDS)
+        assert bool(hazards.refusal(asked, ())) is bool(asked)
+        told = [*flaws.durations(found), *flaws.names(found, STACK), *flaws.warnings(found)]
+        assert all(isinstance(text, str) for text in [*told, *flaws.placements(found, [])])
+        assert found.backup.services is not None and found.images is not None
+
+
+@fuzz(
+    source=SOURCES | TEXTS,
+    path=st.sampled_from(["/x", "/etc/timezone"]),
+    rest=st.sampled_from(["", ":ro", ":rw,z"]),
+)
+def test_no_source_but_a_volumes_name_is_mounted_unseen(
+    folder: Path, source: str, path: str, rest: str
+) -> None:
+    """What Docker could take for a path of the host is a hazard, however it is written."""
+    tree = {"services": {"app": {"image": "a", "volumes": [f"{source}:{path}{rest}"]}}}
+    (folder / "compose.yml").write_bytes(yaml.safe_dump(tree).encode("utf-8", "surrogatepass"))
+    try:
+        found = Compose.load(folder, {"STACK_NAME": STACK})
+    except RecipeFailure:
+        return
+    first = source.partition(":")[0]
+    if first.startswith(("/", ".", "~")):
+        assert hazards.find(found, folder, STACK)
+
+
+# -- abra's output
+
+
+OUTPUT = st.lists(
+    VALUES.map(json.dumps) | PIECES
+    | st.lists(st.dictionaries(st.sampled_from(["name", "value", "CREATED ON SERVER", "apps"]), VALUES,
+                               max_size=3), max_size=3).map(json.dumps)
+    | st.sampled_from(["INFO ok\n", "FATA no\n", "[" * 3000, '{"a":', "[9" + "9" * 5000 + "]"]),
+    max_size=5,
+).map("".join)  # fmt: skip
+
+
+class Said(Abra):
+    """An abra that has just said something."""
+
+    out = ""
+
+    def _run(self, words: Any, **more: Any) -> Done:
+        return Done(("abra", *words), 0, self.out, "", 0.0)
+
+
+@fuzz(out=OUTPUT)
+def test_whatever_abra_prints_is_read_or_its_failure(out: str) -> None:
+    """Tolerant of log lines and spellings, strict about shapes."""
+    abra = Said("abra", Path("/nowhere"))
+    abra.out = out
+    for ask in (
+        abra.app_ls,
+        lambda: abra.app_ps("d"),
+        lambda: abra.app_secret_ls("d"),
+        lambda: abra.app_secret_generate("d"),
+    ):
+        try:
+            found = ask()
+        except AbraFailed:
+            continue
+        assert isinstance(found, list | dict)
+
+
+CELLS = st.sampled_from(["R001", "R1", "error", "warn", "✅", "❌", "-", "", "x"]) | TEXTS
+TABLES = st.lists(st.lists(CELLS, max_size=8).map(" ┃ ".join) | TEXTS, max_size=8).map("\n".join)
+
+
+@fuzz(text=TABLES)
+def test_a_lint_table_is_read_whatever_it_holds(text: str) -> None:
+    """A rule counts as broken only in a row that says so."""
+    found = parse_lint(text)
+    assert isinstance(found, Lint)
+    assert not (found.failed or found.warned) or "❌" in text
+
+
+# -- events
+
+
+@fuzz(lines=st.lists(VALUES.map(json.dumps) | TEXTS, max_size=6))
+def test_a_file_of_events_is_read_as_far_as_it_is_one(folder: Path, lines: list[str]) -> None:
+    """Broken lines are counted, none of them raises."""
+    path = folder / "events.jsonl"
+    path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
+    found = events.read_all(path)
+    assert len(found.events) + found.broken <= len(lines) * 200
+    assert all(isinstance(event, Event) for event in found.events)
+
+
+@fuzz(text=PIECES)
+def test_no_text_forges_a_marked_line(text: str) -> None:
+    """Whatever an app prints, the bridge believes none of it."""
+    safe = events.unforgeable(text)
+    assert not [line for line in safe.splitlines() if line.startswith(events.MARK.strip())]
+    told = reading.read(f"  1.0 s  shop  fresh: {safe}")
+    assert (told.report, told.progress) == (None, reading.Progress())
+
+
+@fuzz(text=PIECES, name=st.sampled_from(sorted(events.TOLD)))
+def test_a_marked_line_is_one_line_of_plain_ascii(text: str, name: str) -> None:
+    """Foreign text in it cannot end it."""
+    line = events.marked(Event(1.0, name, {"message": text, "stage": text, "outcome": text}))
+    assert line is not None and line.isascii() and line.isprintable()
+    assert line.startswith(events.MARK)
+    assert json.loads(line.removeprefix(events.MARK))["event"] == name

@@ -1,0 +1,170 @@
+"""Control groups that bound a tree of processes, and the relay that belongs to a jail."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from harness.errors import InfraError
+from harness.host import cgroup, wait
+from harness.host.cgroup import Bounds
+from harness.jail import jail
+from harness.jail.way import MOST
+from harness.settings import CHECKOUT
+
+BOUNDS = Bounds(memory=64 * 1024 * 1024, processes=8, processors=0.5)
+
+
+def test_what_is_in_a_group_ends_with_it() -> None:
+    """A process of ours that was put into it is killed at its end, and the group is gone."""
+    process = subprocess.Popen(["sleep", "600"])
+    try:
+        with cgroup.group(BOUNDS) as files:
+            for file in files:
+                file.write_text(str(process.pid))
+            assert all(file.read_text().split() == [str(process.pid)] for file in files)
+        assert process.wait(10) == -signal.SIGKILL
+    finally:
+        process.kill()
+        process.wait()
+    assert not any(file.parent.exists() for file in files)
+
+
+def test_a_busy_process_gets_no_more_than_its_share() -> None:
+    """The kernel holds it back again and again, however idle the host is."""
+    words = [sys.executable, "-c", "while True: pass"]
+    process = subprocess.Popen(words)
+    try:
+        with cgroup.group(replace(BOUNDS, processors=0.05)) as files:
+            for file in files:
+                file.write_text(str(process.pid))
+            (folder,) = {file.parent for file in files if (file.parent / "cpu.stat").exists()}
+
+            def look() -> wait.Look[bool]:
+                lines = (folder / "cpu.stat").read_text().splitlines()
+                held = dict(line.split() for line in lines)["nr_throttled"]
+                return wait.Look(held, True if int(held) > 3 else None)
+
+            assert wait.until(look, what="it to be held back", timeout=30, every=0.02)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_a_group_of_one_that_lives_is_not_swept() -> None:
+    """Only what a dead process left is removed by the next."""
+    parent = os.getppid()
+    folder = next(path for path in cgroup.ROOT.glob("**/cgroup.procs")).parent / f"cc-ci-{parent}"
+    folder.mkdir()
+    try:
+        with cgroup.group(BOUNDS):
+            assert folder.exists()
+    finally:
+        folder.rmdir()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_both_versions_of_control_groups_are_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: int
+) -> None:
+    """The same bounds, under the names that each version has for them."""
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path)
+    if version == 2:
+        (tmp_path / "cgroup.controllers").touch()
+    made = cgroup._parts("x", BOUNDS)
+    values = {key: value for part in made for key, value in part.values}
+    if version == 2:
+        assert [part.folder for part in made] == [tmp_path / "x"]
+        assert made[0].swap == ("memory.swap.max", "0"), "it would swap instead"
+        assert values == {"memory.max": "67108864", "pids.max": "8", "cpu.max": "50000 100000"}
+    else:
+        kinds = {part.folder.parent.name for part in made}
+        assert kinds == {"memory", "pids", "cpu"}
+        swap = {part.swap for part in made}
+        assert ("memory.memsw.limit_in_bytes", "67108864") in swap, "it would swap instead"
+        assert (values["memory.limit_in_bytes"], values["pids.max"]) == ("67108864", "8")
+        assert (values["cpu.cfs_quota_us"], values["cpu.cfs_period_us"]) == ("50000", "100000")
+
+
+def test_without_control_groups_nothing_runs(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What cannot be bounded is trouble of the host, said before anything is started."""
+    monkeypatch.setattr(cgroup, "ROOT", tmp_path / "nowhere")
+    with pytest.raises(InfraError, match="cannot bound processes by control groups"):
+        jail.check()
+
+
+def test_a_relay_makes_so_many_connections_at_once_and_no_more() -> None:
+    """The next one waits until one of them ends, so that a suite cannot take all of the proxy's."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        proxy = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
+        port, fd = str(proxy.getsockname()[1]), listener.fileno()
+        words = [sys.executable, "-I", str(jail.WAY), "relay", str(fd), "127.0.0.1", port]
+        process = stack.enter_context(subprocess.Popen([*words, str(os.getpid())], pass_fds=[fd]))
+        stack.callback(process.kill)
+        address = listener.getsockname()
+        callers = [stack.enter_context(socket.create_connection(address)) for _ in range(MOST + 1)]
+        proxy.settimeout(20)
+        made = [stack.enter_context(proxy.accept()[0]) for _ in range(MOST)]
+        proxy.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            stack.enter_context(proxy.accept()[0])
+        for one in (*made, *callers[:MOST]):
+            one.close()
+        proxy.settimeout(20)
+        stack.enter_context(proxy.accept()[0])
+
+
+def test_a_relay_whose_jail_is_gone_already_does_not_stay() -> None:
+    """Its parent may die before it can ask to be told of that."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        words = [sys.executable, "-I", str(jail.WAY), "relay", str(fd), "127.0.0.1", "9", "1"]
+        done = subprocess.run(words, pass_fds=[fd], timeout=20, check=False)
+    assert done.returncode == 0
+
+
+CLEARING = """
+import os, pathlib, subprocess, sys
+from harness.jail import jail
+from harness.errors import InfraError
+jail.ROOM = pathlib.Path(sys.argv[1])
+kept = []
+for name in ("4194304", str(os.getpid())):  # of a dead process, and what this one left
+    place = jail.ROOM / name / "site" / "package"
+    place.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
+    kept.append(place / "code.py")
+    kept[-1].touch()
+try:
+    with jail._room():
+        print("made")
+except InfraError as error:
+    print(error)
+print(all(path.exists() for path in kept))
+for path in kept:
+    subprocess.run(["umount", str(path.parent)], check=True)
+with jail._room() as room:
+    print([path.name for path in jail.ROOM.iterdir()] == [room.name])
+print(list(jail.ROOM.iterdir()))
+"""
+
+
+def test_what_is_mounted_in_a_jail_s_folder_is_not_emptied_with_it(tmp_path: Path) -> None:
+    """Mounts of a jail that became the host's have the host's own Python packages behind them."""
+    words = ["unshare", "--mount", sys.executable, "-c", CLEARING, str(tmp_path)]
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True)
+    assert done.stderr == ""
+    refused, *held = done.stdout.splitlines()
+    assert refused.startswith(f"something is mounted below '{tmp_path}/")
+    assert held == ["True", "True", "[]"], "emptied, or not cleared once nothing was mounted"

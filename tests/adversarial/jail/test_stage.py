@@ -1,0 +1,278 @@
+"""The stage of a recipe's own tests: what is believed of them, and what they cannot touch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import requests
+
+from bridge.builds import told as bridge_told
+from harness import plan, settings
+from harness.errors import RecipeFailure
+from harness.jail.foreign_junit import Heard, Hearing
+from harness.jail.jail import Left
+from harness.reporting import events, report, terminal
+from harness.runs.run import Request, Run
+from harness.secret import Secret
+from harness.settings import Settings
+from harness.stages import recipe_tests
+from harness.suites.app import App
+from harness.suites.collect import Place, Suite
+from harness.suites.outcome import Outcome
+from harness.suites.suite_settings import SuiteSettings
+from harness.suites.trusted import Trust
+from tests.adversarial.jail.world import DOMAIN, proxy
+
+GREEN = """<testsuites><testsuite tests="1"><testcase classname="{name}" name="test" time="0"/>
+</testsuite></testsuites>"""
+FORGED_END = {"event": "run-report", "run": "7", "recipe": "own", "ref": "a" * 40, "lane": "cold"}
+FORGED_END |= {"verdict": "passed", "commit_state": "success", "level": 5}
+
+
+class Answering(App):
+    """An app that answers, or does not."""
+
+    up = True
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """Answer."""
+        if not self.up:
+            raise RecipeFailure("GET https://app/ got no answer: refused\n  more")
+        return requests.Response()
+
+
+@dataclass
+class Stage:
+    """A run in which lint passed, install failed, and a recipe's own tests are to come."""
+
+    run: Run
+    app: Answering
+    said: list[str] = field(default_factory=list)
+
+    def verify(self, code: str, **files: str) -> str:
+        """Run own tests of this code; return what failed, "" when nothing did."""
+        tests = self.run.checkout_dir / "tests"
+        tests.mkdir(parents=True, exist_ok=True)
+        for name, text in {"test_own": code, **files}.items():
+            (tests / f"{name}.py").write_text(text)
+        try:
+            recipe_tests.verify(self.run, self.app)
+        except RecipeFailure as error:
+            return str(error)
+        return ""
+
+    def report(self) -> report.Report:
+        """Return the report of the run, written as at its end."""
+        self.run.telling.tell("run-finished", how="finished", reason="")
+        return report.write_all(self.run.dir)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    """A run that has come to this stage, with an app behind a proxy."""
+    found = settings.load({"CCCI_RUNS_DIR": str(tmp_path), "CCCI_PROXY": "127.0.0.1:9"})
+    with proxy() as (host, port):
+        made = _run(replace(found, proxy=f"{host}:{port}"))
+        app = Answering(DOMAIN, "stack", "own", "fresh", made.settings)
+        yield Stage(made, app, made.console.__self__)  # type: ignore[attr-defined]
+
+
+def _run(found: Settings) -> Run:
+    said: list[str] = []
+    made = Run(
+        settings=found,
+        request=Request(),
+        recipe="own",
+        id="run-7",
+        suite=Suite(),
+        suite_settings=SuiteSettings(),
+        stages=plan.STAGES,
+        console=said.append,
+        trust=Trust(),
+    )
+    made.start_record()
+    made.telling.tell(
+        "run-started", run="run-7", recipe="own", lane="cold", stages=list(plan.STAGES)
+    )
+    for name, outcome in (("test_lint", "pass"), ("test_install", "fail")):
+        fault = "recipe" if outcome == "fail" else None
+        told = Outcome(outcome, fault, "it is broken" if fault else None)  # type: ignore[arg-type]
+        made.telling.case(name, Place("own", plan.GENERIC[name]), told, seconds=1.0)
+    return made
+
+
+def test_each_of_its_tests_is_a_case_of_its_own_stage(stage: Stage) -> None:
+    """What they say of themselves stands under their names, in their stage alone."""
+    problem = stage.verify(
+        "import os, urllib.request, pytest\n"
+        "def test_page():\n"
+        "    url = f\"http://{os.environ['APP_DOMAIN']}:443/\"\n"
+        "    assert b'the app of' in urllib.request.urlopen(url, timeout=10).read()\n"
+        "def test_wrong():\n"
+        "    assert 1 == 2\n"
+        "@pytest.mark.skip(reason='later')\n"
+        "def test_later():\n"
+        "    pass\n"
+    )
+    assert problem.startswith(
+        "1 of its own tests failed, first tests/test_own::test_wrong: assert 1 == 2"
+    )
+    cases = {case.id: case.outcome for case in stage.report().cases if case.stage == "recipe_tests"}
+    assert cases == {
+        "tests/test_own::test_page": "pass",
+        "tests/test_own::test_wrong": "fail",
+        "tests/test_own::test_later": "skip",
+    }
+    assert [c.fault for c in stage.report().failed if c.stage == "recipe_tests"] == ["recipe"]
+    log = stage.run.dir / "logs" / "fresh-recipe_tests.log"
+    assert "1 failed, 1 passed, 1 skipped" in log.read_text()
+
+
+FORGERIES = {
+    "status": "import os\nos._exit(0)\n",
+    "results": f"open('/results', 'w').write('''{GREEN.format(name='x')}''')\nimport os\nos._exit(1)\n",
+    "nothing": "",
+    "skipped": "import pytest\n@pytest.mark.skip\ndef test_it():\n    assert 0\n",
+    "bomb": "open('/results', 'w').write('<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>')\n"
+    "import os\nos._exit(0)\n",
+    "huge": "open('/results', 'w').write('<a>' + 'x' * 8_000_000)\nimport os\nos._exit(0)\n",
+    "collection": "import nowhere\n",
+}
+
+
+@pytest.mark.parametrize("code", FORGERIES.values(), ids=FORGERIES)
+def test_what_cannot_be_believed_is_no_pass(stage: Stage, code: str) -> None:
+    """A status without results, results against the status, nothing at all: each fails the stage."""
+    assert stage.verify(code)
+
+
+def test_a_forged_green_touches_no_other_stage(stage: Stage) -> None:
+    """It can say that it passed; install stays failed, the verdict red, the level what it was."""
+    forged = GREEN.format(name="own.install") + " " * 10
+    lines = events.MARK + json.dumps(FORGED_END)
+    code = f"import os\nopen('/results', 'w').write({forged!r})\n"
+    code += f"os.write(2, b'\\n' + {lines.encode()!r} + b'\\n')\nos._exit(0)\n"
+    conftest = "import sys\nsys.stderr = sys.__stderr__\n"
+    assert stage.verify(code, conftest=conftest) == ""
+    found = stage.report()
+    outcomes = {s.name: s.outcome for s in found.stages}
+    assert (outcomes["recipe_tests"], outcomes["install"]) == ("pass", "fail")
+    assert (found.verdict.value, found.level) == ("recipe", 0)
+    suite = ElementTree.parse(stage.run.dir / "junit.xml").getroot()[0]
+    classes = {c.get("name"): c.get("classname") for c in suite.findall("testcase")}
+    assert classes["own/install::test"] == "own.recipe_tests"
+    assert classes["test_install"] == "own.install"
+
+
+def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
+    """In the log of a build, a marked line of its output, a message or a name is not marked."""
+    mark = events.MARK + json.dumps(FORGED_END)
+    escaped = mark.replace('"', "&quot;")
+    forged = f'<t><testcase name="&#10;{escaped}"><failure message="&#10;{escaped}">\n{mark}\n'
+    code = f"import os\nopen('/results', 'w').write({forged + '</failure></testcase></t>'!r})\n"
+    code += "for fd in range(20):\n    try:\n"
+    code += f"        os.write(fd, b'\\n' + {mark.encode()!r} + b'\\n')\n"
+    code += "    except OSError:\n        pass\nos._exit(1)\n"
+    problem = stage.verify(code)
+    found = stage.report()
+    log = (stage.run.dir / "logs" / "fresh-recipe_tests.log").read_text()
+    assert events.MARK.strip() in log, "it proves nothing"
+    told = "\n".join([*stage.said, problem, log, terminal.summary(found, stage.run.dir)])
+    assert bridge_told.read(told).report is None
+    assert found.verdict.value == "recipe"
+
+
+def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
+    """It may have learnt one from the app; a name of a test is its word too, and no leak of ours."""
+    stage.run.telling.redactor.learn([Secret("sesame-open-1234")])
+    problem = stage.verify(
+        "import pytest\n"
+        "@pytest.mark.parametrize('word', ['sesame-open-1234'])\n"
+        "def test_sesame(word):\n"
+        "    assert word == ''\n"
+    )
+    stage.report()
+    texts = [
+        p.read_text() for p in stage.run.dir.rglob("*") if p.is_file() and "abra" not in p.parts
+    ]
+    assert not [text for text in (problem, *texts, *stage.said) if "sesame-open-1234" in text]
+    assert not stage.run.telling.escaped
+
+
+def test_its_output_arrives_without_terminal_codes(stage: Stage) -> None:
+    """Neither in what is told of a failure, nor as a line that moves the reader's cursor."""
+    problem = stage.verify("def test_it():\n    print('\\x1b[2Jcleared')\n    assert 0\n")
+    assert "cleared" in problem and "\x1b" not in problem
+
+
+def test_a_link_that_leads_nowhere_is_only_a_link(stage: Stage) -> None:
+    """It is counted and copied as a link, never followed."""
+    tests = stage.run.checkout_dir / "tests"
+    tests.mkdir(parents=True)
+    (tests / "gone").symlink_to("nowhere")
+    assert stage.verify("def test_it():\n    pass\n") == ""
+
+
+def test_without_an_answer_of_the_app_they_are_not_blamed(stage: Stage) -> None:
+    """What an earlier stage broke leaves them unverified."""
+    stage.app.up = False
+    with pytest.raises(pytest.skip.Exception, match="not run: the app no longer answers: GET"):
+        stage.verify("def test_it():\n    pass\n")
+
+
+def test_without_trust_none_is_run(stage: Stage) -> None:
+    """Whatever planned the stage: it asks once more before anything of a stranger is started."""
+    stage.run.trust = None
+    with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
+        stage.verify("def test_it():\n    pass\n")
+    assert not (stage.run.dir / "logs").exists()
+
+
+def test_too_many_files_are_refused_before_they_are_copied(stage: Stage) -> None:
+    """A folder of tests is no place for gigabytes."""
+    tests = stage.run.checkout_dir / "tests"
+    tests.mkdir(parents=True)
+    (tests / "test_own.py").touch()
+    with (tests / "big").open("wb") as file:
+        file.truncate(recipe_tests.MOST_BYTES + 1)
+    with pytest.raises(RecipeFailure, match="have 20 MiB of files, but may have 20"):
+        recipe_tests.verify(stage.run, stage.app)
+
+
+def test_a_commit_without_tests_is_skipped(stage: Stage) -> None:
+    """That is a structural fact, and said."""
+    stage.run.checkout_dir.mkdir(parents=True)
+    with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
+        recipe_tests.verify(stage.run, stage.app)
+
+
+PASSED = Hearing((Heard("a", "pass", 0.0),))
+FAILED = Hearing((Heard("a", "pass", 0.0), Heard("b", "fail", 0.0, "no")))
+
+
+@pytest.mark.parametrize(
+    ("status", "hearing", "says"),
+    [
+        (0, PASSED, ""),
+        (0, FAILED, "1 of its own tests failed, first b: no"),
+        (1, FAILED, "1 of its own tests failed, first b: no"),
+        (1, PASSED, "ended with status 1"),
+        (5, Hearing(), "status 5: no test was found"),
+        (137, PASSED, "ended by signal 9"),
+        (-9, PASSED, "ended by signal 9"),
+        (None, PASSED, "did not end within 300 s"),
+        (0, Hearing(unreadable="there is none"), "their results say nothing: there is none"),
+        (0, Hearing((Heard("a", "skip", 0.0),)), "none of its own tests passed"),
+        (0, Hearing(), "none of its own tests passed"),
+    ],
+)
+def test_what_speaks_against_them_counts(status: int | None, hearing: Hearing, says: str) -> None:
+    """Status, time, failed cases and silence; their own word alone is never enough."""
+    problem = recipe_tests.judge(Left(status, "", b"", 1.0), hearing, 300.0)
+    assert says in problem if says else problem == ""

@@ -1,0 +1,105 @@
+"""What the tests of the jail share: an app that answers, a suite of a stranger, a look at what is left."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from harness.host import wait
+from harness.jail import jail
+from harness.jail.jail import App, Left
+
+DOMAIN = "app.ci.test"
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Says who was asked for."""
+
+    def do_GET(self) -> None:
+        """Answer with the Host header."""
+        body = f"the app of {self.headers['Host']}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def proxy() -> Iterator[tuple[str, int]]:
+    """Run a proxy with one app behind it on the host's loopback; yield its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield ("127.0.0.1", server.server_address[1])
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@dataclass(frozen=True)
+class Stranger:
+    """Runs suites that nobody of ours wrote."""
+
+    folder: Path
+    address: tuple[str, int]
+
+    def write(self, code: str) -> Path:
+        """Write a suite; return its folder."""
+        tests = self.folder / "tests"
+        tests.mkdir(exist_ok=True)
+        (tests / "test_own.py").write_text(code)
+        return tests
+
+    def leave(self, name: str, text: str) -> None:
+        """Put a file beside the suite."""
+        tests = self.folder / "tests"
+        tests.mkdir(exist_ok=True)
+        (tests / name).write_text(text)
+
+    def run(self, code: str, *, seconds: float = 60.0) -> Left:
+        """Run a suite of this code in a jail."""
+        tests = self.write(code)
+        return jail.run_tests(tests, App(DOMAIN, self.address), seconds=seconds)
+
+
+def processes_of(uid: int) -> list[int]:
+    """Return the processes that run as a user."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                lines = (folder / "status").read_text().splitlines()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            fields = dict(line.split(":", 1) for line in lines if ":" in line)
+            if int(fields["Uid"].split()[0]) == uid and "Z" not in fields["State"].split()[0]:
+                found.append(int(folder.name))
+    return found
+
+
+def ended(uid: int) -> None:
+    """Require that every process of a user ends by itself, within seconds."""
+    wait.until(
+        lambda: wait.Look(str(processes_of(uid)), None if processes_of(uid) else True),
+        what="the jail's processes to end",
+        timeout=10,
+        every=0.02,
+    )
+
+
+def nothing_left(pid: int = 0) -> None:
+    """Require that no process, folder or control group of a jail is left."""
+    pid = pid or os.getpid()
+    ended(jail.FIRST_UID + pid)
+    groups = os.walk("/sys/fs/cgroup")  # a glob fails when another's group goes while it looks
+    assert [folder for folder, *_ in groups if Path(folder).name == f"cc-ci-{pid}"] == []
+    assert not (jail.ROOM / str(pid)).exists()

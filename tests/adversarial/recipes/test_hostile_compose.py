@@ -1,0 +1,294 @@
+"""What a recipe's compose files may not ask of the host, and what may not be hidden in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.recipe import hazards
+from tests.adversarial.recipes.hostile import BOMB, SAMPLE, STACK, asked, compose, refused, tried
+
+pytestmark = pytest.mark.usefixtures("no_docker")
+
+
+OWN = f"{STACK}_x"
+
+
+HAZARDOUS = [
+    ("docker-socket", "{volumes: ['/var/run/docker.sock:/s']}", "volumes"),
+    ("docker-socket", "{volumes: ['/var/run/../run/docker.sock:/s:ro']}", "volumes"),
+    ("docker-socket", "{volumes: [{type: bind, source: /run, target: /r}]}", "volumes"),
+    ("docker-socket", "{volumes: ['/var/run:/r']}", "volumes"),
+    ("docker-socket", "{volumes: ['/var:/v']}", "volumes"),
+    ("docker-socket", "{volumes: ['/proc/1/root/run/docker.sock:/s']}", "volumes"),
+    ("host-root", "{volumes: ['/:/host']}", "volumes"),
+    ("host-root", "{volumes: ['//:/host']}", "volumes"),
+    ("host-root", "{volumes: ['/.:/host:ro']}", "volumes"),
+    ("host-root", "{volumes: ['//etc/shadow:/s:ro']}", "volumes"),
+    ("host-root", "{volumes: ['/root/.ssh:/s']}", "volumes"),
+    ("host-root", "{volumes: ['../../../..:/host']}", "volumes"),
+    ("host-root", "{volumes: ['../../elsewhere:/x']}", "volumes"),
+    ("host-root", "{volumes: ['~/.ssh:/s']}", "volumes"),
+    ("host-root", "{volumes: ['.:/checkout']}", "volumes"),
+    ("host-root", "{volumes: ['/var/lib/docker/volumes:/v']}", "volumes"),
+    ("host-root", "{volumes: [{type: bind, source: /etc/localtime/.., target: /e, read_only: true}]}",
+     "volumes"),
+    ("bind", "{volumes: ['/srv:/srv']}", "volumes"),
+    ("bind", "{volumes: [{source: /srv, target: /srv}]}", "volumes"),
+    ("bind", "{volumes: ['/etc/../srv/x:/srv']}", "volumes"),
+    ("bind", "{volumes: ['./hooks:/h']}", "volumes"),
+    ("host-root", "{volumes: ['/etc/timezone:/etc/timezone']}", "volumes"),
+    ("bind", "{volumes: [{type: npipe, source: x, target: /x}]}", "volumes"),
+    ("bind", "{volumes: [{type: cluster, source: x, target: /x}]}", "volumes"),
+    ("bind", "{volumes: ['${NOWHERE}srv/x:/x']}", "volumes"),
+    ("device", "{volumes: ['/dev:/dev']}", "volumes"),
+    ("device", "{volumes: ['/dev/sda:/disk']}", "volumes"),
+    ("device", "{devices: ['/dev/sda:/dev/sda']}", "devices"),
+    ("device", "{device_cgroup_rules: ['a *:* rwm']}", "device_cgroup_rules"),
+    ("device", "{gpus: all}", "gpus"),
+    ("device", "{runtime: nvidia}", "runtime"),
+    ("privileged", "{privileged: true}", "privileged"),
+    ("privileged", "{privileged: 'yes'}", "privileged"),
+    ("privileged", "{privileged: '${P:-1}'}", "privileged"),
+    ("host-namespace", "{network_mode: host}", "network_mode"),
+    ("host-namespace", "{network_mode: 'container:abc'}", "network_mode"),
+    ("host-namespace", "{networks: [host]}", "networks"),
+    ("host-namespace", "{networks: {host: {aliases: [x]}}}", "networks"),
+    ("host-namespace", "{pid: host}", "pid"),
+    ("host-namespace", "{pid: 'container:abc'}", "pid"),
+    ("host-namespace", "{ipc: host}", "ipc"),
+    ("host-namespace", "{userns_mode: host}", "userns_mode"),
+    ("host-namespace", "{uts: host}", "uts"),
+    ("host-namespace", "{cgroup: host}", "cgroup"),
+    ("host-namespace", "{cgroupns_mode: host}", "cgroupns_mode"),
+    ("host-namespace", "{cgroup_parent: /}", "cgroup_parent"),
+    ("capability", "{cap_add: [SYS_ADMIN]}", "cap_add"),
+    ("capability", "{cap_add: [ALL]}", "cap_add"),
+    ("security-option", "{security_opt: ['apparmor=unconfined']}", "security_opt"),
+    ("security-option", "{security_opt: ['seccomp:unconfined']}", "security_opt"),
+    ("security-option", "{security_opt: ['no-new-privileges:false']}", "security_opt"),
+    ("security-option", "{credential_spec: {file: x.json}}", "credential_spec"),
+    ("sysctl", "{sysctls: {net.ipv4.ip_forward: 1}}", "sysctls"),
+    ("sysctl", "{sysctls: ['kernel.shm_rmid_forced=0']}", "sysctls"),
+    ("published-port", "{ports: ['2222:22']}", "ports"),
+    ("published-port", "{ports: [8080]}", "ports"),
+    ("published-port", "{ports: [{target: 22, published: 22, mode: host}]}", "ports"),
+    ("many-tasks", "{deploy: {replicas: 11}}", "deploy.replicas"),
+    ("many-tasks", "{deploy: {replicas: 999999999999999999999}}", "deploy.replicas"),
+    ("many-tasks", "{deploy: {replicas: '${N:-0x7fff}'}}", "deploy.replicas"),
+    ("many-tasks", "{deploy: {replicas: '00000000000099'}}", "deploy.replicas"),
+    ("many-tasks", "{deploy: {replicas: '٣'}}", "deploy.replicas"),
+    ("many-tasks", "{deploy: {replicas: -1}}", "deploy.replicas"),
+    ("outside-file", "{env_file: /etc/shadow}", "env_file"),
+    ("outside-file", "{env_file: [.env.sample, ../../../../etc/shadow]}", "env_file"),
+    ("outside-file", "{env_file: {path: .git/config}}", "env_file"),
+    ("outside-file", "{deploy: {labels: ['backupbot.backup.volumes.data.path=../other/_data']}}",
+     "deploy.labels"),
+    ("outside-file", "{deploy: {labels: {backupbot.backup.path: /data/../../x}}}", "deploy.labels"),
+    ("outside-file", "{deploy: {labels: ['Backupbot.backup.path=/data,../x']}}", "deploy.labels"),
+    ("host-role", "{deploy: {labels: ['coop-cloud.backupbot.enabled=true']}}", "deploy.labels"),
+    ("host-role", "{deploy: {labels: {coop-cloud.backupbot.enabled: true}}}", "deploy.labels"),
+    ("host-role", "{deploy: {labels: {Coop-Cloud.Backupbot.Enabled: true}}}", "deploy.labels"),
+    ("build", "{build: .}", "build"),
+    ("include", "{extends: {file: /etc/x.yml, service: app}}", "extends"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "service", "key"), HAZARDOUS)
+def test_a_service_that_wants_the_host_is_refused(
+    tmp_path: Path, kind: str, service: str, key: str
+) -> None:
+    """Before anything is deployed, with file, service and key, and how to allow it."""
+    said = refused(tmp_path, {"compose.yml": compose(service)})
+    assert f"compose.yml: services.app.{key}" in said
+    assert f"({kind})" in said
+    assert "Nothing was deployed" in said
+    assert f"'allow: [{kind}]'" in said
+
+
+SHARED = [
+    ("bind", "volumes", {"x": {"driver_opts": {"type": "none", "o": "bind", "device": "/srv"}}}),
+    ("host-root", "volumes", {"x": {"driver_opts": {"o": "bind", "device": "/"}}}),
+    ("bind", "volumes", {"x": {"driver_opts": {"o": "ro,bind", "device": "srv"}}}),
+    ("host-root", "volumes", {"x": {"driver_opts": {"device": "//etc"}}}),
+    ("volume-driver", "volumes", {"x": {"driver_opts": {"type": "nfs", "device": ":/export"}}}),
+    ("volume-driver", "volumes", {"x": {"driver": "rclone"}}),
+    ("foreign-object", "volumes", {"x": {"external": True, "name": "gitea_data"}}),
+    ("foreign-object", "volumes", {"gitea_data": {"external": "true"}}),
+    ("foreign-object", "volumes", {"x": {"external": {"name": "gitea_data"}}}),
+    ("foreign-object", "volumes", {OWN: {"external": {"name": "gitea_data"}}}),
+    ("fixed-name", "volumes", {"x": {"name": "gitea_data"}}),
+    ("fixed-name", "volumes", {"x": {"name": f"{STACK}2_data"}}),
+    ("foreign-object", "secrets", {"x": {"external": True, "name": "drone_rpc_v1"}}),
+    ("foreign-object", "secrets", {"drone_rpc_v1": {"external": True}}),
+    ("foreign-object", "configs", {"x": {"external": True, "name": "traefik_users_v1"}}),
+    ("fixed-name", "configs", {"x": {"file": "compose.yml", "name": "traefik_users_v1"}}),
+    ("outside-file", "secrets", {"x": {"file": "/etc/shadow"}}),
+    ("outside-file", "configs", {"x": {"file": "../../../../../etc/shadow", "name": OWN}}),
+    ("outside-file", "configs", {"x": {"file": ".git/config", "name": OWN}}),
+    ("outside-file", "configs", {"x": {"file": "~/.ssh/id_ed25519", "name": OWN}}),
+    ("outside-file", "configs", {"x": {"file": "${NOWHERE}/etc/shadow", "name": OWN}}),
+    ("outside-file", "configs", {"x": {"file": "$$HOME/.ssh/id_ed25519", "name": OWN}}),
+    ("outside-file", "configs", {"x": {"file": "..\\..\\shadow", "name": OWN}}),
+    ("outside-file", "configs", {"x": {"file": "conf\0.tmpl", "name": OWN}}),
+    ("outside-file", "configs", {"x": {"file": "", "name": OWN}}),
+    ("outside-file", "secrets", {"x": {"environment": "DRONE_TOKEN"}}),
+    ("outside-file", "secrets", {"x": {"driver": "vault", "name": OWN}}),
+    ("foreign-object", "networks", {"x": {"external": True, "name": "gitea_internal"}}),
+    ("foreign-object", "networks", {"docker_gwbridge": {"external": True}}),
+    ("host-namespace", "networks", {"x": {"external": True, "name": "host"}}),
+    ("fixed-name", "networks", {"x": {"name": "gitea_internal"}}),
+    ("fixed-name", "networks", {"x": {"name": "proxy"}}),
+    ("network-driver", "networks", {"x": {"driver": "macvlan"}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "section", "body"), SHARED)
+def test_what_is_not_the_apps_own_is_refused(
+    tmp_path: Path, kind: str, section: str, body: dict[str, object]
+) -> None:
+    """Another stack's secret or volume, a file of the host, a driver that reaches it."""
+    said = refused(tmp_path, {"compose.yml": compose(**{section: body})})
+    assert f"compose.yml: {section}.{next(iter(body))}" in said
+    assert f"({kind})" in said
+
+
+@pytest.mark.parametrize("kind", sorted(hazards.HAZARDS))
+def test_every_kind_of_hazard_is_tried_by_some_recipe(kind: str) -> None:
+    """A kind that nobody tries could be one that nobody finds."""
+    tested = {kind for kind, *_ in (*HAZARDOUS, *SHARED)}
+    assert kind in tested | {"shell"}  # abra.sh has tests of its own
+
+
+def test_taking_in_other_files_is_refused(tmp_path: Path) -> None:
+    """What they hold would be looked at by nobody."""
+    text = compose() + "include: [/etc/compose.yml]\n"
+    assert "compose.yml: include: takes in other files (include)" in refused(
+        tmp_path, {"compose.yml": text}
+    )
+
+
+def test_a_suite_may_allow_by_name_what_its_recipe_needs(tmp_path: Path) -> None:
+    """Exactly those kinds: the rest is refused still."""
+    text = compose("{ports: ['53:53'], cap_add: [NET_ADMIN]}")
+    assert asked(
+        tried(tmp_path / "a", {"compose.yml": text}, allow=["published-port", "capability"])
+    )
+    said = refused(tmp_path / "b", {"compose.yml": text}, allow=["published-port"])
+    assert "(capability)" in said and "published-port" not in said
+
+
+def test_an_overlay_cannot_hide_what_the_main_file_asks_for(tmp_path: Path) -> None:
+    """Each file counts as written; and an overlay counts when COMPOSE_FILE enables it."""
+    files = {
+        "compose.yml": compose("{volumes: ['/:/data']}"),
+        "compose.mend.yml": compose("{volumes: ['data:/data']}", volumes={"data": None}),
+        ".env.sample": f'{SAMPLE}COMPOSE_FILE="compose.yml:compose.mend.yml"\n',
+    }
+    assert "compose.yml: services.app.volumes" in refused(tmp_path / "a", files)
+    files |= {"compose.yml": compose(), "compose.mend.yml": compose("{volumes: ['/:/data']}")}
+    assert "compose.mend.yml: services.app.volumes" in refused(tmp_path / "b", files)
+
+
+@pytest.mark.parametrize(
+    ("sample", "script"),
+    [
+        ("SRC=/", ""),
+        ("SRC=data", "export SRC=/\n"),
+        ("SRC=/", "export SRC=data\n"),
+        ("OTHER=x", "export SRC=data\n"),
+        ("SRC=data\nSRC=/", ""),
+        ("A=/\nSRC=${A}", ""),
+        ("SRC=${NOWHERE}/", ""),
+    ],
+)
+def test_a_variable_cannot_hide_a_mount(tmp_path: Path, sample: str, script: str) -> None:
+    """Whichever of the sample and abra.sh abra lets win, and what becomes of unknown references."""
+    files = {
+        "compose.yml": compose("{volumes: ['${SRC:-/}:/data']}", volumes={"data": None}),
+        ".env.sample": f"{SAMPLE}{sample}\n",
+        "abra.sh": script,
+    }
+    assert "(host-root)" in refused(tmp_path, files)
+
+
+def test_an_allowed_abra_sh_cannot_give_the_app_another_stack_s_name(tmp_path: Path) -> None:
+    """abra lays its exports over the app's values, so whose a secret is may change with them."""
+    files = {
+        "compose.yml": compose(
+            secrets={"x": {"external": True, "name": "${STACK_NAME}_users_v1"}},
+        ),
+        "abra.sh": "true\nexport STACK_NAME=traefik_ci_test\n",
+    }
+    said = refused(tmp_path, files, allow=["shell"])
+    assert "compose.yml: secrets.x: is 'traefik_ci_test_users_v1'" in said
+
+
+@pytest.mark.parametrize(
+    ("service", "key"),
+    [
+        ("{image: a, volumes: ['data:/data'], <<: [*more]}", "volumes"),
+        ("{image: a, volumes: [{type: volume, target: /d, source: data, <<: *mount}]}", "source"),
+    ],
+    ids=["in a service", "in a list"],
+)
+def test_a_merge_cannot_hide_a_mount(tmp_path: Path, service: str, key: str) -> None:
+    """Some readers let a later `<<` win over what stands before it, others do not."""
+    text = (
+        "x-evil: &evil {volumes: ['/:/host']}\nx-more: &more {<<: *evil, x: &mount {source: /}}\n"
+        f"services: {{app: {service}}}\nvolumes: {{data: }}\n"
+    )
+    said = refused(tmp_path, {"compose.yml": text})
+    assert f"'compose.yml' line 3 of the recipe lays '<<' over '{key}'" in said
+
+
+def test_placement_that_can_never_hold_is_refused(tmp_path: Path) -> None:
+    """Swarm would wait for such a node for ever."""
+    text = compose("{deploy: {placement: {constraints: ['node.labels.gpu == true']}}}")
+    assert "no node of this Swarm is like that" in refused(tmp_path, {"compose.yml": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("compose.yml", BOMB, "becomes larger than 4 MiB through aliases"),
+        ("compose.unused.yml", BOMB, "becomes larger than 4 MiB through aliases"),
+        ("compose.yaml", BOMB, "becomes larger than 4 MiB through aliases"),
+        ("compose.yml", "a: &a [*a]\n", "becomes larger than 4 MiB through aliases"),
+        ("compose.yml", f"a: {'[' * 60}{']' * 60}\n", "too deeply nested"),
+        ("compose.yml", f"a: 0x{'f' * 5000}\n", "a number of 5002 characters"),
+        ("compose.yml", f"a: {'9' * 5000}\n", "a number of 5000 characters"),
+        ("compose.yml", f"a: {'9' * 5000}.5\n", "a number of 5002 characters"),
+        ("compose.yml", "a: !!python/object/apply:os.system [touch /x]\n", "not readable as YAML"),
+        ("compose.yml", "#" * 1024 * 1024 + "\n", "larger than 1 MiB"),
+    ],
+    ids=[*"abcdefghij"],
+)
+def test_a_file_that_blows_up_is_refused_where_it_is_read(
+    tmp_path: Path, name: str, text: str, why: str
+) -> None:
+    """Also one that is not enabled, since a lint reads them all; and as the recipe's fault."""
+    assert why in refused(tmp_path, {name: text})
+
+
+def test_compose_files_outside_of_the_checkout_are_refused(tmp_path: Path) -> None:
+    """COMPOSE_FILE is the recipe's word too."""
+    files = {".env.sample": f"{SAMPLE}COMPOSE_FILE=compose.yml:../../../../etc/x.yml\n"}
+    assert "which is outside of the recipe" in refused(tmp_path, files)
+
+
+@pytest.mark.parametrize(
+    ("text", "allow", "why"),
+    [
+        (compose("{healthcheck: {interval: '${EVERY:-5s}'}}"), [], "durations before it puts"),
+        (compose("{volumes: ['/nowhere/data:/data']}"), ["bind"], "which does not exist here"),
+        (compose(configs={"x" * 60: {"file": "compose.yml"}}), [], "characters too long"),
+    ],
+    ids=["a duration", "a folder that is missing", "a long name"],
+)
+def test_what_no_deployment_can_cure_is_refused(
+    tmp_path: Path, text: str, allow: list[str], why: str
+) -> None:
+    """Soon, and as the recipe's fault, instead of a wait that ends in a time-out."""
+    assert why in refused(tmp_path, {"compose.yml": text}, allow=allow)

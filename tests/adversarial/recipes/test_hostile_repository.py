@@ -1,0 +1,129 @@
+"""What a recipe's repository holds beside its files: links, filters, submodules, odd names, too much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.errors import RecipeFailure
+from harness.host import proc
+from harness.recipe import git
+from sandbox.standins.abra.files import apps
+from tests.adversarial.recipes.hostile import NAME, Recipe, run_git, run_of
+
+
+def fetched(folder: Path, recipe: Recipe, ref: str) -> Path:
+    """Fetch a commit as a run does; return its checkout."""
+    return run_of(folder, recipe, ref)[0].checkout_dir
+
+
+@pytest.mark.parametrize("leads", ["/etc/shadow", "../../../../etc", ".git/config", "loop"])
+def test_links_out_of_the_checkout_are_the_recipes_fault(tmp_path: Path, leads: str) -> None:
+    """A config that is a link would read the host's file, or git's own, or nothing for ever."""
+    recipe = Recipe.make(tmp_path / "recipe")
+    (recipe.folder / "loop").symlink_to(leads)
+    ref = recipe.commit({})
+    with pytest.raises(RecipeFailure, match=f"'loop' in the recipe links to '{leads}'"):
+        fetched(tmp_path, recipe, ref)
+
+
+def test_filters_and_hooks_that_a_repository_names_do_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A filter of the operator's own configuration is not the recipe's to start."""
+    pwned = tmp_path / "pwned"
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / ".gitconfig").write_text(
+        f'[filter "lfs"]\n\tsmudge = touch {pwned}\n\tclean = touch {pwned}\n'
+        f"[core]\n\tfsmonitor = touch {pwned}\n\thooksPath = {tmp_path}/hooks\n"
+        f'[diff "x"]\n\ttextconv = touch {pwned}\n'
+    )
+    (tmp_path / "hooks").mkdir()
+    hook = tmp_path / "hooks" / "post-checkout"
+    hook.write_text(f"#!/bin/sh\ntouch {pwned}\n")
+    hook.chmod(0o755)
+    recipe = Recipe.make(tmp_path / "recipe")
+    ref = recipe.commit({".gitattributes": "* filter=lfs diff=x\n", "big.bin": "x"})
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    checkout = fetched(tmp_path, recipe, ref)
+    assert (checkout / "big.bin").read_text() == "x"
+    standin = apps.Data(checkout.parent.parent).checkout(NAME)
+    assert standin.chaos_version() == ref[:8]
+    assert not pwned.exists()
+
+
+def test_submodules_are_not_fetched(tmp_path: Path) -> None:
+    """Their addresses are the recipe's word: a file of the host, or a command."""
+    pwned = tmp_path / "pwned"
+    recipe = Recipe.make(tmp_path / "recipe")
+    modules = f'[submodule "x"]\n\tpath = x\n\turl = ext::sh -c "touch {pwned}"\n\tupdate = !touch {pwned}\n'
+    first = recipe.commit({".gitmodules": modules})
+    run_git(recipe.folder, "update-index", "--add", "--cacheinfo", f"160000,{first},x")
+    checkout = fetched(tmp_path, recipe, recipe.committed())
+    assert list((checkout / "x").iterdir()) == []
+    assert not pwned.exists()
+
+
+@pytest.mark.parametrize("name", [".GIT", ".git\u200c", "git~1"])
+def test_a_folder_that_some_file_system_takes_for_gits_own_is_refused(
+    tmp_path: Path, name: str
+) -> None:
+    """Whatever file system the checkout is on."""
+    recipe = Recipe.make(tmp_path / "recipe")
+    recipe.commit({})
+    blob = run_git(recipe.folder, "hash-object", "-w", "--stdin", stdin=b"[core]\n")
+    inner = run_git(recipe.folder, "mktree", stdin=f"100644 blob {blob}\tconfig\n".encode())
+    tree = run_git(recipe.folder, "mktree", stdin=f"040000 tree {inner}\t{name}\n".encode())
+    ref = run_git(recipe.folder, "commit-tree", tree, "-m", "x")
+    run_git(recipe.folder, "update-ref", "refs/heads/main", ref)
+    with pytest.raises(RecipeFailure, match="take for git's own folder"):
+        fetched(tmp_path, recipe, ref)
+
+
+def test_a_tree_that_holds_itself_many_times_is_refused_before_it_is_written(
+    tmp_path: Path,
+) -> None:
+    """Four levels of eleven are fourteen thousand files from five small objects."""
+    recipe = Recipe.make(tmp_path / "recipe")
+    blob = run_git(recipe.folder, "hash-object", "-w", "--stdin", stdin=b"x")
+    entry = f"100644 blob {blob}"
+    for _ in range(4):
+        listed = "".join(f"{entry}\tf{n}\n" for n in range(11))
+        entry = f"040000 tree {run_git(recipe.folder, 'mktree', stdin=listed.encode())}"
+    ref = run_git(recipe.folder, "commit-tree", entry.split()[-1], "-m", "x")
+    run_git(recipe.folder, "update-ref", "refs/heads/main", ref)
+    with pytest.raises(RecipeFailure, match="the recipe has 14641 files; 10000 are the most"):
+        fetched(tmp_path, recipe, ref)
+
+
+def test_files_too_large_for_a_recipe_are_refused_before_they_are_written(tmp_path: Path) -> None:
+    """A hundred mebibytes of nothing are a small object."""
+    recipe = Recipe.make(tmp_path / "recipe")
+    with (recipe.folder / "big").open("wb") as file:
+        file.truncate(101 * 1024 * 1024)
+    ref = recipe.commit({})
+    with pytest.raises(
+        RecipeFailure, match="the recipe's files have 101 MiB; 100 MiB are the most"
+    ):
+        fetched(tmp_path, recipe, ref)
+
+
+@pytest.mark.parametrize(
+    "name", ["1.0.0+\u2028x", "1.0.0+$(touch${IFS}x)", "1.0.0+`x`", "--upload-pack=x", "-d"]
+)
+def test_a_tag_with_an_odd_name_is_only_a_name(tmp_path: Path, name: str) -> None:
+    """Its commit is what is checked out; its name never becomes a word of a command."""
+    recipe = Recipe.make(tmp_path / "recipe")
+    first = recipe.commit({})
+    run_git(recipe.folder, "update-ref", f"refs/tags/{name}", first)
+    run, _ = run_of(tmp_path, recipe, recipe.commit({"x": "y"}))
+    assert name in [tag.name for tag in git.version_tags(run.checkout_dir)]
+
+
+def test_a_command_may_not_write_a_file_larger_than_it_was_given(tmp_path: Path) -> None:
+    """So that a repository cannot fill the disk while it is fetched."""
+    words = ["sh", "-c", f"head -c 2000000 /dev/zero > {tmp_path}/big; echo ended"]
+    done = proc.run(words, timeout=20, largest_file=1_000_000, check=False)
+    assert (tmp_path / "big").stat().st_size <= 1_000_000
+    assert done.status == 0 and "ended" in done.out

@@ -1,0 +1,183 @@
+"""What a recipe's `.env.sample` and `abra.sh` may say: no word of theirs runs or changes anything here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness import lifecycle
+from harness.errors import RecipeFailure
+from harness.host import proc
+from sandbox.standins.abra.files import apps
+from sandbox.standins.abra.files import env as standin_env
+from sandbox.standins.abra.log import Fatal
+from tests.adversarial.recipes.hostile import SAMPLE, STACK, asked, refused, run_with, tried
+
+pytestmark = pytest.mark.usefixtures("no_docker")
+
+
+# -- .env.sample
+
+
+def test_shell_in_a_sample_is_text(tmp_path: Path) -> None:
+    """Neither the harness nor the stand-in runs a substitution; it arrives as it was written."""
+    pwned = tmp_path / "pwned"
+    lines = [
+        f"A=$(touch {pwned})",
+        f"B=`touch {pwned}`",
+        f'C="$(touch {pwned})"',
+        f"D=${{X:-$(touch {pwned})}}",
+    ]
+    run = tried(tmp_path, {".env.sample": SAMPLE + "\n".join(lines) + "\n"})
+    made = next((run.abra_dir / "servers" / "default").glob("*.env")).read_text()
+    assert all(line in made for line in lines)
+    read = standin_env.parse(made)
+    assert (read.values["A"], read.values["B"]) == (f"$(touch {pwned})", f"`touch {pwned}`")
+    environment = apps.compose_environment({**read.values, "STACK_NAME": STACK}, os.environ)
+    assert environment["A"] == f"$(touch {pwned})"
+    assert (
+        proc.run(["printenv", "A"], timeout=10, env=environment).out.strip() == f"$(touch {pwned})"
+    )
+    assert not pwned.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("STACK_NAME=traefik_ci_test", "sets STACK_NAME"),
+        ("LD_PRELOAD=/tmp/x.so", "sets LD_PRELOAD"),
+        ("DOCKER_HOST=tcp://evil.example:2375", "sets DOCKER_HOST"),
+        ("DOCKER_CONFIG=./evil", "sets DOCKER_CONFIG"),
+        ("PATH=./evil", "sets PATH"),
+        ("BASH_ENV=./evil.sh", "sets BASH_ENV"),
+        ("GIT_SSH_COMMAND=touch x", "sets GIT_SSH_COMMAND"),
+        ("ABRA_DIR=/root/.abra", "sets ABRA_DIR"),
+        ("TYPE=traefik", "says that the recipe is 'traefik'"),
+        ("RECIPE=../../../etc", "says that the recipe is '../../../etc'"),
+        ("export SRC=/", "is not read alike everywhere"),
+        ("SRC: /", "is not read alike everywhere"),
+        ("SRC = /", "is not read alike everywhere"),
+        ('SRC="\\/"', "is not read alike everywhere"),
+        ('SRC="a', "is not read alike everywhere"),
+        ("# x\u2028SRC=data", "some readers take for a line's end"),
+        ("# x\x0cSRC=data", "some readers take for a line's end"),
+        ("# x\rSRC=data", "some readers take for a line's end"),
+        ("A=\x00", "some readers take for a line's end"),
+    ],
+)
+def test_a_line_that_is_not_the_recipes_to_write_is_refused(
+    tmp_path: Path, line: str, why: str
+) -> None:
+    """Names of abra, Docker and the shell; and what two readers take for different things."""
+    said = refused(tmp_path, {".env.sample": f"{SAMPLE}{line}\n"})
+    assert said.startswith("'.env.sample' of the recipe, line 3 ")
+    assert why in said
+
+
+def test_a_sample_that_is_a_folder_or_missing_is_the_recipes_fault(tmp_path: Path) -> None:
+    """As a sentence, not as an exception of ours."""
+    run, app = run_with(tmp_path, {})
+    (run.checkout_dir / ".env.sample").unlink()
+    (run.checkout_dir / ".env.sample").mkdir()
+    with pytest.raises(RecipeFailure, match=r"has no file '\.env\.sample'"):
+        lifecycle.install(run, app)
+
+
+def test_the_stand_in_refuses_what_would_change_docker_itself() -> None:
+    """Its variables pass through docker's environment, where LD_PRELOAD is no variable of compose's."""
+    for key in ("LD_PRELOAD", "DOCKER_HOST", "DOCKER_CONFIG", "PATH", "GODEBUG"):
+        with pytest.raises(Fatal, match=f"variable {key} would change the docker command"):
+            apps.compose_environment({key: "x"}, os.environ)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("POST_DEPLOY_CMDS='--local evil'", "does not begin with the names"),
+        ("POST_DEPLOY_CMDS='app -l evil|app ok'", "does not begin with the names"),
+        ("POST_DEPLOY_CMDS='app $(evil)'", "does not begin with the names"),
+        ("SECRET_KEY_VERSION=--file=/etc/shadow # generate=false", "which is none"),
+        ("SECRET_KEY_VERSION=v1 # length=999999", "4096 is the most"),
+    ],
+)
+def test_words_that_abra_would_take_for_flags_are_refused(
+    tmp_path: Path, line: str, why: str
+) -> None:
+    """`app cmd … --local evil` would run a function of the recipe on the host."""
+    assert why in refused(tmp_path, {".env.sample": f"{SAMPLE}{line}\n"})
+
+
+# -- abra.sh
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "touch {pwned}\n",
+        "export A=$(touch {pwned})\n",
+        "export A=`touch {pwned}`\n",
+        'export A="x $(touch {pwned})"\n',
+        "export A='$(touch {pwned})'\n",
+        "export A=${{B:-$(touch {pwned})}}\n",
+        "B='$(touch {pwned})'\nexport A=${{B@P}}\n",
+        "export A=$((x[$(touch {pwned})]))\n",
+        "export A=<(touch {pwned})\n",
+        "export A=1; touch {pwned}\n",
+        "export A=1 && touch {pwned}\n",
+        "export A=1 > {pwned}\n",
+        "A=1 touch {pwned}\n",
+        "f() {{ :; }}; touch {pwned}\n",
+        "f() {{\n  :\n }}\ntouch {pwned}\n",
+        "f() {{\n cat <<E\n}}\nE\n}} > {pwned}\ntouch {pwned}\n",
+        "if touch {pwned}; then :; fi\n",
+        "! touch {pwned}\n",
+        "time touch {pwned}\n",
+        "{{ touch {pwned}; }}\n",
+        "( touch {pwned} )\n",
+        "coproc x {{ touch {pwned}; }}\n",
+        "trap 'touch {pwned}' EXIT\n",
+        "alias export='touch {pwned}'\n",
+        "env() {{ touch {pwned}; }}\n",
+        "function printenv {{ touch {pwned}; }}\n",
+        "export() {{ touch {pwned}; }}\n",
+        "command_not_found_handle() {{ touch {pwned}; }}\n",
+        "export PATH=./evil\n",
+        "export LD_PRELOAD=./evil.so\n",
+        "PROMPT_COMMAND=evil\n",
+        "export STACK_NAME=traefik\n",
+        "export DOMAIN=drone.example.org\n",
+        "export COMPOSE_FILE=/etc/x.yml\n",
+        "export A=1\nf() {{\nexport A=2\n}}\n",
+        "  export A=1\n",
+        "export A=1\x00\ntouch {pwned}\n",
+        "export A=1\r\n",
+        "if\n",
+    ],
+)
+def test_an_abra_sh_that_would_do_something_by_being_read_is_refused(
+    tmp_path: Path, text: str
+) -> None:
+    """Some abra may let a shell on the host read it, as root; so it may not even try."""
+    pwned = tmp_path / "pwned"
+    said = refused(tmp_path, {"abra.sh": text.format(pwned=pwned)})
+    assert "abra.sh: " in said and "'allow: [shell]'" in said
+    assert not pwned.exists()
+
+
+def test_functions_of_abra_sh_may_do_what_they_like(tmp_path: Path) -> None:
+    """They run in containers; here-documents with braces at the start of a line do not confuse."""
+    script = (
+        "#!/bin/bash\n# what it is for\nset -e\nexport A=v1 # why\nFOLDER='/var/x y'\n\n"
+        'backup() {\n  cat > /x.json <<EOF\n{\n  "a": "$(date)"\n}\nEOF\n'
+        '  if [ -f /x ]; then\n    rm -rf /x\n  fi\n}\n\nfunction restore {\n  echo "}\n"\n}\n'
+    )
+    assert "app deploy -n" in asked(tried(tmp_path, {"abra.sh": script}))
+
+
+def test_a_suite_may_allow_shell_in_abra_sh(tmp_path: Path) -> None:
+    """By name, as for the rest."""
+    files = {"abra.sh": "if true; then export A=1; fi\n"}
+    assert "(shell)" in refused(tmp_path / "a", files)
+    assert "app deploy -n" in asked(tried(tmp_path / "b", files, allow=["shell"]))

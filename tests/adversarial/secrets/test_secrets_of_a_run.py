@@ -1,0 +1,230 @@
+"""No secret of a run leaves it; and what is found all the same is told and masked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from pathlib import Path
+
+import pytest
+
+from harness.reporting import events, leak, report, terminal, told
+from harness.reporting.verdict import Verdict
+from harness.secret import MASK, Redactor, Secret
+from tests.support.dresses import DRESSES, PLAIN, VALUES, knowing, zipped
+from tests.support.real import Real
+from tests.support.watched import Watched, clean_run
+
+
+def test_a_run_says_that_no_secret_leaked(tmp_path: Path) -> None:
+    """The last look stands in report.json, JUnit, summary, at the terminal and in the told line."""
+    run = clean_run(tmp_path)
+    found = run.closed()
+    assert (found.verdict, found.no_secret_leak) == (Verdict.PASSED, True)
+    files = run.leaving()
+    assert json.loads(files["report.json"])["no_secret_leak"] is True
+    assert b'name="no_secret_leak" value="true"' in files["junit.xml"]
+    words = "no secret of the run stands in any of its files"
+    assert words in files["summary.md"].decode().replace("\\", "")
+    assert words in terminal.summary(found, run.run.dir)
+    assert json.loads(told.line(found).removeprefix(events.MARK))["no_secret_leak"] is True
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("dress", [name for name in DRESSES if name != "utf-16"])
+def test_nothing_a_run_tells_holds_a_secret(
+    dress: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Messages, details, notes, states and names are masked in every file and every printed line."""
+    monkeypatch.setenv("DRONE", "true")
+    run, text = Watched(tmp_path), DRESSES[dress](VALUES[value])
+    run.fails("test_install", f"it said {text}", f"one\ntwo {text}\nthree")
+    run.run.telling.note(f"noted {text}")
+    run.run.telling.say(f"said {text}")
+    run.run.telling.keep_log("fresh", "app", f"logged {text}")
+    run.run.telling.events.write(
+        "evidence", kind="log", path=f"logs/{text}", more={text: [text, {text: text}]}
+    )
+    run.passes("test_leave_no_trace")
+    found = run.closed()
+    assert found.no_secret_leak is True
+    redactor = knowing(VALUES[value])
+    assert [name for name, data in run.leaving().items() if redactor.leaks(data)] == []
+    assert "run-report" in run.printed[-1]
+    assert MASK in "\n".join(run.printed) and MASK.encode() in run.leaving()["report.json"]
+
+
+def test_a_leak_makes_the_run_not_green_and_names_the_file(tmp_path: Path) -> None:
+    """A file that a suite wrote behind our back is found, masked, named; its value is nowhere."""
+    run = clean_run(tmp_path)
+    (run.run.dir / "logs").mkdir()
+    (run.run.dir / "logs" / "trace.txt").write_text(f"token={PLAIN}")
+    (run.run.dir / "trace.zip").write_bytes(zipped("a", PLAIN.encode()))
+    found = run.closed()
+    assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
+    assert found.leaks == (
+        "logs/trace.txt (masked)",
+        "trace.zip (an archive that held a secret, removed)",
+    )
+    assert "logs/trace.txt" in found.reason and found.verdict.exit_status == 16
+    files = run.leaving()
+    body = json.loads(files["report.json"])
+    assert body["no_secret_leak"] is False and body["leaks"] == list(found.leaks)
+    assert b"A SECRET WAS FOUND" in files["summary.md"]
+    assert "A SECRET WAS FOUND" in terminal.summary(found, run.run.dir)
+    assert [name for name, data in files.items() if knowing(PLAIN).leaks(data)] == []
+
+
+def test_what_somebody_else_wrote_into_the_events_is_gone(tmp_path: Path) -> None:
+    """The events are the source of every report, so what the harness did not write there is taken out."""
+    run = clean_run(tmp_path)
+    with (run.run.dir / "events.jsonl").open("a") as file:
+        file.write(json.dumps({"t": 1.0, "event": "note", "text": f"a {PLAIN} b"}) + "\n")
+    found = run.closed()
+    assert (found.verdict, found.no_secret_leak) == (Verdict.SUITE, True)
+    assert "something else than the harness wrote" in found.reason
+    assert [name for name, data in run.leaving().items() if knowing(PLAIN).leaks(data)] == []
+    assert events.read(run.run.dir / "events.jsonl")[-1].name == "run-finished"
+
+
+def test_a_printed_line_with_a_secret_is_masked_and_counts(tmp_path: Path) -> None:
+    """The last stop before the console masks what nobody masked before, and makes the run not green."""
+    run = clean_run(tmp_path)
+    run.run.telling._print(f"straight through: {PLAIN}")
+    found = run.closed()
+    assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
+    assert run.printed[-1] == f"straight through: {MASK}" and "the output" in found.reason
+
+
+def test_a_directory_that_cannot_be_looked_into_is_not_called_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody saw may hold anything."""
+    run = clean_run(tmp_path)
+
+    def broken(folder: Path, redactor: Redactor, names: Collection[str] = ()) -> tuple[()]:
+        if not names:
+            raise OSError(5, "Input/output error")
+        return ()
+
+    monkeypatch.setattr(leak, "scan", broken)
+    found = run.closed()
+    assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
+    assert "could not be looked into: Input/output error" in found.reason
+
+
+def test_a_message_without_an_end_is_cut(tmp_path: Path) -> None:
+    """An application may say whatever it likes; the record of the run stays small."""
+    run = Watched(tmp_path)
+    run.fails("test_install", "m" * 10_000_000, "d" * 10_000_000)
+    run.passes("test_leave_no_trace")
+    run.closed()
+    assert sum(map(len, run.leaving().values())) < 2_000_000
+
+
+def test_a_red_run_with_a_leak_stays_red(tmp_path: Path) -> None:
+    """A leak does not excuse the recipe; both are told."""
+    run = Watched(tmp_path)
+    run.fails("test_install", "no", "")
+    run.passes("test_leave_no_trace")
+    (run.run.dir / "x").write_text(PLAIN)
+    found = run.closed()
+    assert (found.verdict, found.no_secret_leak) == (Verdict.RECIPE, False)
+
+
+def test_a_weak_secret_of_the_run_changes_no_stage(tmp_path: Path) -> None:
+    """A secret that is a word of the reports, or the recipe's name, leaves the report whole."""
+    run = clean_run(tmp_path)
+    words = [
+        Secret(word) for word in ("install", "cleanup", "custom-html", "run-started", "passed")
+    ]
+    run.run.telling.redactor.learn(words)
+    assert all(run.run.telling.redactor.is_weak(word) for word in words)
+    assert run.closed().verdict is Verdict.PASSED
+
+
+def test_a_killed_run_says_that_nobody_looked_and_keeps_what_it_masked_itself(
+    tmp_path: Path,
+) -> None:
+    """The janitor knows no secret: it keeps what the run wrote, removes the rest, and says so."""
+    run = Watched(tmp_path)
+    run.passes("test_install")
+    folder = run.run.dir
+    (folder / "abra").mkdir()
+    (folder / "logs").mkdir()
+    (folder / "logs" / "fresh-app.log").write_text("masked already")
+    run.run.telling.events.write("evidence", kind="log", path="logs/fresh-app.log")
+    (folder / "trace.txt").write_text(PLAIN)
+    (folder / "link").symlink_to("/etc/passwd")
+    report.finish_dead(folder)
+    found = report.read(folder)
+    assert (found.verdict, found.no_secret_leak) == (Verdict.INTERRUPTED, None)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ("events.jsonl", "junit.xml", "logs", "report.json", "summary.md")
+    )
+    assert "nobody can say whether it holds a secret" in "\n".join(found.notes)
+    assert json.loads((folder / "report.json").read_text())["no_secret_leak"] is None
+    assert "no last look for secrets" in (folder / "summary.md").read_text()
+
+
+# %% Names of keys
+
+
+@pytest.mark.parametrize(
+    "key", ["SECRET_KEY_BASE", "DB_PASSWORD", "api-token", "credentials", "SSH_KEY", "Key"]
+)
+def test_incident_v4_values_of_keys_that_name_a_secret_are_masked_in_every_format(
+    key: str, tmp_path: Path
+) -> None:
+    """V4: a value that nobody told us to be secret is masked by its key's name, however deep."""
+    run = clean_run(tmp_path)
+    manifest = {"services": [{"app": {"environment": {key: "s3cr3tvalue", "other": "shown"}}}]}
+    run.run.telling.events.write(
+        "evidence", kind="manifest", path="x", manifest=manifest, **{key: "s3cr3tvalue"}
+    )
+    run.closed()
+    files = run.leaving()
+    assert b"shown" in files["events.jsonl"] and MASK.encode() in files["events.jsonl"]
+    assert [name for name, data in files.items() if b"s3cr3tvalue" in data] == []
+
+
+# %% On the real Swarm
+
+LEAKY = '''"""miniflux, by somebody who keeps too much."""
+import base64, gzip, os
+from pathlib import Path
+import pytest
+from harness import App, Run, check
+
+@check
+def the_reader_can_sign_in(app: App) -> None:
+    assert app.get("/v1/me", auth=("admin", app.secret("admin_pass").reveal())).json()
+
+@pytest.mark.functional
+def test_that_keeps_what_it_saw(run: Run, app: App) -> None:
+    values = [app.secret(name).reveal() for name in ("admin_pass", "db_password")]
+    Path(os.environ["GUARD_VALUES"]).write_text("\\n".join(values))
+    (run.dir / "trace.txt").write_bytes(b"auth: " + base64.b64encode(b"admin:" + values[0].encode()))
+    (run.dir / "dump.gz").write_bytes(gzip.compress(values[1].encode()))
+    app.report(f"signing in with {values[0]}")
+    print(f"and with {values[1]}")
+    assert app.get("/v1/me", auth=("admin", values[0])).json()["username"] == values[1].encode().hex()
+'''
+
+
+@pytest.mark.swarm
+def test_a_suite_that_leaks_what_abra_generated_is_found_out(tmp_path: Path) -> None:
+    """Real generated secrets, in files, archives, messages and output: masked, named, and not green."""
+    kept = tmp_path / "values"
+    run = Real(
+        tmp_path, "miniflux", LEAKY, "--stages", "functional", GUARD_VALUES=str(kept), DRONE="true"
+    )
+    values = kept.read_text().split("\n")
+    found, redactor = run.report, knowing(*values)
+    assert len(values) == 2 and min(map(len, values)) >= 20
+    assert (run.status, found.no_secret_leak) == (1, False), run.out
+    assert [item.partition(" ")[0] for item in found.leaks] == ["dump.gz", "trace.txt"]
+    files = {str(path): path.read_bytes() for path in run.dir.rglob("*") if path.is_file()}
+    assert [name for name, data in files.items() if redactor.leaks(data)] == []
+    assert not redactor.leaks(run.out) and MASK in run.out
+    assert "A SECRET WAS FOUND" in run.out and "::cc-ci:: " in run.out

@@ -1,0 +1,230 @@
+"""A suite that cheats to come out green, in its own run; none may pass."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from harness.reporting.verdict import Verdict
+from tests.support.play import CHECK, HEAD, HONEST, TEST, Played
+
+
+@dataclass
+class Cheat:
+    """A suite that tries to come out green: what must be said, and of which stages nothing is proven."""
+
+    suite: str
+    says: str
+    verdict: Verdict = Verdict.SUITE
+    unproven: tuple[str, ...] = ()
+    level: int | None = None
+    settings: str = ""
+
+
+def in_its_test(code: str, says: str, verdict: Verdict = Verdict.SUITE) -> Cheat:
+    """Return a suite that cheats in its functional test alone: what its check proves counts."""
+    return Cheat(HEAD + CHECK + code, says, verdict, ("functional",), 3)
+
+
+def first(line: str) -> str:
+    """Return a functional test that begins with this line."""
+    return TEST.replace("    assert", f"    {line}\n    assert")
+
+
+ASSERTS_NOTHING = """
+@pytest.mark.functional
+def test_works(app: App) -> None:
+    assert {}
+"""
+CHEATS = {
+    "tautology": in_its_test(
+        ASSERTS_NOTHING.format("app.domain == app.domain"), "test_works[while-stopped]"
+    ),
+    "asserts-its-own-notes": Cheat(
+        HEAD.replace('"made by hand")', '"made by hand")\n    app.notes["page"] = "x"')
+        + CHECK
+        + ASSERTS_NOTHING.format('app.notes["page"] == "x"'),
+        "passes while the app is stopped",
+        unproven=("functional",),
+        level=3,
+    ),
+    "check-without-app": Cheat(
+        HEAD
+        + "\nTHERE = []\n"
+        + CHECK.replace(
+            'app.read("app", "/page") == b"made by hand"', "THERE.append(1) or len(THERE) != 3"
+        )
+        + TEST,
+        "kept[while-stopped]",
+        unproven=("functional", "restore", "upgrade"),
+        level=1,
+    ),
+    "swallows-every-error": in_its_test(
+        """
+@pytest.mark.functional
+def test_works(app: App) -> None:
+    try:
+        assert app.get("/").text
+    except Exception:
+        pass
+""",
+        "test_works[while-stopped]",
+    ),
+    "everything-skipped": in_its_test(
+        first('pytest.skip("not today")'), "every test was skipped: not today"
+    ),
+    "marked-skip": in_its_test(
+        TEST.replace("@pytest", '@pytest.mark.skip(reason="later")\n@pytest', 1), "later"
+    ),
+    "one-of-two-skipped": in_its_test(
+        TEST + first('pytest.skip("no")').replace("works", "more"), "1 of 2 skipped: no"
+    ),
+    "check-skips-after-the-restore": Cheat(
+        HEAD.replace("def put", "RUNS = []\n\n@seed\ndef put").replace("@seed\nRUNS", "RUNS")
+        + CHECK.replace(
+            "    assert",
+            "    RUNS.append(1)\n    if len(RUNS) == 4: pytest.skip('gone')\n    assert",
+        )
+        + TEST,
+        "gone",
+        unproven=("restore",),
+        level=2,
+    ),
+    "calls-itself-not-applicable": Cheat(
+        HEAD
+        + CHECK.replace("    assert", '    pytest.skip("not applicable: no data")\n    assert')
+        + TEST,
+        "not applicable: no data",
+        unproven=("install", "redeploy", "upgrade"),
+        level=0,
+    ),
+    "seed-skips": Cheat(
+        HEAD.replace("    app.write", '    pytest.skip("not applicable: nothing")\n    app.write')
+        + CHECK,
+        "'put' skips itself",
+        unproven=("backup", "restore"),
+        level=0,
+    ),
+    "wreck-skips": Cheat(
+        HONEST + "\n@wreck\ndef lost(app: App) -> None:\n    pytest.skip('not applicable: no')\n",
+        "'lost' skips itself",
+        unproven=("restore",),
+        level=2,
+    ),
+    "expected-to-fail": Cheat(
+        HEAD
+        + CHECK.replace("@check", '@check\n@pytest.mark.xfail(reason="known")').replace(
+            "== b", "!= b"
+        )
+        + TEST,
+        "marked as expected to fail (known)",
+        unproven=("install", "restore", "upgrade"),
+        level=0,
+    ),
+    "xfail-inside": in_its_test(first('pytest.xfail("known")'), "marked as expected to fail"),
+    "restore-of-nothing-unnoticed": Cheat(
+        HEAD
+        + CHECK.replace(
+            'app.read("app", "/page") == b"made by hand"', "app.host is not None and app.read"
+        ).replace("    assert", '    app._require_running("app")\n    assert')
+        + TEST,
+        "every check still passes",
+        unproven=("restore",),
+        level=2,
+    ),
+    "leaves-the-interpreter": in_its_test(first("sys.exit(0)"), "SystemExit"),
+    "hangs-when-stopped": in_its_test(
+        """
+@pytest.mark.functional
+def test_works(app: App) -> None:
+    while app.stopped:
+        try:
+            app.read("app", "/page")
+        except Exception:
+            pass
+    assert app.read("app", "/page") == b"x"
+""",
+        "assert b'made by hand' == b'x'",
+        Verdict.RECIPE,
+    ),
+    "replaces-code": in_its_test(
+        TEST
+        + """
+from harness.suites import app as module
+@pytest.mark.functional
+def test_patch(monkeypatch: pytest.MonkeyPatch, app: App) -> None:
+    monkeypatch.setattr(module.App, "get", lambda *a, **k: None)
+    assert app.read("app", "/page")
+""",
+        "replaced a part of the harness: harness.suites.app.App.get",
+    ),
+    "forges-its-events": in_its_test(
+        TEST.replace('"/page")', '"/page") == b"x"')
+        + """
+@pytest.mark.functional
+def test_forge(run: Run, app: App) -> None:
+    assert app.read("app", "/page")
+    events = run.dir / "events.jsonl"
+    events.write_text(events.read_text().replace('"fail"', '"pass"'))
+    (run.dir / "report.json").write_text('{"verdict": "passed"}')
+    (run.dir / "junit.xml").write_text("<testsuites/>")
+""",
+        "assert b'made by hand' == b'x'",
+        Verdict.RECIPE,
+    ),
+    "adds-to-its-events": Cheat(
+        HEAD
+        + CHECK
+        + """
+@pytest.mark.functional
+def test_forge(run: Run, app: App) -> None:
+    assert app.read("app", "/page")
+    with (run.dir / "events.jsonl").open("a") as file:
+        file.write('{"t": 1, "event": "case", "id": "x", "stage": "lint", "outcome": "pass"}\\n')
+""",
+        "something else than the harness wrote",
+        level=5,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def cheats(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    """All cheats, and one honest suite, in one session."""
+    played = Played(tmp_path_factory.mktemp("cheats"))
+    played.enrol("honest", HONEST)
+    for name, cheat in CHEATS.items():
+        played.enrol(name, cheat.suite, cheat.settings)
+    return played.play()
+
+
+def test_the_honest_suite_is_green(cheats: Played) -> None:
+    """The stage itself is fair: a suite that tests its app reaches level five."""
+    found = cheats.report("honest")
+    assert (found.verdict, found.level, found.level_note) == (Verdict.PASSED, 5, ""), cheats.out
+    controls = [case.id for case in found.cases if "while-stopped" in case.id]
+    assert controls == []
+
+
+@pytest.mark.parametrize("name", CHEATS)
+def test_a_suite_that_cheats_is_not_green(name: str, cheats: Played) -> None:
+    """Its verdict is not green, it is named, and what it did not prove raises no level."""
+    found, cheat = cheats.report(name), CHEATS[name]
+    told = "\n".join([found.reason, *(f"{c.id} {c.message} {c.details}" for c in found.failed)])
+    outcomes = {stage.name: stage.outcome for stage in found.stages}
+    assert found.verdict is cheat.verdict, (found.verdict, found.reason, outcomes)
+    assert cheat.says in told
+    assert [s for s in cheat.unproven if outcomes[s] in ("pass", "skip")] == [], outcomes
+    assert found.level == cheat.level
+    assert cheats.status == found.verdict.exit_status == 1
+
+
+def test_what_a_suite_wrote_over_its_reports_is_gone(cheats: Played) -> None:
+    """The reports are made of what the harness wrote, whatever lay there before."""
+    for name in ("forges-its-events", "adds-to-its-events"):
+        folder = cheats.folder / "runs" / f"7-{name}"
+        assert json.loads((folder / "report.json").read_text())["verdict"] != "passed"
+        assert "<testcase" in (folder / "junit.xml").read_text()
+        assert '"id": "x"' not in (folder / "events.jsonl").read_text()

@@ -1,0 +1,153 @@
+"""A green that nothing proves: what Swarm decides, what was planned and did not run; none may pass."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from pathlib import Path
+
+import pytest
+
+from harness import lifecycle, plan
+from harness.errors import RecipeFailure
+from harness.reporting import report, verdict
+from harness.reporting.events import Event
+from harness.reporting.verdict import Verdict
+from harness.runs.run import Run
+from harness.settings import CHECKOUT
+from harness.suites.app import App
+from harness.swarm import swarm
+from sandbox.trials import zoo
+from tests.support.real import FOUND, Real
+from tests.support.told import case, finished, started
+
+ANY_PAGE = '''"""custom-html, by somebody who is content with any page."""
+import pytest
+from harness import App, check
+
+@check
+def some_file_is_there(app: App) -> None:
+    assert app.read("app", "/usr/share/nginx/html/index.html")
+
+@pytest.mark.functional
+def test_any_page_will_do(app: App) -> None:
+    answer = app.session().get(f"https://{app.domain}/", timeout=2)
+    assert answer.status_code in (200, 404, 502, 503)
+
+@pytest.mark.functional
+def test_the_page_is_nginx_s(app: App) -> None:
+    assert "nginx" in app.get("/").headers["Server"]
+'''
+
+
+@pytest.mark.swarm
+def test_a_suite_that_takes_the_proxys_own_page_is_named(tmp_path: Path) -> None:
+    """Against the stopped app the proxy answers itself; the test that passes then proves nothing."""
+    run = Real(tmp_path, "custom-html", ANY_PAGE, "--stages", "functional")
+    found = run.report
+    assert (run.status, found.verdict) == (1, Verdict.SUITE), run.out
+    assert {case.id for case in found.failed} == {
+        "test_any_page_will_do",
+        "test_any_page_will_do[while-stopped]",
+    }
+    assert found.phases["stop"] + found.phases["control"] < 5.0
+
+
+@pytest.mark.swarm
+def test_the_proxys_default_certificate_is_no_answer() -> None:
+    """For a name without a certificate of ours Traefik shows its own; no request gets through then."""
+    domain = "nobody.elsewhere.test"
+    app = App(domain=domain, stack="none", recipe="none", life="fresh", settings=FOUND)
+    with pytest.raises(RecipeFailure, match=r"(?i)certificate"):
+        app.get("/", status=404)
+
+
+BASE_AGAIN = """#!/bin/sh
+# abra, but every deployment takes the published version, whatever is checked out.
+case "$*" in *"app deploy"*) git -C "$ABRA_DIR/recipes/custom-html" checkout --quiet 1.1.0+1.22.1 ;; esac
+exec {abra} "$@"
+"""
+
+
+@pytest.mark.swarm
+def test_a_head_that_was_never_deployed_is_not_green(tmp_path: Path) -> None:
+    """An upgrade that deploys the published version again is told by the label's commit."""
+    abra = tmp_path / "abra"
+    abra.write_text(BASE_AGAIN.format(abra=shutil.which(FOUND.abra)))
+    abra.chmod(0o755)
+    suite = (CHECKOUT / "recipes_tests" / "custom-html" / "test_custom_html.py").read_text()
+    run = Real(tmp_path, "custom-html", suite, "--stages", "upgrade", CCCI_ABRA=str(abra))
+    found = run.report
+    assert (run.status, found.verdict, found.stage) == (1, Verdict.RECIPE, "upgrade"), run.out
+    assert "the head was never deployed" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("what", "variant"),
+    [
+        ("the proxy's own page", "proxy-404"),
+        ("an old task that still answers", "old-task"),
+        ("an update rolled back, with its old labels", "rollback"),
+        ("a new version that changes nothing", "no-change"),
+        ("a snapshot without the dump", "backup-hook-fails"),
+        ("a restore of nothing", "restore-nothing"),
+    ],
+)
+def test_what_swarm_decides_is_caught_in_the_zoo(what: str, variant: str) -> None:
+    """Each of these recipes is run on the real Swarm with the zoo, where it must not come out green."""
+    (found,) = zoo.variants([variant])
+    assert Verdict(found.verdict).colour == "red" and found.stage in plan.STAGES, what
+
+
+@pytest.mark.parametrize(
+    ("deployed", "proves"),
+    [("0123abcd", True), ("0123abcd+U", True), ("", False), ("fedcba98", False), ("0123", False)],
+)
+def test_only_the_heads_own_label_proves_the_head(
+    deployed: str, proves: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a rollback the old labels stand there: no label, another commit's, or half of one."""
+    service = swarm.Service(
+        *("id", "app", "image", "replicated", 1, "any", "completed", "", ""),
+        labels={"coop-cloud.s.chaos-version": deployed} if deployed else {},
+    )
+    monkeypatch.setattr(swarm, "view", lambda stack, api=None: swarm.StackView(stack, (service,)))
+    run = Run.__new__(Run)
+    run.ref = "0123abcd" * 5
+    app = App(domain="d", stack="s", recipe="r", life="upgrade", settings=FOUND)
+    refused = pytest.raises(RecipeFailure, match="the head was never deployed")
+    with contextlib.nullcontext() if proves else refused:
+        lifecycle._prove_the_head(run, app)
+
+
+@pytest.mark.parametrize("stage", plan.STAGES)
+def test_a_declared_stage_that_never_ran_is_not_green(stage: str) -> None:
+    """Of a run that says it finished, a planned stage without a case is no pass, whichever it is."""
+    kept = [case(name) for name in plan.STAGES if name != stage]
+    found = verdict.judge([started(*plan.STAGES), *kept, finished()])
+    if stage == "functional":  # a suite may have none, and then stops at level three
+        assert report.build([started(), *kept, finished()]).level == 3
+    else:
+        assert found.verdict is Verdict.INFRA
+
+
+@pytest.mark.parametrize("missing", ["kept[after-restore]", "kept[while-stopped]", "test_works"])
+def test_a_planned_case_that_never_ran_is_not_green(missing: str) -> None:
+    """Also within a stage that has other cases: a check or a negative control that nobody reached."""
+    planned = ["kept[after-restore]", "kept[while-stopped]", "test_works"]
+    made = {
+        "kept[after-restore]": case("restore", id="kept[after-restore]"),
+        "kept[while-stopped]": Event(1.0, "control", {"id": planned[1], "outcome": "held"}),
+        "test_works": case("functional", id="test_works"),
+    }
+    whole = [
+        started(planned=planned),
+        *(case(name) for name in plan.STAGES),
+        *made.values(),
+        finished(),
+    ]
+    assert verdict.judge(whole).verdict is Verdict.PASSED
+    found = verdict.judge([event for event in whole if event is not made[missing]])
+    assert (
+        found.verdict is Verdict.INFRA and f"{missing} was planned but not reached" in found.reason
+    )

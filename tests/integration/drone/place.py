@@ -1,0 +1,165 @@
+"""A Drone to test against: its address, its tokens, its CI repository, and what can happen to it."""
+
+from __future__ import annotations
+
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from tests.support.poll import until
+
+SLUG = "ci/cc-ci"
+REPO = f"/api/repos/{SLUG}"
+OVER = ("success", "failure", "killed", "error", "skipped")
+IDENTITY = ("-c", "user.name=ops", "-c", "user.email=ops@bench.test")
+
+
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder and return what it printed."""
+    done = subprocess.run(
+        ["git", *IDENTITY, *words], cwd=folder, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, f"git {words[0]} failed:\n{done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def pipeline(name: str, *steps: str, event: str = "custom", extra: str = "") -> str:
+    """Return one document of a `.drone.yml`; `steps` are ready-made list items."""
+    head = f"kind: pipeline\ntype: exec\nname: {name}\n{extra}trigger:\n  event: [{event}]\n"
+    return head + "steps:\n" + "".join(steps)
+
+
+def step(name: str, *commands: str, extra: str = "") -> str:
+    """Return one step; each command becomes a literal block."""
+    lines = [f"- name: {name}\n", extra, "  commands:\n"]
+    for command in commands:
+        lines.append("  - |-\n" + "".join(f"    {line}\n" for line in command.splitlines()))
+    return "".join(lines)
+
+
+class Place(ABC):
+    """One Drone with its runner and one CI repository."""
+
+    real = False
+    url: str
+    tokens: Mapping[str, str]  # by login: bridge (admin) and plainbot (not)
+    hook: str  # where the forge delivers to, with the secret in the query
+    remote: str  # where the CI repository is pushed to
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / "work"
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start what is not running."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """End every process, politely."""
+
+    @abstractmethod
+    def crash_runner(self) -> None:
+        """Kill the runner without notice, then start it again."""
+
+    @abstractmethod
+    def restart(self) -> None:
+        """Stop the server politely and start it again."""
+
+    @abstractmethod
+    def runner_root(self) -> Path:
+        """Return the folder that holds the runner's workspaces."""
+
+    def call(
+        self, method: str, path: str, *, user: str = "bridge", **more: Any
+    ) -> requests.Response:
+        """Send one request as a user, "" for nobody."""
+        token = self.tokens.get(user, user)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= more.pop("headers", {})
+        more.setdefault("timeout", 60)
+        return requests.request(method, self.url + path, headers=headers, **more)
+
+    def build(self, number: int) -> dict[str, Any]:
+        """Return one build with its stages."""
+        answer = self.call("GET", f"{REPO}/builds/{number}")
+        assert answer.status_code == 200, answer.text
+        found: dict[str, Any] = answer.json()
+        return found
+
+    def create(self, branch: str, **params: str) -> int:
+        """Create a build and return its number."""
+        answer = self.call("POST", f"{REPO}/builds", params={"branch": branch, **params})
+        assert answer.status_code == 200 and answer.json(), answer.text
+        return int(answer.json()["number"])
+
+    def cancel(self, number: int) -> requests.Response:
+        """Cancel a build."""
+        return self.call("DELETE", f"{REPO}/builds/{number}")
+
+    def reached(self, number: int, *states: str, within: float = 30.0) -> dict[str, Any]:
+        """Wait until a build has one of these states and return it."""
+
+        def look() -> dict[str, Any] | None:
+            found = self.build(number)
+            return found if found["status"] in states else None
+
+        return until(f"build {number} to be {' or '.join(states)}", look, within=within)
+
+    def over(self, number: int, *, within: float = 40.0) -> dict[str, Any]:
+        """Wait until a build and its stages are done and return it."""
+        self.reached(number, *OVER, within=within)
+
+        def look() -> dict[str, Any] | None:
+            found = self.build(number)
+            stages = found.get("stages", [])
+            return found if all(stage["status"] in OVER for stage in stages) else None
+
+        return until(f"the stages of build {number} to end", look, within=within)
+
+    def log(self, number: int, step: int, stage: int = 1) -> str:
+        """Return what a finished step wrote."""
+        path = f"{REPO}/builds/{number}/logs/{stage}/{step}"
+
+        def look() -> requests.Response | None:
+            answer = self.call("GET", path)
+            return answer if answer.status_code == 200 else None
+
+        lines = until(f"the log of build {number}, step {step}", look).json()
+        return "".join(line["out"] for line in lines)
+
+    def push(
+        self,
+        branch: str,
+        yml: str | None,
+        files: Mapping[str, str] | None = None,
+        *,
+        message: str | None = None,
+    ) -> str:
+        """Commit on a branch of the CI repository, made from main when new; return the sha."""
+        work = self.work
+        if not work.exists():
+            work.mkdir(parents=True)
+            git(work, "init", "-q", "-b", "main")
+            (work / "README.md").write_text("CI\n")
+            git(work, "add", "-A")
+            git(work, "commit", "-q", "-m", "start [CI SKIP]")
+            git(work, "push", "-q", "--force", self.remote, "main")
+        known = git(work, "branch", "--list", branch)
+        git(
+            work, "checkout", "-q", *([] if known else ["-b"]), branch, *([] if known else ["main"])
+        )
+        written = dict(files or {}) | ({} if yml is None else {".drone.yml": yml})
+        for name, text in written.items():
+            (work / name).write_text(text)
+        git(work, "add", "-A")
+        told = message or f"pipelines of {branch} [CI SKIP]"
+        git(work, "commit", "-q", "--allow-empty", "-m", told)
+        sha = git(work, "rev-parse", "HEAD")
+        git(work, "push", "-q", self.remote, branch)
+        git(work, "checkout", "-q", "main")
+        return sha

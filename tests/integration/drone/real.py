@@ -1,0 +1,70 @@
+"""Real servers: the sandbox's Gitea and Drone, with the users and the repository that the contract needs."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from sandbox.ci.real_drone import RealDrone, there
+from sandbox.forge.forge import ADMIN, Forge
+from tests.integration.drone.place import SLUG, Place
+from tests.support.ports import free_port
+
+__all__ = ["Real", "there"]
+
+
+class Real(Place):
+    """A forge and a Drone, each process of it our own."""
+
+    real = True
+
+    def __init__(self, folder: Path, *, capacity: int = 8) -> None:
+        super().__init__(folder)
+        # Gitea does not run as root, and pytest's own folders are root's alone.
+        self._open_folder = Path(tempfile.mkdtemp(prefix="ccci-drone-"))
+        self._open_folder.chmod(0o755)
+        self.forge = Forge(self._open_folder / "gitea", free_port(), tied=True)
+        environ = {"FROM_RUNNER": "yes"}
+        self.drone = RealDrone(folder / "drone", free_port(), self.forge, environ, capacity)
+        self.url = self.drone.url
+
+    def set_up(self) -> None:
+        """Make users, the repository and the log-in, once."""
+        self.forge.start()
+        self.forge.organisation("ci", {})
+        self.forge.repository("ci", "cc-ci")
+        password = self.forge.passwords()[ADMIN]
+        self.remote = self.forge.url.replace("//", f"//{ADMIN}:{password}@") + f"/{SLUG}.git"
+        self.push("main", None)
+        self.drone.start()
+        self.tokens = {
+            "bridge": self.drone.token.read_text().strip(),
+            "plainbot": self.drone.machine("plainbot", admin=False),
+        }
+        self.hook = self.forge.call("GET", f"/repos/{SLUG}/hooks")[0]["config"]["url"]
+
+    def start(self) -> None:
+        """Start server and runner."""
+        self.drone.start()
+
+    def stop(self) -> None:
+        """End all processes; what a runner still waits for is left behind."""
+        self.drone.worker.kill()
+        self.drone.stop()
+        self.forge.stop()
+        shutil.rmtree(self._open_folder, ignore_errors=True)
+
+    def restart(self) -> None:
+        """Restart the Drone server."""
+        self.drone.daemon.stop()
+        self.drone.start_server()
+
+    def crash_runner(self) -> None:
+        """Kill the runner and start another."""
+        self.drone.worker.kill()
+        self.drone.start_runner()
+
+    def runner_root(self) -> Path:
+        """Return the runner's root."""
+        return self.drone.runner_root

@@ -1,0 +1,102 @@
+"""One Gitea and one Drone for all conversations; each conversation has its own organisation and bridge."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.ci import ci_server
+from sandbox.ci.ci_server import CI_REPO, Drone
+from sandbox.forge.forge import Forge
+from sandbox.host import place
+from tests.integration.forge.world import BOT, MEMBER, STRANGER, World
+from tests.support import figures
+from tests.support.ports import free_port
+
+HERE = Path(__file__).parent
+NUMBERS = itertools.count(1)
+PIPELINE = """\
+kind: pipeline
+type: exec
+name: recipe-ci
+platform: {os: linux, arch: amd64}
+concurrency: {limit: 2}
+trigger:
+  event: [custom]
+steps:
+  - name: recipe
+    environment: {HOME: /tmp}
+    commands:
+      - python fake_recipe_ci.py
+"""
+
+
+pytest_runtest_makereport = figures.each_case("The bridge", figures.of_test)
+
+
+@pytest.fixture(scope="session")
+def forge() -> Iterator[Forge]:
+    """Hand out a real Gitea with its people and the CI's own repository."""
+    folder = Path(tempfile.mkdtemp(prefix="ccci-forge-"))
+    folder.chmod(0o755)  # Gitea does not run as root, and pytest's own folders are root's alone
+    made = Forge(folder / "gitea", free_port(), tied=True)
+    made.start()
+    for name in (BOT, MEMBER, STRANGER):
+        made.person(name)
+    made.organisation("ci", {})
+    made.repository("ci", "cc-ci")
+    made.commit(CI_REPO, "main", "fake_recipe_ci.py", (HERE / "fake_recipe_ci.py").read_text())
+    made.commit(CI_REPO, "main", ".drone.yml", PIPELINE)
+    yield made
+    made.stop()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hand out the folder that tells fake runs how to go."""
+    return tmp_path_factory.mktemp("plans")
+
+
+@pytest.fixture(scope="session")
+def drone(forge: Forge, plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
+    """Hand out a Drone whose recipe-ci tells fake runs: the real one where the environment names it."""
+    tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(place.CHECKOUT)}
+    made = ci_server.drone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def make_world(
+    forge: Forge, drone: Drone, plans: Path, tmp_path: Path
+) -> Iterator[Callable[..., World]]:
+    """Hand out a way to make worlds; they are closed afterwards."""
+    made: list[World] = []
+
+    def make(path: str = "both", **settings: str) -> World:
+        number = next(NUMBERS)
+        found = World(tmp_path / f"w{number}", forge, drone, plans, f"org{number}", path, settings)  # type: ignore[arg-type]
+        made.append(found)
+        return found
+
+    yield make
+    for world in made:
+        world.close()
+
+
+@pytest.fixture
+def world(make_world: Callable[..., World]) -> World:
+    """Hand out a world whose bridge runs, with webhook and polling."""
+    found = make_world()
+    found.open()
+    return found

@@ -1,0 +1,101 @@
+"""What a Drone step runs in these tests in place of pytest: tells a run by the harness's own words.
+
+A file `<PLANS>/<REF>.json` says how it goes: {"fail": stage, "exit": status without a report,
+"noise": lines that an app would print, "trouble": how many attempts meet a full disk while they
+install}. It waits before its second stage while `<PLANS>/<REF>.hold` is there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from harness import plan
+from harness.reporting import events, report, told
+
+ENV = os.environ
+PLANS = Path(ENV["PLANS"])
+REF = ENV["REF"]
+
+
+def say(line: str) -> None:
+    """Print a line at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def attempts() -> int:
+    """Return how often this commit was tried before, and count this time."""
+    file = PLANS / f"{REF}.tried"
+    before = int(file.read_text()) if file.exists() else 0
+    file.write_text(str(before + 1))
+    return before
+
+
+def main() -> int:
+    """Tell one run; return the exit status that pytest would have."""
+    wanted = PLANS / f"{REF}.json"
+    script = json.loads(wanted.read_text()) if wanted.exists() else {}
+    trouble = attempts() < script.get("trouble", 0)
+    lane = "quick" if ENV.get("CCCI_QUICK") == "1" else "cold"
+    stages = [
+        s
+        for s in plan.STAGES
+        if lane == "cold" or s in ("lint", "functional", "upgrade", "cleanup")
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "events.jsonl"
+        log = events.EventLog(path)
+
+        def tell(name: str, **data: object) -> None:
+            line = events.marked(log.write(name, **data))
+            say(line) if line else None
+
+        tell(
+            "run-started",
+            run=ENV["DRONE_BUILD_NUMBER"],
+            recipe=ENV["RECIPE"],
+            ref=script.get("ref", REF),
+            pr=ENV["PR"],
+            src=ENV["SRC"],
+            lane=lane,
+            stages=stages,
+            version="1.1.0+2",
+            base_version="1.0.0+1",
+        )
+        for line in script.get("noise", []):
+            say(line)
+        for number, stage in enumerate(stages):
+            tell("stage-started", stage=stage, life="fresh")
+            end = time.monotonic() + 120
+            while number == 1 and (PLANS / f"{REF}.hold").exists() and time.monotonic() < end:
+                time.sleep(0.02)
+            bad = script.get("fail") == stage
+            if trouble and stage == "install":
+                full = {"fault": "infra", "message": "only 0.0 MiB are free in '/var/lib/docker'"}
+                tell("case", id="test_install", stage=stage, outcome="fail", seconds=0.1, **full)
+                break
+            tell(
+                "case",
+                id=f"test_{stage}",
+                stage=stage,
+                life="fresh",
+                outcome="fail" if bad else "pass",
+                seconds=0.1,
+                message="@alice [x](http://evil) `oops` | no page" if bad else None,
+                details="app.log line 1\n```\n@alice line 2" if bad else None,
+                fault="recipe" if bad else None,
+            )
+        if "exit" in script:
+            return int(script["exit"])
+        tell("run-finished", how="finished", reason="")
+        made = report.build(events.read(path))
+        say(told.line(made))
+        return made.verdict.exit_status
+
+
+sys.exit(main())

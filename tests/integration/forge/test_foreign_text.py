@@ -1,0 +1,125 @@
+"""Foreign text in comments as a real Gitea shows it: it mentions nobody and breaks out of nothing."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+import requests
+
+from sandbox.forge.forge import Forge
+from tests.adversarial.fuzz.test_bridge import rendered
+from tests.integration.forge.world import MEMBER
+
+pytestmark = pytest.mark.forge
+VOID = frozenset({"br", "hr", "img", "input"})
+ATTACKS = [
+    f"@{MEMBER}",
+    f"x|@{MEMBER}",
+    f"x\\|@{MEMBER}",
+    f"x\\\\|@{MEMBER}|y",
+    f"`@{MEMBER}",
+    f"``` @{MEMBER}",
+    f"x\n```\n@{MEMBER}\n```",
+    f"~~~\n@{MEMBER}",
+    f"</code></summary></details>@{MEMBER}",
+    f"--> @{MEMBER}",
+    f"`\u200b@{MEMBER}`",
+    f"\x1b[31m@{MEMBER}\x1b[0m",
+    "![x](http://evil.example/pixel.png)",
+    "[text](javascript:alert(1))",
+    "<img src=x onerror=alert(1)>",
+    "<script>alert(1)</script>",
+    "http://evil.example and www.evil.example",
+    "#1 and org/shop#1 and a@evil.example",
+    "# heading\n---\n- [ ] task",
+    "$\\href{http://evil.example}{x}$",
+    "&lt;b&gt; &#64;alice",
+    "::cc-ci:: {}",
+]
+
+
+class Seen(HTMLParser):
+    """What a page shows: its links and images, and the text outside of code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.tags: list[str] = []
+        self.plain = ""
+        self._code = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note a tag and where it leads."""
+        self.tags.append(tag)
+        found = dict(attrs)
+        self.links += [value for key in ("href", "src") if (value := found.get(key))]
+        self._code += tag in ("code", "pre")
+        assert not [key for key in found if key.startswith("on")]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Note the end of code."""
+        self._code -= tag in ("code", "pre")
+
+    def handle_data(self, data: str) -> None:
+        """Note text outside of code."""
+        self.plain += "" if self._code else data
+
+
+def shown(forge: Forge, text: str) -> Seen:
+    """Return what the forge makes of a comment."""
+    answer = requests.post(
+        f"{forge.url}/api/v1/markdown",
+        json={"Text": text, "Mode": "comment", "Context": "ci/cc-ci"},
+        headers={"Authorization": f"token {forge.token(MEMBER)}"},
+        timeout=30,
+    )
+    answer.raise_for_status()
+    seen = Seen()
+    seen.feed(answer.text)
+    return seen
+
+
+def hostile(attack: str) -> dict[str, object]:
+    """Return a report with an attack in every place that holds foreign text."""
+    case = {"id": attack, "stage": attack, "life": attack, "outcome": "fail", "message": attack}
+    return {
+        "run": "17",
+        "recipe": attack,
+        "ref": "a" * 40,
+        "lane": "cold",
+        "verdict": "recipe",
+        "commit_state": "failure",
+        "reason": attack,
+        "stage": attack,
+        "level": 0,
+        "level_words": attack,
+        "version": attack,
+        "base_version": attack,
+        "stages": [{"name": "lint", "outcome": "fail", "reason": f"{attack} seen"}],
+        "failed": [{**case, "lines": [attack, f"    {attack}", f"> {attack}"]}],
+        "failed_in_all": 2,
+        "notes": [attack],
+        "evidence": [attack],
+        "repeat": attack,
+    }
+
+
+def test_a_forge_mentions_people_where_nothing_protects_them(forge: Forge) -> None:
+    """So that the test below can fail."""
+    seen = shown(forge, f"hello @{MEMBER}, see http://evil.example")
+    assert any(link.endswith(f"/{MEMBER}") for link in seen.links)
+    assert "http://evil.example" in seen.links
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_foreign_text_does_nothing_wherever_it_stands(forge: Forge, attack: str) -> None:
+    """No mention, no link but ours, no picture, no heading of its own, no table cut in two."""
+    seen = shown(forge, rendered(json.loads(json.dumps(hostile(attack))), "bob"))
+    ours = ("http://drone.ours/", "http://runs.ours/")
+    assert [link for link in seen.links if not link.startswith(ours)] == []
+    assert "@" not in seen.plain and "evil" not in seen.plain
+    assert {"script", "img", "iframe", "h1", "h2", "input"}.isdisjoint(seen.tags)
+    assert seen.tags.count("h3") == 1
+    assert seen.tags.count("td") == 4  # one stage, four columns

@@ -1,0 +1,82 @@
+"""Another process that holds what a run holds: a lock, a record, the entry of an app."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import settings
+from harness.host import orphans
+from harness.host.lock import Owner
+from harness.settings import CHECKOUT, Settings
+
+HOLD = """
+import sys
+from pathlib import Path
+from harness import settings
+from harness.host import lock
+from harness.runs import registry
+import os
+found = settings.load(os.environ)
+what = sys.argv[1]
+if what == "lock":
+    held = lock.try_take(Path(sys.argv[2]), lock.Owner.me(run="run-7", recipe="hello"))
+else:
+    folder = Path(sys.argv[4])
+    folder.mkdir(parents=True, exist_ok=True)
+    record = registry.begin(folder, run="run-7", recipe="hello")
+    held = what == "run" or registry.register(
+        found, domain=sys.argv[2], stack=sys.argv[3], run="run-7",
+        run_dir=folder, recipe="hello", life="fresh")
+print("held" if held else "refused", flush=True)
+sys.stdin.read()
+"""
+
+
+class Holder:
+    """Another process that holds something until it is killed."""
+
+    def __init__(self, here: Settings, *words: str, run: str = "") -> None:
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(CHECKOUT),
+            "CCCI_ACTIVE_DIR": str(here.active_dir),
+            "CCCI_RUN": orphans.mark(here.runs_dir / run) if run else "",
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", HOLD, *words],
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.said = self.process.stdout.readline().strip()
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                stream.close()
+
+
+def below(folder: Path) -> Settings:
+    """Return settings whose folders are all below one."""
+    folders = {
+        "CCCI_LOCK_DIR": "lock",
+        "CCCI_ACTIVE_DIR": "active",
+        "CCCI_SLOTS_DIR": "slots",
+        "CCCI_RUNS_DIR": "runs",
+    }
+    for name in folders.values():
+        (folder / name).mkdir()
+    return settings.load({key: str(folder / name) for key, name in folders.items()})
+
+
+def me() -> Owner:
+    """Return this process as an owner."""
+    return Owner.me(run="run-8", recipe="hello")

@@ -1,0 +1,44 @@
+"""Events for the tests of what is made of them: short ways to say what happened in a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from harness import plan
+from harness.reporting import events
+from harness.reporting.events import Event
+
+STORED = Path(__file__).parents[1] / "data" / "events"
+NAMES = tuple(sorted(path.stem for path in STORED.glob("*.jsonl")))
+
+
+def stored(name: str) -> list[Event]:
+    """Return the events of a stored run."""
+    return events.read(STORED / f"{name}.jsonl")
+
+
+def started(*stages: str, lane: str = "cold", **more: Any) -> Event:
+    """Return the first event of a run; every stage of the lane is planned unless some are named."""
+    planned = stages or plan.LANE_STAGES["quick" if lane == "quick" else "cold"]
+    data = {"run": "7", "recipe": "custom-html", "ref": "0123abcd" * 5, "lane": lane}
+    return Event(100.0, "run-started", {**data, "stages": list(planned), **more})
+
+
+def case(stage: str, outcome: str = "pass", **more: Any) -> Event:
+    """Return a case; its id is made of stage and outcome unless given."""
+    data = {"id": f"test_{stage}_{outcome}", "stage": stage, "outcome": outcome, "seconds": 1.0}
+    return Event(101.0, "case", {**data, **more})
+
+
+def finished(**more: Any) -> Event:
+    """Return the last event of a run that came to its end, unless told otherwise."""
+    return Event(102.0, "run-finished", {"how": "finished", "reason": "", **more})
+
+
+def run(*changes: Event, lane: str = "cold", end: Event | None = None) -> list[Event]:
+    """Return a whole run in which each stage passed, but for those that the changes replace."""
+    start = started(lane=lane)
+    changed = {event.data["stage"] for event in changes}
+    passed = [case(name) for name in start.data["stages"] if name not in changed]
+    return [start, *passed, *changes, end or finished()]

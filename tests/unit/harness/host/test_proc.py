@@ -1,0 +1,111 @@
+"""The one runner of outside processes, with real processes."""
+
+import os
+import select
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.errors import CommandFailed, TimedOut
+from harness.host.proc import RanTooLong, run
+
+
+def python(code: str) -> list[str]:
+    """Return the command that runs a piece of Python."""
+    return [sys.executable, "-c", code]
+
+
+def test_both_streams_and_the_status_come_back() -> None:
+    """Output, errors and status are kept apart."""
+    code = "import sys; print('o'); print('e', file=sys.stderr); sys.exit(3)"
+    done = run(python(code), timeout=10, check=False)
+    assert (done.out, done.err, done.status) == ("o\n", "e\n", 3)
+
+
+def test_a_failure_shows_both_streams() -> None:
+    """The error of a failed command holds its output, indented, and says when there is none."""
+    with pytest.raises(
+        CommandFailed, match=r"status 3\n  stdout:\n    \(none\)\n  stderr:\n    why"
+    ):
+        run(
+            python("import sys; sys.exit('why') if 0 else (sys.stderr.write('why'), sys.exit(3))"),
+            timeout=10,
+        )
+
+
+def test_a_missing_program_is_one_sentence() -> None:
+    """A program that is not there is named."""
+    with pytest.raises(CommandFailed, match="could not start '/nowhere/prog': No such file"):
+        run(["/nowhere/prog"], timeout=10)
+
+
+def test_of_much_output_the_newest_is_kept_where_asked() -> None:
+    """The last bytes of each stream, for who wants to know how something ended."""
+    code = "import sys; print('a' * 500_000 + 'end'); sys.stderr.write('b' * 500_000 + 'last')"
+    done = run(python(code), timeout=20, newest=10)
+    assert (done.out, done.err) == ("aaaaaaend\n", "bbbbbblast")
+
+
+def test_what_was_said_before_the_time_was_up_is_kept() -> None:
+    """The error has all of it, its message the end."""
+    code = "import time; print('word ' * 1000, flush=True); time.sleep(60)"
+    with pytest.raises(RanTooLong, match="still ran after") as caught:
+        run(python(code), timeout=2.0)
+    assert caught.value.output.count("word") == 1000
+
+
+def test_a_timeout_ends_grandchildren_too(tmp_path: Path) -> None:
+    """The whole process group ends with the command, not the direct child alone."""
+    fifo = tmp_path / "alive"
+    os.mkfifo(fifo)
+    child = (
+        "import os, time, sys; open(sys.argv[1], 'w'); f = open(sys.argv[1], 'w'); time.sleep(60)"
+    )
+    code = (
+        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}, {str(fifo)!r}])"
+    )
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        with pytest.raises(TimedOut, match="still ran after"):
+            run(python(code), timeout=1.5)
+        ready, _, _ = select.select([reader], [], [], 10)
+        assert ready, "the grandchild still holds the pipe open"
+        assert os.read(reader, 1) == b""
+    finally:
+        os.close(reader)
+
+
+def test_a_terminal_is_given_and_its_noise_removed() -> None:
+    """Under a terminal colours and carriage returns are removed from what is read."""
+    code = r"import sys; print(sys.stdin.isatty(), sys.stdout.isatty(), '\x1b[31mred\x1b[0m')"
+    assert run(python(code), timeout=10, terminal=True).out == "True True red\n"
+
+
+def test_standard_input_is_fed() -> None:
+    """What is given as input reaches the command."""
+    done = run(python("print(input()[::-1])"), timeout=10, stdin=b"abc\n")
+    assert done.out == "cba\n"
+
+
+def test_a_background_child_that_holds_the_output_does_not_keep_us() -> None:
+    """The command's end counts, not the end of what it left behind."""
+    child = "import time; time.sleep(30)"
+    code = (
+        f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); print('x')"
+    )
+    done = run(python(code), timeout=10)
+    assert done.out == "x\n" and done.seconds < 8
+
+
+def test_the_environment_is_exactly_what_was_given() -> None:
+    """Nothing of our own environment reaches a command that got one."""
+    done = run(python("import os; print(sorted(os.environ))"), timeout=10, env={"ONLY": "1"})
+    assert "ONLY" in done.out and "HOME" not in done.out
+
+
+def test_the_shown_name_replaces_the_words() -> None:
+    """A command whose words hold a secret is named otherwise in messages."""
+    with pytest.raises(CommandFailed) as caught:
+        run(python("raise SystemExit(1)"), timeout=10, shown="a command")
+    assert "raise" not in str(caught.value) and "'a command'" in str(caught.value)

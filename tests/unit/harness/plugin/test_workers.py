@@ -1,0 +1,90 @@
+"""Sessions with workers: real pytest-xdist, real workers that are killed, no Swarm."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness import settings
+from harness.plugin.runs import Runs
+from harness.reporting import report
+from harness.runs.run import Request
+from harness.settings import CHECKOUT
+
+CONFTEST = """
+import os, signal
+import pytest
+from harness.plugin.scheduling import make
+
+def pytest_xdist_make_scheduler(config, log):
+    return make(config, log)
+
+@pytest.fixture
+def told(request):
+    with open(os.environ["TOLD"], "a") as file:
+        file.write(request.node.nodeid + "\\n")
+"""
+TESTS = """
+import os, signal
+import pytest
+
+@pytest.mark.parametrize("step", range(4))
+def test_step(told, step):
+    if {recipe!r} == "b" and step == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, tuple[str, ...]]:
+    """A session of three recipes with two workers, in which a test of the second kills its worker."""
+    tmp_path = tmp_path_factory.mktemp("killed")
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    for recipe in "abc":
+        (tmp_path / recipe).mkdir()
+        (tmp_path / recipe / f"test_{recipe}.py").write_text(TESTS.format(recipe=recipe))
+    told = tmp_path / "told"
+    words = [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", str(tmp_path)]
+    env = {**os.environ, "TOLD": str(told), "PYTHONPATH": str(CHECKOUT)}
+    done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, timeout=120)
+    return done.returncode, tuple(told.read_text().split())
+
+
+def test_what_a_killed_worker_had_begun_is_not_begun_again(
+    ran: tuple[int, tuple[str, ...]],
+) -> None:
+    """Its recipe is over: nothing runs twice, nothing runs that needs what did not happen."""
+    status, told = ran
+    assert status == 1
+    assert [test.partition("::")[2] for test in told if "/b/" in f"/{test}"] == [
+        "test_step[0]",
+        "test_step[1]",
+    ]
+
+
+def test_what_a_killed_worker_had_not_begun_goes_to_another(
+    ran: tuple[int, tuple[str, ...]],
+) -> None:
+    """The other recipes run, each once."""
+    _, told = ran
+    for recipe in "ac":
+        assert len([test for test in told if f"/{recipe}/" in f"/{test}"]) == 4
+
+
+def test_a_planned_recipe_that_never_ran_is_not_green(tmp_path: Path) -> None:
+    """A controller knows from its workers what was to be tested; one green run of two is no success."""
+    folder = tmp_path / "s-hello"
+    folder.mkdir()
+    green = (CHECKOUT / "tests" / "data" / "events" / "green.jsonl").read_text()
+    (folder / "events.jsonl").write_text(green)
+    recipe = report.read(folder).recipe
+    found = settings.load({"CCCI_RUNS_DIR": str(tmp_path)})
+    runs = Runs(found, Request(), console=lambda line: None, session_id="s")
+    runs.collected = [f"suites/test_lifecycle.py::test_lint[{recipe}]"]
+    assert runs.status() == 0
+    runs.collected.append("suites/other/test_other.py::test_it")
+    assert runs.status() == 2

@@ -1,0 +1,95 @@
+"""What of a recipe's `abra.sh` would do something by being read: each reason, by bash's own taking apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.recipe import abra_sh
+from harness.recipe.compose import LARGEST
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("# a\x0bb\n", "line 1 holds the control character"),
+        ("export A='\n\x1b'\n", "line 2 holds the control character"),
+        ("export DOMAIN=x\n", "sets DOMAIN"),
+        ("export DOCKER_HOST=x\n", "sets DOCKER_HOST"),
+        ("A='$(x)'\n", "sets A from a command"),
+        ("export A=x;\n", "exports A in a way that readers disagree about"),
+        ("export A='`x`'\n", "runs 'export A="),
+        ('export A="`x`"\n', "runs 'export A="),
+        ('export A="$B"\n', "runs 'export A="),
+        ('export A="a\\"b"\n', "runs 'export A="),
+        ('export A="wow!"\n', "runs 'export A="),
+        ("set -a\n", "runs 'set -a'"),
+        ("set -o allexport\n", "runs 'set -o allexport'"),
+        ("set -- a b\n", "runs 'set -- a b'"),
+        ("eval() {\n:\n}\n", "defines 'eval'"),
+        ("f() {\n:\n} > x\n", "has a function 'f' whose end is not a line of its own"),
+        ("f() {\n", "is not readable as shell: "),
+        ("f() {\nexport A=1\n}\nexport A=2\n", ""),
+        ("export A=1 B=2\n", "exports B in a way that readers disagree about"),
+    ],
+)
+def test_each_thing_it_may_not_do_has_its_reason(tmp_path: Path, text: str, why: str) -> None:
+    """The reason is the one that the author can act on."""
+    (tmp_path / "abra.sh").write_text(text)
+    said = abra_sh.beyond(tmp_path)
+    assert said.startswith(why) and bool(said) == bool(why), said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "set -e\n",
+        "set -eu\n",
+        "set -euo pipefail\n",
+        "A='x y'\n",
+        'export A="x"\n',
+        "export A='x B=y'\n",
+    ],
+)
+def test_what_does_nothing_is_nothing(tmp_path: Path, text: str) -> None:
+    """Stricter modes and plain values."""
+    assert abra_sh.beyond(tmp_path) == ""
+    (tmp_path / "abra.sh").write_text(text)
+    assert abra_sh.beyond(tmp_path) == ""
+
+
+def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path) -> None:
+    """A folder would be no error of a shell's until it is read; a comment of a megabyte is no recipe's."""
+    path = tmp_path / "abra.sh"
+    path.mkdir()
+    assert abra_sh.beyond(tmp_path) == "is no file"
+    path.rmdir()
+    path.write_text("#" * LARGEST)
+    assert abra_sh.beyond(tmp_path) == ""
+    path.write_text("#" * (LARGEST + 1))
+    assert abra_sh.beyond(tmp_path) == "is larger than 1 MiB"
+
+
+def test_a_function_is_not_taken_apart_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each '}' at the start of a line in its texts costs a process."""
+    monkeypatch.setattr(abra_sh, "MOST_TRIES", 3)
+    for braces, why in ((2, ""), (3, "has a function 'f' whose end")):
+        text = "f() {\ncat <<E\n" + "}\n" * braces + "E\n}\n"
+        (tmp_path / "abra.sh").write_text(text)
+        assert abra_sh.beyond(tmp_path).startswith(why) is True
+        assert bool(abra_sh.beyond(tmp_path)) == bool(why)
+
+
+def test_the_shell_that_takes_it_apart_reads_no_file_of_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """BASH_ENV names one that every bash without a terminal would run first."""
+    (tmp_path / "start").write_text(f"touch {tmp_path}/ran\n")
+    monkeypatch.setenv("BASH_ENV", str(tmp_path / "start"))
+    (tmp_path / "abra.sh").write_text("f() {\n:\n}\n")
+    assert abra_sh.beyond(tmp_path) == ""
+    assert not (tmp_path / "ran").exists()

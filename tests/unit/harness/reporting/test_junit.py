@@ -1,0 +1,113 @@
+"""junit.xml: what a viewer of test results makes of a run."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+import pytest
+
+from harness.reporting import junit, report
+from tests.support.told import NAMES, case, run, started, stored
+
+
+def suite_of(name: str) -> ElementTree.Element:
+    """Return the one test suite of a stored run."""
+    return parsed(junit.to_xml(report.build(stored(name))))
+
+
+def parsed(text: str) -> ElementTree.Element:
+    """Return the one test suite of a file, read as a viewer would."""
+    (suite,) = ElementTree.fromstring(text.encode()).findall("testsuite")
+    return suite
+
+
+def properties(element: ElementTree.Element) -> dict[str, str]:
+    """Return the properties of a suite or a case."""
+    return {p.get("name", ""): p.get("value", "") for p in element.findall("properties/property")}
+
+
+def test_the_suite_carries_the_identity_of_the_run() -> None:
+    """Who finds the file alone knows what was tested, and how it ended."""
+    suite = suite_of("green")
+    told = properties(suite)
+    assert suite.get("name") == "custom-html"
+    assert (told["run"], told["pr"], told["lane"]) == ("212", "7", "cold")
+    assert (told["level"], told["verdict"], told["abra"]) == ("5", "passed", "0.0.0-standin")
+    assert told["ref"].startswith("617e8442")
+    assert told["phase.deploy"] == "2.650"
+    assert str(suite.get("timestamp")).startswith("2026-11-24T")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_counts_are_those_of_the_cases(name: str) -> None:
+    """tests, failures, errors and skipped agree with what is in the file, twice."""
+    root = ElementTree.fromstring(junit.to_xml(report.build(stored(name))).encode())
+    for element in (root, root[0]):
+        assert element.get("tests") == str(len(root.findall(".//testcase")))
+        for attribute, tag in (("failures", "failure"), ("errors", "error")):
+            assert element.get(attribute) == str(len(root.findall(f".//testcase/{tag}")))
+        assert element.get("skipped") == str(len(root.findall(".//testcase/skipped")))
+        assert float(str(element.get("time"))) > 0
+
+
+@pytest.mark.parametrize(
+    ("outcome", "tag", "message"),
+    [
+        ("pass", None, ""),
+        ("fail", "failure", "why"),
+        ("error", "error", "why"),
+        ("skip", "skipped", "why"),
+        ("unverified", "skipped", "unverified: why"),
+    ],
+)
+def test_an_outcome_becomes_its_element(outcome: str, tag: str | None, message: str) -> None:
+    """A failure is a failure, our trouble an error, and what did not run never a pass."""
+    event = case("backup", outcome, message="why", details="log", fault="recipe", life="fresh")
+    text = junit.to_xml(report.build([started("backup"), event]))
+    (element,) = parsed(text).findall("testcase")
+    assert (element.get("classname"), element.get("time")) == ("custom-html.backup", "1.000")
+    assert properties(element) == {"stage": "backup", "life": "fresh"}
+    children = [child for child in element if child.tag != "properties"]
+    assert [child.tag for child in children] == ([tag] if tag else [])
+    if tag:
+        assert (children[0].get("message"), children[0].get("type")) == (message, "recipe")
+        assert children[0].text == "log"
+
+
+def test_planned_stages_that_were_not_reached_are_there() -> None:
+    """What is missing was not reached, never passed."""
+    cases = {c.get("classname"): c for c in suite_of("interrupted").findall("testcase")}
+    for stage in ("backup", "restore", "upgrade", "cleanup"):
+        skipped = cases[f"custom-html.{stage}"].find("skipped")
+        assert skipped is not None
+        assert skipped.get("message") == "unverified: not reached"
+
+
+def test_a_stage_declared_not_applicable_is_skipped_with_its_reason() -> None:
+    """It was decided, not missed."""
+    events = run()
+    events[0] = started(not_applicable={"backup": "keeps no data"})
+    events = [event for event in events if event.data.get("stage") != "backup"]
+    cases = {c.get("name"): c for c in parsed(junit.to_xml(report.build(events))).iter("testcase")}
+    skipped = cases["backup"].find("skipped")
+    assert skipped is not None
+    assert skipped.get("message") == "keeps no data"
+
+
+@pytest.mark.parametrize(
+    "bad", ["\x00", "\x1b[31m", "\x0b", "\ud800", "\ufffe", "<&\"'>", "]]>", "\U0001f600", "\r\n\t"]
+)
+def test_no_character_breaks_the_file(bad: str) -> None:
+    """Whatever an app prints, wherever it lands, the file stays XML."""
+    text = f"a{bad}b"
+    event = case(text, "fail", id=text, message=text, details=text, fault=text, life=text)
+    xml = junit.to_xml(report.build([started(recipe=text, ref=text), event]))
+    suite = parsed(xml)
+    assert str(suite.get("name")).startswith("a")
+    assert suite.findall("testcase")[0].find("failure") is not None
+
+
+def test_a_run_without_any_event_is_still_a_file() -> None:
+    """No cases, no name, but XML."""
+    suite = parsed(junit.to_xml(report.build([])))
+    assert (suite.get("name"), suite.get("tests")) == ("unknown", "0")

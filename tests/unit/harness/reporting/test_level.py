@@ -1,0 +1,171 @@
+"""The ladder: what a stage comes to, and how high a run stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import plan
+from harness.reporting import level
+from harness.reporting.level import LADDER, NOT_REACHED, UNTESTED, Case
+from tests.support import told
+
+
+def a_case(stage: str, outcome: str, message: str = "", *, structural: bool = False) -> Case:
+    """Return a case of one second."""
+    return Case("t", stage, "fresh", outcome, 1.0, message, structural=structural)
+
+
+@pytest.mark.parametrize(
+    ("cases", "outcome", "reason"),
+    [
+        (["pass"], "pass", ""),
+        (["pass", "fail"], "fail", "why-fail"),
+        (["error"], "fail", "why-error"),
+        (["unverified", "error"], "fail", "why-error"),
+        (["pass", "unverified"], "unverified", "why-unverified"),
+        (["skip", "unverified"], "unverified", "why-unverified"),
+        (["skip"], "unverified", "every test was skipped: why-skip"),
+        (["skip", "na"], "unverified", "every test was skipped: why-skip"),
+        (["pass", "skip"], "unverified", "1 of 2 skipped: why-skip"),
+        (["pass", "na"], "pass", "1 of 2 skipped: why-na"),
+        (["na"], "skip", "why-na"),
+        (["na", "na"], "skip", "why-na"),
+        (["na", "fail"], "fail", "why-fail"),
+        (["weird"], "unverified", "why-weird"),
+    ],
+)
+def test_the_worst_case_decides_a_stage(cases: list[str], outcome: str, reason: str) -> None:
+    """A stage passes only when something of it ran and nothing of it is open (L2)."""
+    made = [
+        a_case("backup", "skip", "why-na", structural=True)
+        if kind == "na"
+        else a_case("backup", "unverified" if kind == "weird" else kind, f"why-{kind}")
+        for kind in cases
+    ]
+    found = level.stage_outcomes(["backup"], made)["backup"]
+    assert (found.outcome, found.reason) == (outcome, reason)
+    assert (found.cases, found.seconds) == (len(cases), float(len(cases)))
+
+
+def test_a_planned_stage_without_a_case_was_not_reached() -> None:
+    """What is missing never passed."""
+    found = level.stage_outcomes(["install"], [])["install"]
+    assert (found.outcome, found.reason) == ("unverified", NOT_REACHED)
+
+
+def test_a_declared_stage_without_a_case_is_skipped_with_its_reason() -> None:
+    """What the suite declared not applicable needs no case."""
+    found = level.stage_outcomes(["backup"], [], {"backup": "keeps no data"})["backup"]
+    assert (found.outcome, found.reason) == ("skip", "keeps no data")
+
+
+def test_a_declared_stage_that_fails_all_the_same_fails() -> None:
+    """A declaration hides no failure."""
+    found = level.stage_outcomes(["backup"], [a_case("backup", "fail", "lost")], {"backup": "x"})
+    assert found["backup"].outcome == "fail"
+
+
+def test_a_run_at_its_end_without_a_functional_test_says_so() -> None:
+    """The suite is named as the reason, not the run."""
+    found = level.stage_outcomes(["functional", "cleanup"], [a_case("cleanup", "pass")])
+    assert found["functional"].reason == UNTESTED
+
+
+def test_a_run_that_died_before_its_functional_tests_does_not_blame_the_suite() -> None:
+    """Without the end of the run nobody knows whether there were any."""
+    assert level.stage_outcomes(["functional"], [])["functional"].reason == NOT_REACHED
+
+
+def test_a_case_of_a_stage_that_nobody_planned_counts() -> None:
+    """A failure is never dropped because its stage stands in no plan."""
+    found = level.stage_outcomes(["install"], [a_case("restore", "fail", "lost")])
+    assert found["restore"].outcome == "fail"
+
+
+def test_a_case_with_an_unknown_outcome_is_unverified() -> None:
+    """A newer writer's word is not taken for a pass."""
+    found = level.gather([told.started(), told.case("install", "splendid")])
+    assert found.cases[0].outcome == "unverified"
+    assert "splendid" in found.stages["install"].reason
+
+
+@pytest.mark.parametrize(
+    ("broken", "reached"),
+    [
+        ([], 5),
+        (["lint"], 4),
+        (["cleanup"], 4),
+        (["functional"], 3),
+        (["functional", "lint"], 3),
+        (["backup"], 2),
+        (["restore"], 2),
+        (["upgrade"], 1),
+        (["upgrade", "functional"], 1),
+        (["redeploy"], 0),
+        (["install"], 0),
+        (["install", "cleanup"], 0),
+    ],
+)
+@pytest.mark.parametrize("outcome", ["fail", "unverified"])
+def test_a_gap_caps_the_level(broken: list[str], reached: int, outcome: str) -> None:
+    """The lowest rung that does not hold decides, whether it failed or was not verified."""
+    cases = [a_case(name, outcome if name in broken else "pass") for name in plan.STAGES]
+    assert level.level(level.stage_outcomes(plan.STAGES, cases)) == reached
+
+
+@pytest.mark.parametrize("stage", ["upgrade", "backup", "functional", "lint"])
+def test_a_skipped_rung_is_passed_over(stage: str) -> None:
+    """What does not apply to a recipe costs it nothing."""
+    cases = [
+        a_case(name, "skip" if name == stage else "pass", "n/a", structural=name == stage)
+        for name in plan.STAGES
+    ]
+    assert level.level(level.stage_outcomes(plan.STAGES, cases)) == 5
+
+
+def test_a_stage_that_is_absent_holds_no_rung() -> None:
+    """Nothing is reached by leaving something out."""
+    outcomes = level.stage_outcomes(["install"], [a_case("install", "pass")])
+    assert level.level(outcomes) == 0
+    assert level.level({}) == 0
+
+
+def test_what_caps_the_level_is_named() -> None:
+    """The lowest rung's stage comes first, nothing at the top."""
+    cases = [a_case(n, "fail" if n in ("lint", "restore") else "pass", n) for n in plan.STAGES]
+    cap = level.capped_by(level.stage_outcomes(plan.STAGES, cases))
+    assert cap is not None
+    assert cap.name == "restore"
+    whole = level.stage_outcomes(plan.STAGES, [a_case(n, "pass") for n in plan.STAGES])
+    assert level.capped_by(whole) is None
+
+
+def test_the_ladder_has_every_stage_once() -> None:
+    """No stage is outside of the level but what a recipe says of itself, none counts twice."""
+    stages = [stage for rung in LADDER for stage in rung.stages]
+    assert sorted(stages) == sorted(set(plan.STAGES) - plan.EXTRA)
+    assert [rung.number for rung in LADDER] == [1, 2, 3, 4, 5]
+
+
+def test_a_level_is_told_in_words() -> None:
+    """Each rung adds its sentence; none has its own."""
+    assert level.sentence(0) == "does not install"
+    assert level.sentence(2) == "installs, upgrades and keeps its data"
+    assert level.sentence(5).endswith("leaves nothing behind")
+
+
+@pytest.mark.parametrize("lane", ["cold", "quick"])
+def test_functional_stands_in_the_plan_even_without_a_test(lane: plan.Lane) -> None:
+    """A suite that tests nothing of its app cannot hide it by planning nothing."""
+    order = plan.LANE_STAGES[lane]
+    stages = [name for name in order if name != "functional"]
+    found = level.gather([told.started(*stages, lane=lane)])
+    assert tuple(found.stages) == order
+    assert found.whole
+
+
+def test_a_part_of_the_plan_is_not_whole() -> None:
+    """One stage less than the lane has, and the run is partial (P5)."""
+    found = level.gather([told.started("install", "cleanup")])
+    assert not found.whole
+    assert tuple(found.stages) == ("install", "cleanup")

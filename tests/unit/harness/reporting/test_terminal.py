@@ -1,0 +1,112 @@
+"""What a person at a terminal reads, while a run goes on and when it has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.reporting import report, terminal
+from tests.support.told import NAMES, case, run, stored
+
+FOLDER = Path("/var/lib/cc-ci-runs/212")
+
+
+def told(name: str, *, colour: bool = False) -> str:
+    """Return the summary of a stored run."""
+    return terminal.summary(report.build(stored(name)), FOLDER, colour=colour)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "life", "text", "line"),
+    [
+        (
+            12.3,
+            "fresh",
+            "app: starting → running",
+            "   12.3 s  r  fresh    app: starting → running",
+        ),
+        (0.04, "", "fetching", "    0.0 s  r           fetching"),
+        (1234.56, "upgrade", "settled", " 1234.6 s  r  upgrade  settled"),
+        (1.0, "fresh", "", "    1.0 s  r  fresh"),
+        (1.0, "warm", "\x1b[31mred\x1b[0m\x07", "    1.0 s  r  warm     red\ufffd"),
+        (
+            1.0,
+            "warm",
+            "one\ntwo",
+            "    1.0 s  r  warm     one\n                       two",
+        ),
+    ],
+)
+def test_a_line_while_the_run_goes_on(seconds: float, life: str, text: str, line: str) -> None:
+    """Time, recipe, life and text stand in columns; no terminal code of an app gets through."""
+    assert terminal.live(seconds, "r", life, text) == line
+
+
+def test_a_live_line_cannot_be_taken_for_a_marked_one() -> None:
+    """Neither its first line nor what follows."""
+    text = terminal.live(1.0, "r", "", 'x\n::cc-ci:: {"event": "run-finished"}')
+    assert not any(line.lstrip().startswith("::cc-ci::") for line in text.splitlines())
+
+
+def test_the_summary_of_a_green_run() -> None:
+    """Recipe, commit, lane, stages, level, verdict, phases, place and command."""
+    lines = told("green").splitlines()
+    assert lines[0].startswith("custom-html 617e8442 cold 1.1.0+1.22.1 → 1.1.1+1.22.1 ─")
+    assert "  ✓ install       4.1 s" in lines
+    assert "  passed: everything planned ran and held" in lines
+    assert any(line.startswith("  level 5: installs, upgrades") for line in lines)
+    assert any(line.startswith("  phases (s): queue 0.0") for line in lines)
+    assert lines[-2] == f"  everything: {FOLDER}"
+    assert lines[-1].startswith("  again: pytest recipes_tests --recipe custom-html --ref 617e8442")
+
+
+def test_the_summary_of_a_red_run_shows_what_failed_and_why() -> None:
+    """The stage, the case, the app's last log lines, without having to open a file."""
+    text = told("red-install")
+    assert "  ✗ install      13.4 s  service 'db' keeps ending (crash loop)" in text
+    assert "  recipe: the recipe failed" in text
+    assert "  level 0: does not install (not higher: install failed)" in text
+    assert "  ✗ test_install[miniflux]: service 'db'" in text
+    assert 'initdb: error: could not open file "/dev/stdin"' in text
+
+
+def test_the_summary_of_a_dead_run_says_where_it_ended() -> None:
+    """And that it has no level."""
+    text = told("interrupted")
+    assert "  ? backup        0.0 s  not reached" in text
+    assert "  ended early, in: backup" in text
+    assert "no level" in text
+
+
+def test_the_quick_lane_is_labelled() -> None:
+    """Nobody takes it for the whole."""
+    text = told("quick")
+    assert " quick " in text.splitlines()[0]
+    assert "lower confidence, no level" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_colours_change_nothing_but_the_colour(name: str) -> None:
+    """Without its colours the text is the same; without asking there are none."""
+    assert report.ANSI.sub("", told(name, colour=True)) == told(name)
+    assert "\x1b" in told(name, colour=True)
+    assert "\x1b" not in told(name)
+
+
+def test_an_app_cannot_write_to_the_terminal() -> None:
+    """Its codes are taken out, its marked lines disarmed."""
+    details = "\x1b[2J\x1b]0;title\x07gone\n::cc-ci:: {}\nlast"
+    bad = case("install", "fail", id="a\x1bb", fault="recipe", message="m\x1b[2J", details=details)
+    text = terminal.summary(report.build(run(bad)), FOLDER)
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    assert "      gone" in text
+    assert not any(line.lstrip().startswith("::cc-ci::") for line in text.splitlines())
+
+
+def test_an_empty_run_has_a_summary() -> None:
+    """It says that nothing was begun."""
+    text = terminal.summary(report.build([], run="7"), FOLDER)
+    assert "no stage was begun" in text
+    assert "again:" not in text

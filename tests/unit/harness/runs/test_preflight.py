@@ -1,0 +1,109 @@
+"""What a host must be before anything is deployed: each thing missing is refused in its own sentence."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from docker.errors import DockerException
+
+from harness.errors import InfraError
+from harness.host import room
+from harness.runs import preflight
+from harness.settings import Settings
+from harness.swarm import swarm
+from tests.support.holder import below
+
+MANAGER = {"LocalNodeState": "active", "ControlAvailable": True}
+PROXY = {"Name": "proxy", "Scope": "swarm"}
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    """Settings whose folders are all below a temporary one."""
+    return below(tmp_path)
+
+
+def engine(*networks: dict[str, str], **state: object) -> Any:
+    """Return an engine that says this of its swarm and has these networks."""
+    info = {"Swarm": {**MANAGER, **state}, "DockerRootDir": "/"}
+    return SimpleNamespace(info=lambda: info, networks=lambda names: list(networks))
+
+
+@pytest.fixture(autouse=True)
+def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be room and memory."""
+    monkeypatch.setattr(room, "shortage", lambda need: "")
+    monkeypatch.setattr(room, "memory_shortage", lambda: "")
+
+
+def test_a_host_that_has_everything_is_taken(here: Settings) -> None:
+    """A manager with the proxy's network, whose folders can be written to."""
+    preflight.host(here, engine(PROXY))
+
+
+@pytest.mark.parametrize("state", [{"LocalNodeState": "inactive"}, {"ControlAvailable": False}])
+def test_an_engine_that_is_no_manager_is_refused(here: Settings, state: dict[str, object]) -> None:
+    """Neither an engine outside of a swarm nor a worker can be deployed to."""
+    with pytest.raises(InfraError, match="no swarm manager; run `docker swarm init`"):
+        preflight.host(here, engine(PROXY, **state))
+
+
+@pytest.mark.parametrize(
+    "there", [{"Name": "proxy-2", "Scope": "swarm"}, {**PROXY, "Scope": "local"}]
+)
+def test_a_host_without_the_proxys_network_is_refused(
+    here: Settings, there: dict[str, str]
+) -> None:
+    """Docker matches names by their beginning, and a local network of that name reaches no service."""
+    with pytest.raises(InfraError, match="no network 'proxy'; run `docker network create"):
+        preflight.host(here, engine(there))
+
+
+@pytest.mark.parametrize("name", ["runs", "active", "slots", "lock"])
+def test_a_folder_that_cannot_be_written_is_refused(
+    here: Settings, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be made, one mounted read-only, and one that belongs to somebody else."""
+    folder = tmp_path / name
+    may, statvfs = os.access, os.statvfs
+    read_only = SimpleNamespace(f_flag=os.ST_RDONLY)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "access", lambda path, mode: path != folder and may(path, mode))
+        with pytest.raises(InfraError, match=f"may not write to '{folder}'"):
+            preflight.host(here, engine(PROXY))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "statvfs", lambda path: read_only if path == folder else statvfs(path))
+        with pytest.raises(InfraError, match=f"'{folder}' is mounted read-only"):
+            preflight.host(here, engine(PROXY))
+    folder.rmdir()
+    folder.write_text("")
+    with pytest.raises(InfraError, match=f"cannot make '{folder}'"):
+        preflight.host(here, engine(PROXY))
+
+
+def test_a_host_short_of_memory_is_refused_and_in_trouble(
+    here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a deployment, and when a case has failed."""
+    monkeypatch.setattr(room, "memory_shortage", lambda: "only 9.0 MiB of memory are available")
+    monkeypatch.setattr(swarm, "client", lambda: engine(PROXY))
+    with pytest.raises(InfraError, match=r"only 9\.0 MiB of memory are available; free it"):
+        preflight.host(here, engine(PROXY))
+    assert preflight.trouble(here) == "only 9.0 MiB of memory are available"
+
+
+@pytest.mark.parametrize("error", [DockerException("gone"), InfraError("gone"), OSError("gone")])
+def test_whatever_an_engine_that_is_away_raises_is_trouble(
+    here: Settings, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK, the socket and we each have an error of our own for it."""
+
+    def away() -> Any:
+        raise error
+
+    monkeypatch.setattr(swarm, "client", lambda: SimpleNamespace(info=away))
+    assert preflight.trouble(here) == "Docker does not answer: gone"

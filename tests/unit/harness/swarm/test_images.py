@@ -1,0 +1,86 @@
+"""Images are pulled before a deployment; whose fault it is when that fails."""
+
+from collections.abc import Sequence
+
+import pytest
+from docker.errors import ImageNotFound
+
+from harness.errors import CcCiError, InfraError, RecipeFailure
+from harness.host.proc import Done
+from harness.swarm import images
+
+
+class Engine:
+    """Knows which images are there."""
+
+    def inspect_image(self, name: str) -> dict[str, str]:
+        """Return an image, or say that there is none."""
+        if name != "here:1":
+            raise ImageNotFound("No such image")
+        return {"Id": name}
+
+
+def pull(*names: str, status: int = 0, said: str = "") -> list[list[str]]:
+    """Pull with a runner that notes its words and answers as told."""
+    calls: list[list[str]] = []
+
+    def run(argv: Sequence[str]) -> Done:
+        calls.append(list(argv))
+        return Done(tuple(argv), status, "", said, 0.1)
+
+    images.pull(names, report=lambda line: None, api=Engine(), run=run)
+    return calls
+
+
+def test_only_missing_images_are_pulled() -> None:
+    """What the engine has is not asked for again: image registries limit pulls."""
+    assert pull("here:1", "away:2") == [["docker", "pull", "--quiet", "away:2"]]
+
+
+HERE = "Error response from daemon: "  # what dockerd 20.10 said to `docker pull`, and Docker Hub
+
+
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        (HERE + "manifest unknown", RecipeFailure),
+        (HERE + "name unknown", RecipeFailure),
+        (HERE + "manifest for away:2 not found: manifest unknown", RecipeFailure),
+        (HERE + "pull access denied for away, repository does not exist or may req", RecipeFailure),
+        (HERE + "no matching manifest for linux/arm64/v8 in the manifest list", RecipeFailure),
+        (HERE + "toomanyrequests: You have reached your pull rate limit", InfraError),
+        (HERE + "received unexpected HTTP status: 503 Service Unavailable", InfraError),
+        (HERE + 'error parsing HTTP 404 response body: invalid: "404 Not Found"', InfraError),
+        (HERE + 'Get "https://r/v2/": dial tcp: lookup r on 9.9.9.9:53: no such host', InfraError),
+        (
+            HERE + 'Get "http://r/v2/": dial tcp 127.0.0.1:5: connect: connection refused',
+            InfraError,
+        ),
+        (HERE + 'Get "http://r/v2/": net/http: request canceled (Client.Timeout ex', InfraError),
+        (HERE + "failed to register layer: write /usr/x: no space left on device", InfraError),
+        ("Get https://r/v2/: net/http: TLS handshake timeout", InfraError),
+        ("", InfraError),
+    ],
+)
+def test_incident_r7_a_failed_pull_is_a_class_of_its_own(said: str, kind: type[CcCiError]) -> None:
+    """R7: an image that nobody has is the recipe's fault, a registry that does not serve is ours."""
+    with pytest.raises(kind, match="pulling image 'away:2' failed before anything was deployed"):
+        pull("away:2", status=1, said=said)
+
+
+@pytest.mark.parametrize(
+    ("image", "said", "kind"),
+    [
+        (
+            "r/connection:1",
+            "manifest for r/connection:1 not found: manifest unknown",
+            RecipeFailure,
+        ),
+        ("r/name-unknown:1", "toomanyrequests: pull of r/name-unknown:1 refused", InfraError),
+        ("r/name unknown", "toomanyrequests: pull of r/name unknown refused", InfraError),
+    ],
+)
+def test_the_name_of_an_image_decides_nothing(image: str, said: str, kind: type[CcCiError]) -> None:
+    """A name may hold any word; only what the image registry says counts."""
+    with pytest.raises(kind):
+        pull(image, status=1, said=said)

@@ -1,0 +1,148 @@
+"""An answer is read within bounds of size and of time, whatever the app sends."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from harness.swarm import route
+
+Send = Callable[[BaseHTTPRequestHandler, threading.Event], None]
+
+
+def headers(handler: BaseHTTPRequestHandler, **named: str) -> None:
+    """Answer 200 with these headers."""
+    handler.send_response(200)
+    for name, value in named.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+
+
+def chunk(handler: BaseHTTPRequestHandler, data: bytes) -> None:
+    """Send a piece of a chunked answer."""
+    handler.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+
+
+def drips(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Send a byte every twentieth of a second, of a length never reached."""
+    headers(handler, Content_Length="1000000")
+    while not over.wait(0.05):
+        handler.wfile.write(b"x")
+
+
+def drips_in_chunks(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Send one chunk after the other, for ever."""
+    headers(handler, Transfer_Encoding="chunked")
+    while not over.wait(0.05):
+        chunk(handler, b"x")
+
+
+def floods(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Send as fast as it is read, for ever."""
+    headers(handler)
+    while not over.is_set():
+        handler.wfile.write(b"x" * 65536)
+
+
+def unpacks(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Send little that unpacks to 50 MB."""
+    body = gzip.compress(b"\0" * 50_000_000)
+    headers(handler, Content_Encoding="gzip", Content_Length=str(len(body)))
+    handler.wfile.write(body)
+
+
+def plain(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Send some words."""
+    headers(handler, Content_Length="5")
+    handler.wfile.write(b"hello")
+
+
+def packed(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Send the same words in gzip and in chunks."""
+    headers(handler, Content_Encoding="gzip", Transfer_Encoding="chunked")
+    chunk(handler, gzip.compress(b"hello"))
+    chunk(handler, b"")
+
+
+def breaks_off(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
+    """Promise more than is sent."""
+    headers(handler, Content_Length="500")
+    handler.wfile.write(b"hello")
+
+
+@pytest.fixture
+def served() -> Iterator[Callable[[Send], str]]:
+    """A server for one way to answer; returns its address."""
+    over = threading.Event()
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(send: Send) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                self.close_connection = True
+                with contextlib.suppress(OSError):  # the reader has had enough
+                    send(self, over)
+
+            def log_message(self, *args: object) -> None:
+                """Say nothing."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield serve
+    over.set()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def read(address: str, *, seconds: float = 5.0, most: int = 1_000_000) -> requests.Response:
+    """Ask and read the whole answer within these bounds."""
+    answer = requests.get(address, stream=True, timeout=5)
+    route.read_whole(answer, start=time.monotonic(), seconds=seconds, most=most)
+    return answer
+
+
+@pytest.mark.parametrize("send", [drips, drips_in_chunks])
+def test_an_answer_that_only_drips_is_given_up(served: Callable[[Send], str], send: Send) -> None:
+    """Each byte comes in time, the answer never: the time for all of it decides."""
+    start = time.monotonic()
+    with pytest.raises(route.Endless, match=r"did not end: \d+ bytes came in 0\.\d s"):
+        read(served(send), seconds=0.3)
+    assert time.monotonic() - start < 3
+
+
+@pytest.mark.parametrize("send", [floods, unpacks])
+def test_an_answer_without_end_is_given_up(served: Callable[[Send], str], send: Send) -> None:
+    """What is kept of an answer is bounded, also when it was packed."""
+    with pytest.raises(route.Endless, match="did not end"):
+        read(served(send))
+
+
+@pytest.mark.parametrize("send", [plain, packed])
+def test_an_ordinary_answer_is_as_requests_gives_it(
+    served: Callable[[Send], str], send: Send
+) -> None:
+    """Text, length and elapsed time are there; packed answers are unpacked."""
+    answer = read(served(send))
+    assert (answer.text, len(answer.content)) == ("hello", 5)
+    assert list(answer.iter_content(2)) == [b"he", b"ll", b"o"]
+
+
+def test_an_answer_that_breaks_off_is_an_error_of_the_connection(
+    served: Callable[[Send], str],
+) -> None:
+    """Half an answer is none."""
+    with pytest.raises(requests.ConnectionError):
+        read(served(breaks_off))
