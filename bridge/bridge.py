@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 
 from bridge import metrics
-from bridge.answers import words
+from bridge.answers import messages
 from bridge.clients.drone import Drone
 from bridge.clients.gitea import Gitea, Pull
 from bridge.comments.grammar import Command, parse_command, parse_trigger
@@ -53,7 +53,7 @@ def process_testme(desk: Desk, spoken: Spoken) -> str:
         elif spoken.command is Command.CANCEL:
             decision, out = _cancel(desk, spoken)
         else:
-            decision, out = "help", _once(desk, spoken, "help", words.HELP, within=HOUR)
+            decision, out = "help", _once(desk, spoken, "help", messages.HELP, within=HOUR)
     except Refused as refusal:
         decision, out = refusal.reason, _refuse(desk, spoken, refusal)
         metrics.REFUSALS.labels(refusal.reason).inc()
@@ -75,7 +75,7 @@ def _start(desk: Desk, spoken: Spoken, pull: Pull) -> tuple[str, Outbox]:
     ]
     if any(run.sha == sha for run in older):
         return "joined", Outbox(reaction="eyes")
-    why = words.superseded(spoken.person, sha)
+    why = messages.superseded(spoken.person, sha)
     run = Run(
         id=0,
         repo=spoken.repo,
@@ -95,9 +95,9 @@ def _cancel(desk: Desk, spoken: Spoken) -> tuple[str, Outbox]:
     running = [run for run in desk.store.active(spoken.repo, spoken.pr) if not run.cancel]
     if not running:
         return "nothing to cancel", _once(
-            desk, spoken, "idle", words.NOTHING_TO_CANCEL, within=HOUR
+            desk, spoken, "idle", messages.NOTHING_TO_CANCEL, within=HOUR
         )
-    why = words.cancelled_by(spoken.person)
+    why = messages.cancelled_by(spoken.person)
     return "cancelled", Outbox(reaction="eyes", cancel={run.id: why for run in running})
 
 
@@ -118,7 +118,7 @@ def _refuse_bad_parameters(spoken: Spoken, pull: Pull) -> None:
     values = parameters(spoken.repo, spoken.head or pull.head, spoken.pr, quick=False)
     wrong = [name for name, value in values.items() if not PARAMETERS[name].fullmatch(value)]
     if wrong:
-        raise Refused("parameters", words.bad_parameters(wrong))
+        raise Refused("parameters", messages.bad_parameters(wrong))
 
 
 def parameters(repo: str, sha: str, pr: int, *, quick: bool) -> dict[str, str]:

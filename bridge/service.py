@@ -6,22 +6,22 @@ import logging
 import threading
 import time
 
-from bridge.answers.comment import Links
 from bridge.answers.publisher import Publisher
+from bridge.answers.sticky_comment import Links
 from bridge.bridge import Desk
 from bridge.builds.watcher import Watcher
 from bridge.clients.drone import Drone
 from bridge.clients.gitea import Gitea
 from bridge.clients.http import Backoff, CallError
 from bridge.comments import guards
-from bridge.comments.desk import Decider
+from bridge.comments.decider import Decider
 from bridge.comments.guards import Guards
 from bridge.comments.listener import Listener
 from bridge.loop import Loop
 from bridge.settings import Settings
 from bridge.store import Store
-from bridge.web import server, web
-from bridge.web.web import Stirred
+from bridge.web import endpoints, server
+from bridge.web.endpoints import Stirred
 
 STUCK = 180.0  # seconds; a step makes a handful of calls, each limited in time
 GRACE = 10.0  # seconds for the steps that go on when the bridge stops
@@ -104,7 +104,7 @@ class Service:
         host, _, port = self.settings.listen.rpartition(":")
         secret = self.settings.hook_secret
         word = secret.get_secret_value() if secret else None
-        app = web.make(word, self._stirred, self.problems, self._missed)
+        app = endpoints.make(word, self._stirred, self.problems, self._missed)
         serving_at = server.Server(app, host, int(port))
         for loop in self.loops:
             loop.start()

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from harness.runs.run import Run
     from harness.secret import Secret
     from harness.suites.app import App
-    from harness.suites.suite import check, seed, wreck
+    from harness.suites.markers import check, seed, wreck
 
 __all__ = ["App", "Run", "Secret", "check", "seed", "wreck"]
 
@@ -18,9 +18,9 @@ _HOME = {
     "App": "harness.suites.app",
     "Run": "harness.runs.run",
     "Secret": "harness.secret",
-    "check": "harness.suites.suite",
-    "seed": "harness.suites.suite",
-    "wreck": "harness.suites.suite",
+    "check": "harness.suites.markers",
+    "seed": "harness.suites.markers",
+    "wreck": "harness.suites.markers",
 }
 
 

@@ -16,7 +16,7 @@ from harness.reporting import report, terminal
 from harness.runs import janitor, preflight, registry
 from harness.settings import CHECKOUT, Settings
 from harness.suites import collect
-from harness.swarm import swarm
+from harness.swarm import engine
 
 
 def _settings() -> Settings:
@@ -92,7 +92,7 @@ def janitor_(domain: str) -> None:
     if domain:
         registry.keep(settings, domain, until=0.0)
     result = janitor.sweep(
-        settings, swarm.client(), own_run="", report=click.echo, finish=report.finish_dead
+        settings, engine.client(), own_run="", report=click.echo, finish=report.finish_dead
     )
     click.echo(str(result))
 
@@ -107,7 +107,7 @@ def attach(domain: str) -> None:
         raise UsageError(f"no app '{domain}' is registered here")
     host, port = settings.proxy_address
     click.echo(f"curl --connect-to '{domain}:443:{host}:{port}' https://{domain}/")
-    for service in swarm.view(entry.stack).services:
+    for service in engine.view(entry.stack).services:
         for task in service.tasks:
             if task.running and task.container:
                 click.echo(f"docker exec -it {task.container[:12]} sh   # {service.name}")
@@ -155,12 +155,12 @@ def bench(floor: Path) -> None:
 )
 def soak(count: int, file: Path) -> None:
     """Run the demo recipes COUNT times and tell what is not on the host as it was before."""
-    from harness.host import lifetime
+    from harness.host import signals
     from sandbox.trials import soak as module
 
     settings = _settings()
     preflight.host(settings)
-    lifetime.arm(deadline=count * 900.0)
+    signals.arm(deadline=count * 900.0)
     sys.exit(module.soak(settings, count, file, click.echo))
 
 

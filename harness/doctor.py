@@ -16,7 +16,7 @@ from harness.jail import jail
 from harness.runs import preflight
 from harness.settings import Settings
 from harness.suites import collect, trusted
-from harness.swarm import backup, route, swarm
+from harness.swarm import backup, engine, route
 
 SETUP = "make setup"
 BUILT_HERE = "cc-ci.content"  # label of the images that the sandbox's set-up builds
@@ -88,7 +88,7 @@ def _abra(settings: Settings) -> str:
 
 
 def _docker(settings: Settings) -> str:
-    found = swarm.client().version()
+    found = engine.client().version()
     return f"engine {found['Version']}, API {found['ApiVersion']}"
 
 
@@ -131,7 +131,7 @@ def _go(settings: Settings) -> str:
 
 
 def _images(settings: Settings) -> str:
-    found = swarm.client().images(filters={"label": BUILT_HERE})
+    found = engine.client().images(filters={"label": BUILT_HERE})
     names = sorted(tag for image in found for tag in image.get("RepoTags") or ())
     if not names:
         raise InfraError("none of the demo recipes' images is built")

@@ -23,15 +23,15 @@ from harness.errors import (
     TimedOut,
 )
 from harness.host import wait
-from harness.recipe import recipe
-from harness.recipe.envfile import EnvFile
+from harness.recipe import post_deploy as recipe
+from harness.recipe.env_file import EnvFile
 from harness.runs import preflight
 from harness.runs.run import Run
-from harness.stages import admission, provision, witness
+from harness.stages import admission, provision, sentinel
 from harness.stages import recipe_tests as own_tests
 from harness.suites.app import App
 from harness.suites.outcome import NOT_APPLICABLE, Declared
-from harness.swarm import backup, containers, converge, images, probe, remove, route, swarm
+from harness.swarm import backup, containers, converge, engine, images, probe, remove, route
 from harness.swarm.abra import AbraFailed
 
 EVERY = 0.1  # seconds between two looks at the Swarm; ten milliseconds of work each
@@ -117,7 +117,7 @@ def settle(run: Run, app: App, *, ignore: frozenset[str] = frozenset()) -> None:
     wanted = len(provision.compose(run, app).services)
 
     def look() -> wait.Look[bool]:
-        view = swarm.view(app.stack)
+        view = engine.view(app.stack)
         good = converge.look(view, history, wanted=wanted)
         return wait.Look(converge.describe(view), True if good else None)
 
@@ -149,7 +149,7 @@ def _with_logs(app: App, error: CcCiError) -> tuple[str, ...]:
 
 
 def _unsettled(app: App) -> str:
-    view = swarm.view(app.stack)
+    view = engine.view(app.stack)
     return next((s.name for s in view.services if not converge.settled(s)), "")
 
 
@@ -247,7 +247,7 @@ def _watch(app: App, seconds: float, changed: Callable[[], bool]) -> dict[str, f
 
 
 def _running(app: App) -> dict[str, frozenset[str]]:
-    view = swarm.view(app.stack)
+    view = engine.view(app.stack)
     return {s.name: frozenset(t.id for t in s.tasks if not t.ended) for s in view.services}
 
 
@@ -257,7 +257,7 @@ def seed(run: Run, app: App) -> None:
         for function in run.suite.seeds:
             _of_the_suite(function, app)
         if not run.suite.checks:
-            witness.plant(app, provision.witness_places(run, app))
+            sentinel.plant(app, provision.witness_places(run, app))
 
 
 def _of_the_suite(function: Callable[[App], object], app: App) -> None:
@@ -278,7 +278,7 @@ def check(run: Run, app: App) -> None:
     places = provision.witness_places(run, app)
     if not places:
         raise Declared(f"{NOT_APPLICABLE}no volume to put a witness into")
-    witness.verify(app, places)
+    sentinel.verify(app, places)
 
 
 def back_up(run: Run, app: App) -> str:
@@ -291,7 +291,7 @@ def back_up(run: Run, app: App) -> str:
     """
     if not provision.compose(run, app).is_backup_capable:
         raise Declared(f"{NOT_APPLICABLE}no service of this version has a backup label")
-    settle(run, app, ignore=converge.tasks_of(swarm.view(app.stack)))
+    settle(run, app, ignore=converge.tasks_of(engine.view(app.stack)))
     with run.telling.phase("backup", app.life):
         since = time.time()
         with blaming_the_recipe("backing up"):
@@ -329,7 +329,7 @@ def restore(run: Run, app: App) -> None:
             )
         app.report(_last_lines(done.text).splitlines()[-1].strip())
         _refuse_failed_hooks("restore", done.text)
-        settle(run, app, ignore=converge.tasks_of(swarm.view(app.stack)))
+        settle(run, app, ignore=converge.tasks_of(engine.view(app.stack)))
         healthy(run, app)
 
 
@@ -354,7 +354,7 @@ def lose_everything(run: Run, app: App) -> None:
     """
     preflight.enough(run.settings)
     run.abra.app_undeploy(app.domain)
-    left = remove.remove_stack(swarm.client(), app.stack, keep_secrets=True, report=app.report)
+    left = remove.remove_stack(engine.client(), app.stack, keep_secrets=True, report=app.report)
     if left:
         names = ", ".join(f"{item.kind} '{item.name}' ({item.why})" for item in left)
         raise InfraError(f"cannot empty the app before the restore, there still is: {names}")
@@ -420,7 +420,7 @@ def upgrade(run: Run, app: App) -> None:
         RecipeFailure: refused, rolled back, head not the deployed commit, dropped services left.
     """
     preflight.enough(run.settings)
-    before = swarm.view(app.stack)
+    before = engine.view(app.stack)
     old_version = provision.compose(run, app).version
     old_sample = provision.sample(run)
     run.checkout(run.ref)
@@ -443,7 +443,7 @@ def upgrade(run: Run, app: App) -> None:
 
 def _prove_the_head(run: Run, app: App) -> None:
     """Require the head's own hash on the app's label, read after the update settled."""
-    labels = swarm.view(app.stack).service("app").labels
+    labels = engine.view(app.stack).service("app").labels
     deployed = labels.get(f"coop-cloud.{app.stack}.chaos-version", "").removesuffix("+U")
     if len(deployed) < 7 or not run.ref.startswith(deployed):
         raise RecipeFailure(
@@ -452,12 +452,12 @@ def _prove_the_head(run: Run, app: App) -> None:
         )
 
 
-def _prove_a_change(run: Run, app: App, before: swarm.StackView, old_version: str | None) -> None:
+def _prove_a_change(run: Run, app: App, before: engine.StackView, old_version: str | None) -> None:
     """Refuse an upgrade that claims a new upstream version while every service runs the same image."""
     new_version = provision.compose(run, app).version
     old, new = (_upstream(version) for version in (old_version, new_version))
     images = {s.name: s.image for s in before.services}
-    after = {s.name: s.image for s in swarm.view(app.stack).services}
+    after = {s.name: s.image for s in engine.view(app.stack).services}
     if old and new and old != new and images == after:
         raise RecipeFailure(
             f"the upgrade changed nothing: the version says {new_version} after {old_version}, but "
@@ -482,7 +482,9 @@ def leave_no_trace(run: Run) -> None:
     """
     apps = list(run.lives.apps.values())
     left = [item for app in apps for item in run.lives.tear_down(app)]
-    left += [item for stack in run.lives.stacks for item in remove.leftovers(swarm.client(), stack)]
+    left += [
+        item for stack in run.lives.stacks for item in remove.leftovers(engine.client(), stack)
+    ]
     if left:
         names = ", ".join(sorted({f"{item.kind} '{item.name}'" for item in left}))
         raise InfraError(f"the run left behind: {names}; `cc-ci janitor` removes what it can")

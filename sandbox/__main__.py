@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 
-from sandbox.ci.whole_loop import WholeLoop
-from sandbox.forge import forge, frontend
-from sandbox.host import engine, images, place, recipes_setup, services
+from sandbox.ci.full_stack import WholeLoop
+from sandbox.forge import frontend, gitea
+from sandbox.host import engine, images, paths, recipes_setup, services
 from sandbox.host.shell import SetupError, run, say, works
-from sandbox.trials import floor
+from sandbox.trials import baseline
 
 
 def setup() -> None:
@@ -29,20 +29,20 @@ def setup() -> None:
 def settings(*, dead: bool) -> None:
     """Write what the harness has to know about this bench."""
     values = {
-        "CCCI_APPS_DOMAIN": place.APPS_DOMAIN,
-        "CCCI_PROXY": f"127.0.0.1:{place.HTTPS_PORT}",
-        "CCCI_PROXY_API": f"http://127.0.0.1:{place.API_PORT}",
-        "CCCI_CA_FILE": str(place.STATE / "ca.pem"),
-        "CCCI_RECIPES_URL": str(place.RECIPES / "{recipe}"),
+        "CCCI_APPS_DOMAIN": paths.APPS_DOMAIN,
+        "CCCI_PROXY": f"127.0.0.1:{paths.HTTPS_PORT}",
+        "CCCI_PROXY_API": f"http://127.0.0.1:{paths.API_PORT}",
+        "CCCI_CA_FILE": str(paths.STATE / "ca.pem"),
+        "CCCI_RECIPES_URL": str(paths.RECIPES / "{recipe}"),
     }
     if shutil.which("abra") is None:
-        values["CCCI_ABRA"] = str(place.CHECKOUT / "sandbox" / "standins" / "abra" / "abra")
+        values["CCCI_ABRA"] = str(paths.CHECKOUT / "sandbox" / "standins" / "abra" / "abra")
     if dead:
         values["CCCI_ENDPOINT_MODE"] = "dnsrr"
     text = "# Written by the sandbox's set-up.\n" + "".join(f"{k}={v}\n" for k, v in values.items())
-    place.SETTINGS.parent.mkdir(exist_ok=True)
-    if not place.SETTINGS.exists() or place.SETTINGS.read_text() != text:
-        place.SETTINGS.write_text(text)
+    paths.SETTINGS.parent.mkdir(exist_ok=True)
+    if not paths.SETTINGS.exists() or paths.SETTINGS.read_text() != text:
+        paths.SETTINGS.write_text(text)
 
 
 def down() -> None:
@@ -50,23 +50,23 @@ def down() -> None:
     for name in ("traefik", "backupbot"):
         if works(["docker", "service", "inspect", f"{name}_app"]):
             run(["docker", "stack", "rm", name], doing=f"removing stack {name}")
-    if works(["docker", "network", "inspect", place.PROXY_NETWORK]):
-        run(["docker", "network", "rm", place.PROXY_NETWORK], doing="removing network proxy")
+    if works(["docker", "network", "inspect", paths.PROXY_NETWORK]):
+        run(["docker", "network", "rm", paths.PROXY_NETWORK], doing="removing network proxy")
 
 
 def loop() -> None:
     """Bring up forge, Drone and bridge with pull requests to try them on; what is there stays."""
-    made = WholeLoop(place.LOOP, place.LOOP_PORT, pages=frontend.static())
+    made = WholeLoop(paths.LOOP, paths.LOOP_PORT, pages=frontend.static())
     made.up()
     print(made.guide())
 
 
 def loop_down() -> None:
     """End and remove what `loop` made."""
-    if not place.LOOP.exists():
+    if not paths.LOOP.exists():
         say("there is no sandbox to remove")
         return
-    WholeLoop(place.LOOP, place.LOOP_PORT).down()
+    WholeLoop(paths.LOOP, paths.LOOP_PORT).down()
     say("forge, Drone and bridge are ended and removed; `make down` removes proxy and backup bot")
 
 
@@ -74,9 +74,9 @@ def main() -> int:
     """Run one of them; a sentence and status 1 where it cannot go on."""
     commands = {
         "setup": setup,
-        "forge": forge.set_up,
+        "forge": gitea.set_up,
         "down": down,
-        "floor": floor.main,
+        "floor": baseline.main,
         "loop": loop,
         "loop-down": loop_down,
     }

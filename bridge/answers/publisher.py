@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from bridge import metrics
-from bridge.answers import comment
-from bridge.answers.comment import Links
+from bridge.answers import sticky_comment
+from bridge.answers.sticky_comment import Links
 from bridge.builds.verdict import Verdict
 from bridge.clients.gitea import Gitea, State
 from bridge.clients.http import Backoff, CallError
@@ -87,7 +87,7 @@ class Publisher:
         self.store.reacted(number)
 
     def _answer(self, answer: Answer) -> None:
-        mark = comment.answer_marker(answer.comment)
+        mark = sticky_comment.answer_marker(answer.comment)
         there = self._find(answer.repo, answer.pr, mark) if answer.tried else None
         if there is None:
             self.store.trying(answer)
@@ -120,7 +120,7 @@ class Publisher:
 
     @staticmethod
     def _wanted(run: Run) -> tuple[State, str]:
-        words = comment.state_words(run)
+        words = sticky_comment.state_words(run)
         return (Verdict.of(run.verdict).state if run.state == "done" else "pending"), words
 
     def _is_overtaken(self, run: Run) -> bool:
@@ -148,7 +148,7 @@ class Publisher:
     def _say(self, run: Run, earlier: list[Run]) -> bool:
         """Post or edit the comment; say whether it now stands as it should."""
         place = (run.repo, run.pr, run.lane)
-        body = comment.render(run, earlier, self.links)
+        body = sticky_comment.render(run, earlier, self.links)
         living = self.store.living(*place)
         if living is not None and living[1] == body:
             return True
@@ -156,7 +156,9 @@ class Publisher:
         if living is not None and run.active and wait > 0:
             self._due["comment", run.id] = time.monotonic() + wait
             return False
-        number = living[0] if living else self._find(run.repo, run.pr, comment.marker(run.lane))
+        number = (
+            living[0] if living else self._find(run.repo, run.pr, sticky_comment.marker(run.lane))
+        )
         if number is None:
             number = self.gitea.post(run.repo, run.pr, body)
         else:

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bridge.answers import words
-from bridge.builds.told import Progress, Report
+from bridge.answers import messages
+from bridge.builds.drone_log import Progress, Report
 from bridge.clients.drone import Build
 from bridge.clients.gitea import State
 from bridge.store import Run
@@ -53,10 +53,10 @@ def judge(run: Run, build: Build, progress: Progress, report: Report | None) -> 
     if run.cancel:
         return Verdict("cancelled", "error", run.cancel, _body(report, run))
     if report is not None and (report.ref != run.sha or report.lane != run.lane):
-        return own("infra", words.OTHER_COMMIT)
+        return own("infra", messages.OTHER_COMMIT)
     if report is not None and report.verdict == "passed":
         if build.status != "success" or report.commit_state != "success":
-            return own("infra", words.green_but(build.status))
+            return own("infra", messages.green_but(build.status))
         return Verdict("passed", "success", "", _body(report, run))
     if report is not None:
         state: State = "failure" if report.commit_state == "failure" else "error"
@@ -72,12 +72,12 @@ def _body(report: Report | None, run: Run) -> dict[str, Any] | None:
 
 def _without_report(build: Build, progress: Progress) -> tuple[str, str]:
     """Return verdict and text of a build whose harness did not come to its report."""
-    where = words.ended_in(progress.now)
+    where = messages.ended_in(progress.now)
     if build.status == "killed":
-        return "cancelled", words.killed_in_drone(where)
+        return "cancelled", messages.killed_in_drone(where)
     if build.status == "error":
-        return "infra", words.pipeline_error(build.error)
+        return "infra", messages.pipeline_error(build.error)
     if build.failed_clone:
-        return "infra", words.CLONE_FAILED
+        return "infra", messages.CLONE_FAILED
     code = build.work.exit_code if build.work else 0
-    return BY_EXIT.get(code, "infra"), words.no_report(code, where)
+    return BY_EXIT.get(code, "infra"), messages.no_report(code, where)

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from bridge import metrics
-from bridge.answers import words
+from bridge.answers import messages
 from bridge.bridge import adopt_build, trigger_build
-from bridge.builds.told import Reading, Report, read
+from bridge.builds.drone_log import Reading, Report, read
 from bridge.builds.verdict import RETRIED, Verdict, judge, own
 from bridge.clients.drone import Build, Drone, NotStarted, Step
 from bridge.clients.gitea import Gitea
@@ -158,9 +158,9 @@ class Watcher:
         pull = self._gitea.pull(run.repo, run.pr)
         watch.checked = now
         if not pull.open:
-            self._store.ask_cancel(run, words.PR_CLOSED)
+            self._store.ask_cancel(run, messages.PR_CLOSED)
         elif pull.head and pull.head != run.sha:
-            self._store.ask_cancel(run, words.pushed(pull.head))
+            self._store.ask_cancel(run, messages.pushed(pull.head))
         return self._store.run(run.id)
 
     # -- starting
@@ -172,7 +172,7 @@ class Watcher:
         try:
             run = trigger_build(self._drone, self._store, run)
         except NotStarted as error:
-            self._finish(run, own("infra", words.not_started(str(error))))
+            self._finish(run, own("infra", messages.not_started(str(error))))
             return PERIOD
         log.info("run %d of %s#%d is build %s", run.id, run.repo, run.pr, run.build)
         self._changed()
@@ -185,9 +185,9 @@ class Watcher:
             return
         if time.time() - run.accepted > self._start_within:
             minutes = self._start_within / 60
-            self._finish(run, own("infra", words.drone_never_answered(minutes)))
+            self._finish(run, own("infra", messages.drone_never_answered(minutes)))
         else:
-            self._change(run, note=words.drone_silent(error.kind))
+            self._change(run, note=messages.drone_silent(error.kind))
 
     # -- waiting and running
 
@@ -196,7 +196,7 @@ class Watcher:
         place = 1 + sum(b.status == "pending" and b.number < build.number for b in others)
         idle = not any(b.status == "running" for b in others)
         waited = time.time() - run.accepted
-        note = words.waiting_for_runner(waited) if idle and waited > UNTAKEN else run.note
+        note = messages.waiting_for_runner(waited) if idle and waited > UNTAKEN else run.note
         self._change(run, state="queued", place=place, note=note)
         return PERIOD
 
@@ -206,7 +206,7 @@ class Watcher:
         silent = time.monotonic() - watch.last_line
         if watch.follower is not None and silent > self._silence and watch.heard < MUTE:
             self._drone.cancel(build.number)
-            self._conclude(run, own("infra", words.lost(silent / 60)))
+            self._conclude(run, own("infra", messages.lost(silent / 60)))
             return PERIOD
         step = build.work
         if step is not None and step.status == "running" and not self._follows(watch):
@@ -289,7 +289,7 @@ class Watcher:
         if verdict.name == "infra" and run.attempt < RETRIED and not run.cancel:
             log.warning("run %d is tried again: %s", run.id, verdict.text)
             self._watches.pop(run.id, None)
-            note = words.retrying(verdict.text)
+            note = messages.retrying(verdict.text)
             fresh = {"build": None, "newest": None, "progress": "{}", "place": 0}
             self._change(run, state="accepted", attempt=run.attempt + 1, note=note, **fresh)
             return

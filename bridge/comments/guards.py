@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from bridge.answers import words
+from bridge.answers import messages
 from bridge.clients.gitea import Comment, Gitea, Pull
 from bridge.store import Spoken
 
@@ -58,10 +58,10 @@ class Guards:
         if self.is_ours(spoken.person):
             raise Refused("bot")
         if not self._may(gitea, spoken.person):
-            raise Refused("stranger", words.stranger(self.org))
+            raise Refused("stranger", messages.stranger(self.org))
         recipe = spoken.repo.partition("/")[2]
         if recipe not in self.enrolled():
-            raise Refused("not-enrolled", words.NOT_ENROLLED)
+            raise Refused("not-enrolled", messages.NOT_ENROLLED)
         return pull
 
     def _open_pull(self, gitea: Gitea, spoken: Spoken) -> Pull:

@@ -16,7 +16,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.trigger import trigger
 
-from bridge.web.web import LONGEST_BODY
+from bridge.web.endpoints import LONGEST_BODY
 
 REQUEST_TIME = 15.0  # seconds for a whole request to arrive
 SILENCE = 10  # seconds without a byte

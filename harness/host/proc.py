@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import CommandFailed, TimedOut
-from harness.host import lifetime
+from harness.host import signals
 from harness.host.wait import HEARTBEAT
 
 log = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def run(
     streams: list[int] = []
     try:
         # a signal between fork and assignment would lose the process
-        with lifetime.deferred(), _limited(largest_file):
+        with signals.deferred(), _limited(largest_file):
             process, streams = _start(words, cwd, env, stdin, terminal, name)
         out, err = _collect(process, streams, start + timeout, name, report, newest)
         status = process.wait()
@@ -137,7 +137,7 @@ def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = N
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
     """End the command's whole process group: SIGTERM, 5 s of grace, SIGKILL."""
-    with lifetime.deferred():  # a signal in between would leave the rest of the group alive
+    with signals.deferred():  # a signal in between would leave the rest of the group alive
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, sign)

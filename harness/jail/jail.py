@@ -33,7 +33,7 @@ TOOLS = {
     "nsenter": "util-linux",
 }
 ROOM = Path("/run/cc-ci-jails")  # root's alone to write; a folder for each process that has a jail
-WAY = Path(__file__).with_name("way.py")
+RELAY = Path(__file__).with_name("relay.py")
 FIRST_UID = 1_900_000_000  # above all that Debian or systemd hand out; ours plus our process id
 MIB = 1024 * 1024
 BOUNDS = Bounds(memory=512 * MIB, processes=64, processors=1.0)
@@ -248,8 +248,8 @@ def _run(
 ) -> Left:
     uid = FIRST_UID + os.getpid()
     _write_etc(folder / "etc", app, uid)
-    way = folder / WAY.name  # the relay, too, is a stranger to our checkout
-    shutil.copyfile(WAY, way)
+    way = folder / RELAY.name  # the relay, too, is a stranger to our checkout
+    shutil.copyfile(RELAY, way)
     (folder / "mounts").write_text(json.dumps(mounts))
     _let_read(folder)
     results = folder / "results"

@@ -2,7 +2,7 @@
 
 pytest_plugins = (
     "harness.plugin.options",
-    "harness.plugin.items",
+    "harness.plugin.collection",
     "harness.plugin.fixtures",
-    "harness.plugin.cases",
+    "harness.plugin.protocol",
 )

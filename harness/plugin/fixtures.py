@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.plugin.runs import RUNS
+from harness.plugin.session import RUNS
 from harness.runs.run import Run
 from harness.suites.app import App
 from harness.suites.collect import PLACE, Place

@@ -18,9 +18,9 @@ import pytest
 
 from harness import plan, settings
 from harness.errors import CcCiError
-from harness.host import lifetime
-from harness.plugin import intact, own_build, workers
-from harness.plugin.runs import RUNS, Runs
+from harness.host import signals
+from harness.plugin import cancel_watch, suite_guard, workers
+from harness.plugin.session import RUNS, Runs
 from harness.plugin.usage import as_usage
 from harness.runs import preflight
 from harness.runs.run import Request
@@ -101,11 +101,11 @@ def _guard(config: pytest.Config, runs: Runs) -> None:
         controller = workers.Controller(config, runs)
         config.pluginmanager.register(controller)
         pass_on = controller.pass_on
-    lifetime.arm(deadline=runs.settings.deadline, pass_on=pass_on)
-    intact.remember()
-    build = own_build.address(os.environ)
+    signals.arm(deadline=runs.settings.deadline, pass_on=pass_on)
+    suite_guard.remember()
+    build = cancel_watch.address(os.environ)
     if build and not is_worker:
-        own_build.watch(build, lifetime.cancel)
+        cancel_watch.watch(build, signals.cancel)
 
 
 def _leave_the_telling_to_us(config: pytest.Config) -> None:
@@ -172,12 +172,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if runs is None:
         return
     runs.close()
-    lifetime.begin_teardown()  # for good: nothing runs any more that a signal could end
+    signals.begin_teardown()  # for good: nothing runs any more that a signal could end
     if not hasattr(session.config, "workerinput"):
         status = runs.status()
         if status is not None and int(session.exitstatus) in (0, 1, 2):
             session.exitstatus = status
-    lifetime.leave_with(int(session.exitstatus))
+    signals.leave_with(int(session.exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

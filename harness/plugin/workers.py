@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from harness.errors import CcCiError
-from harness.host import lifetime
+from harness.host import signals
 from harness.plugin import scheduling
-from harness.plugin.runs import Runs
+from harness.plugin.session import Runs
 from harness.reporting import report
 from harness.runs import janitor
-from harness.swarm import swarm
+from harness.swarm import engine
 
 SESSION = "ccci_session"  # what a worker is given: the id of the session its runs belong to
 
@@ -48,14 +48,14 @@ class Controller:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, sign)
         if not self._pids:
-            raise lifetime.Interrupted(reason)
+            raise signals.Interrupted(reason)
         self._stop_if_told()
 
     def _stop_if_told(self) -> None:
         """Give out no more work, and replace no worker, once the session was told to end."""
         session = self._config.pluginmanager.getplugin("dsession")
-        if session is not None and lifetime.why():
-            session.shouldstop = lifetime.why()
+        if session is not None and signals.why():
+            session.shouldstop = signals.why()
             session._max_worker_restart = 0  # noqa: SLF001 - it would start one, only to end it
 
     def pytest_configure_node(self, node: Any) -> None:
@@ -87,7 +87,7 @@ class Controller:
         runs = self._runs
         janitor.sweep(
             runs.settings,
-            swarm.client(),
+            engine.client(),
             own_run=runs.session_id,
             report=runs.console,
             finish=report.finish_dead,

@@ -16,7 +16,7 @@ from pathlib import Path
 from harness.errors import InfraError
 from harness.host import proc
 from harness.recipe.compose import LARGEST, exports
-from harness.recipe.sample import RESERVED
+from harness.recipe.env_sample import RESERVED
 
 TIMEOUT = 10.0  # seconds for one reading
 MOST_TRIES = 500  # readings of pieces; one for each function, one more for each '}' in its texts

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import plan
-from harness.reporting import events, junit, leak, level, verdict
+from harness.reporting import events, junit, level, secret_scan, verdict
 from harness.reporting.events import Event, EventLog
 from harness.reporting.level import UNTESTED, Case, Record, StageResult
 from harness.reporting.verdict import Colour, CommitState, Verdict
@@ -421,13 +421,13 @@ def finish_dead(folder: Path) -> Report:
     log = EventLog(folder / "events.jsonl", now=lambda: found.finished)
     if found.no_secret_leak is None:
         known = {*FILES, "events.jsonl", *(item.path for item in found.evidence)}
-        for name in leak.keep_only(folder, known):
+        for name in secret_scan.keep_only(folder, known):
             log.write(
                 "note", text=f"'{name}' was removed: nobody can say whether it holds a secret"
             )
     log.write("run-finished", how="interrupted", reason="")
     log.close()
-    shutil.rmtree(folder / leak.WORKPLACE, ignore_errors=True)
+    shutil.rmtree(folder / secret_scan.WORKPLACE, ignore_errors=True)
     return write_all(folder)
 
 

@@ -15,11 +15,11 @@ from docker.errors import DockerException
 
 from harness import plan
 from harness.errors import InfraError, UsageError
-from harness.host import room
-from harness.host.room import GIB, MIB, Need
+from harness.host import resources
+from harness.host.resources import GIB, MIB, Need
 from harness.settings import Settings
 from harness.suites import collect
-from harness.swarm import swarm
+from harness.swarm import engine
 
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
 CONNECT = 5.0  # seconds for the proxy to take a connection
@@ -79,7 +79,7 @@ def enough(settings: Settings, docker_folder: str = "") -> None:
     Raises:
         InfraError: says what the host is short of, and where.
     """
-    lacking = _shortage(settings, docker_folder or _docker_folder(swarm.client().info()))
+    lacking = _shortage(settings, docker_folder or _docker_folder(engine.client().info()))
     if lacking:
         raise InfraError(f"{lacking}; free it, then run again")
 
@@ -90,15 +90,15 @@ def trouble(settings: Settings) -> str:
     Asked when a case has failed: on a host in trouble a failure says nothing about the recipe.
     """
     try:
-        folder = _docker_folder(swarm.client().info())
+        folder = _docker_folder(engine.client().info())
     except (InfraError, DockerException, OSError) as error:
         return f"Docker does not answer: {error}"
     return _shortage(settings, folder) or _proxy_silent(settings)
 
 
 def _shortage(settings: Settings, docker_folder: str) -> str:
-    lacks = (room.shortage(need) for need in _needs(settings, docker_folder))
-    return next((text for text in lacks if text), "") or room.memory_shortage()
+    lacks = (resources.shortage(need) for need in _needs(settings, docker_folder))
+    return next((text for text in lacks if text), "") or resources.memory_shortage()
 
 
 def _needs(settings: Settings, docker_folder: str) -> tuple[Need, ...]:
@@ -130,7 +130,7 @@ def swarm_manager(api: Any = None) -> dict[str, Any]:
     Raises:
         InfraError: it is not, with what fixes it.
     """
-    api = api or swarm.client()
+    api = api or engine.client()
     info: dict[str, Any] = api.info()
     state = info.get("Swarm", {})
     if state.get("LocalNodeState") != "active" or not state.get("ControlAvailable"):

@@ -15,24 +15,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import InfraError, RecipeFailure
-from harness.host import lifetime, orphans, room, slots
+from harness.host import orphans, resources, signals, slots
 from harness.host.lock import Owner, recipe_lock, take
 from harness.naming import unique
 from harness.plan import Lane
 from harness.recipe import git
 from harness.recipe.compose import Compose
 from harness.recipe.versions import newest_older
-from harness.reporting import leak, report
+from harness.reporting import report, secret_scan
 from harness.runs import janitor, registry
-from harness.runs.lives import Lives
-from harness.runs.telling import Telling
+from harness.runs.apps import Lives
+from harness.runs.recorder import Telling
 from harness.settings import Settings
 from harness.suites import trusted
 from harness.suites.app import App
 from harness.suites.collect import Suite
 from harness.suites.suite_settings import SuiteSettings
 from harness.suites.trusted import Trust
-from harness.swarm import swarm
+from harness.swarm import engine
 from harness.swarm.abra import Abra
 
 SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for one of the two slots, and for the recipe's lock
@@ -67,7 +67,7 @@ class Run:
     base_ref: str = ""
     base_version: str = ""
     no_base: str = ""
-    memory_kills: int = field(default_factory=room.memory_kills)
+    memory_kills: int = field(default_factory=resources.memory_kills)
 
     def __post_init__(self) -> None:
         self.dir = self.settings.runs_dir / self.id
@@ -149,7 +149,7 @@ class Run:
 
     def _sweep(self, say: Callable[[str], None]) -> None:
         janitor.sweep(
-            self.settings, swarm.client(), own_run=self.id, report=say, finish=report.finish_dead
+            self.settings, engine.client(), own_run=self.id, report=say, finish=report.finish_dead
         )
 
     def _write_late_reports(self) -> None:
@@ -256,17 +256,17 @@ class Run:
 
     def close(self) -> None:
         """Tear down what still stands, write the reports, give back lock and slot."""
-        lifetime.begin_teardown()
+        signals.begin_teardown()
         try:
             if not self._finished:
                 self._finished = True
                 self._finish()
         finally:
-            lifetime.end_teardown()
+            signals.end_teardown()
 
     def _finish(self) -> None:
         try:
-            self._come_to_the_end(lifetime.why())
+            self._come_to_the_end(signals.why())
         finally:
             self.lives.let_go()
             if self._record is not None:
@@ -281,7 +281,7 @@ class Run:
         self.telling.take_out_foreign()
         self._look_for_secrets()
         self.telling.finish(why)
-        leak.scan(self.dir, self.telling.redactor, names=report.FILES)
+        secret_scan.scan(self.dir, self.telling.redactor, names=report.FILES)
         if self._record is not None and self.lives.are_over:
             registry.forget(self.settings, self._record)
 
@@ -290,14 +290,14 @@ class Run:
         self.telling.write_reports()
         with self.telling.phase("scan"):
             try:
-                found = [str(item) for item in leak.scan(self.dir, self.telling.redactor)]
+                found = [str(item) for item in secret_scan.scan(self.dir, self.telling.redactor)]
             except OSError as error:
                 found = [f"'{self.dir}' could not be looked into: {error.strerror}"]
         self.telling.tell("scan", clean=not (found or self.telling.escaped), files=found)
 
     def _tear_down_rest(self) -> None:
         lives = self.lives
-        if self.request.keep and self.telling.failed and lives.apps and not lifetime.why():
+        if self.request.keep and self.telling.failed and lives.apps and not signals.why():
             lives.keep()
             return
         lives.end()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 
 from harness.errors import RecipeFailure
-from harness.recipe import abra_sh, compose, flaws, hazards, recipe, sample
-from harness.recipe.envfile import EnvFile, SecretSpec, secret_specs
+from harness.recipe import abra_sh, compose, env_sample, flaws, hazards, post_deploy
+from harness.recipe.env_file import EnvFile, SecretSpec, secret_specs
 from harness.recipe.hazards import Hazard
 from harness.runs.run import Run
 from harness.stages import provision
 from harness.suites.app import App
-from harness.swarm import swarm
+from harness.swarm import engine
 
 SECRET_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LONGEST_SECRET = 4096  # characters
@@ -29,7 +29,7 @@ def admit_checkout(run: Run) -> None:
             `abra.sh` that does more than export values and define functions; names file and line.
     """
     compose.require_readable(run.checkout_dir)
-    wrong = sample.problem(provision.sample(run), run.recipe)
+    wrong = env_sample.problem(provision.sample(run), run.recipe)
     if wrong:
         raise RecipeFailure(f"'.env.sample' of the recipe, {wrong}")
     beyond = abra_sh.beyond(run.checkout_dir)
@@ -49,12 +49,12 @@ def admit_app(run: Run, app: App) -> None:
     asked = hazards.find(found, run.checkout_dir, app.stack)
     _refuse(hazards.refusal(asked, run.suite_settings.allow))
     env = EnvFile.read(run.env_path(app))
-    recipe.post_deploy_commands(env.get("POST_DEPLOY_CMDS") or "")
+    post_deploy.post_deploy_commands(env.get("POST_DEPLOY_CMDS") or "")
     problems = [
         *flaws.durations(found),
         *flaws.missing_binds(found),
         *flaws.names(found, app.stack),
-        *flaws.placements(found, swarm.nodes()),
+        *flaws.placements(found, engine.nodes()),
         *(problem for spec in secret_specs(env) for problem in _secret_problems(spec)),
     ]
     _refuse("; ".join(problems))

@@ -11,12 +11,12 @@ from pathlib import Path
 from harness.errors import RecipeFailure
 from harness.host import wait
 from harness.recipe.compose import LARGEST, Compose
-from harness.recipe.envfile import UNDECODABLE, EnvFile, SecretSpec, missing_lines, secret_specs
+from harness.recipe.env_file import UNDECODABLE, EnvFile, SecretSpec, missing_lines, secret_specs
 from harness.runs.run import Run
 from harness.secret import Secret
-from harness.stages.witness import Place
+from harness.stages.sentinel import Place
 from harness.suites.app import App
-from harness.swarm import swarm
+from harness.swarm import engine
 from harness.swarm.backup import VOLUMES, Expected
 
 ORPHAN_TIMEOUT = 60.0  # seconds for a removed service's tasks to end
@@ -157,13 +157,13 @@ def remove_orphans(run: Run, app: App) -> None:
         TimedOut: a removed service did not go.
     """
     wanted = {service.name for service in compose(run, app).services}
-    orphans = [s for s in swarm.view(app.stack).services if s.name not in wanted]
+    orphans = [s for s in engine.view(app.stack).services if s.name not in wanted]
     for service in orphans:
         run.telling.note(f"the head no longer has service '{service.name}': removed")
-        swarm.client().remove_service(service.id)
+        engine.client().remove_service(service.id)
 
     def look() -> wait.Look[bool]:
-        left = [s.name for s in swarm.view(app.stack).services if s.name not in wanted]
+        left = [s.name for s in engine.view(app.stack).services if s.name not in wanted]
         return wait.Look(", ".join(left) or "gone", None if left else True)
 
     wait.until(look, what="dropped services to go", timeout=ORPHAN_TIMEOUT)

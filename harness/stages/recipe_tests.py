@@ -14,9 +14,9 @@ import pytest
 
 from harness import plan
 from harness.errors import RecipeFailure
-from harness.jail import foreign_junit, jail
-from harness.jail.foreign_junit import Heard, Hearing
+from harness.jail import jail, untrusted_junit
 from harness.jail.jail import Left
+from harness.jail.untrusted_junit import Heard, Hearing
 from harness.reporting.events import unforgeable
 from harness.reporting.report import clean
 from harness.runs.run import Run
@@ -51,7 +51,7 @@ def verify(run: Run, app: App) -> None:
         left = jail.run_tests(tests, reached, seconds=seconds, report=app.report)
     output = unforgeable(run.telling.scrub(left.output))
     run.telling.keep_log(app.life, LOG, output)
-    hearing = foreign_junit.read(left.results)
+    hearing = untrusted_junit.read(left.results)
     for case in hearing.cases:
         _record(run, case)
     problem = run.telling.scrub(judge(left, hearing, seconds))

@@ -18,7 +18,7 @@ import pytest
 from harness import plan
 from harness.errors import UsageError
 from harness.plan import Lane, Step
-from harness.suites import suite
+from harness.suites import markers
 
 LIFECYCLE = "test_lifecycle.py"
 
@@ -32,7 +32,7 @@ class Suite:
     wrecks: list[Callable[..., Any]] = field(default_factory=list)
     tests: int = 0
 
-    def add(self, role: suite.Role, function: Callable[..., Any]) -> None:
+    def add(self, role: markers.Role, function: Callable[..., Any]) -> None:
         """Remember one function of the suite."""
         {"seed": self.seeds, "check": self.checks, "wreck": self.wrecks}[role].append(function)
 
@@ -165,7 +165,7 @@ def refuse_empty(item: pytest.Function) -> None:
     Raises:
         UsageError: names the test.
     """
-    if not suite.proves_something(item.function):
+    if not markers.proves_something(item.function):
         raise UsageError(
             f"{item.nodeid} asserts nothing, so it can only pass; add an assertion, or mark it "
             "@seed or @wreck if it only does something"

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import InfraError, RecipeFailure
-from harness.host import moment
-from harness.swarm import swarm
+from harness.host import timestamps
+from harness.swarm import engine
 
 BOT_LABEL = "coop-cloud.backupbot.enabled=true"
 CLOCK_SLACK = 2.0  # seconds two clocks on one machine may seem to differ by rounding
@@ -46,13 +46,13 @@ def newest(snapshots: Sequence[Mapping[str, Any]], stack: str, since: float) -> 
         RecipeFailure: there is none.
     """
     mine = [s for s in snapshots if _belongs(s, stack)]
-    fresh = [s for s in mine if moment.unix(s["time"]) >= since - CLOCK_SLACK]
+    fresh = [s for s in mine if timestamps.unix(s["time"]) >= since - CLOCK_SLACK]
     if not fresh:
         raise RecipeFailure(
             f"the backup reported success, but restic has no new snapshot of '{stack}' "
             f"({len(mine)} older ones)"
         )
-    return str(max(fresh, key=lambda s: moment.unix(s["time"]))["id"])
+    return str(max(fresh, key=lambda s: timestamps.unix(s["time"]))["id"])
 
 
 def _belongs(snapshot: Mapping[str, Any], stack: str) -> bool:
@@ -95,7 +95,7 @@ def parse_listing(text: str) -> list[Held]:
             and "path" in row
             and row.get("type") in ("file", "dir", "symlink")
         ):
-            mtime = moment.unix(row["mtime"]) if row.get("mtime") else 0.0
+            mtime = timestamps.unix(row["mtime"]) if row.get("mtime") else 0.0
             held.append(Held(row["path"], row["type"], int(row.get("size", 0)), mtime))
     return held
 
@@ -106,7 +106,7 @@ def bot_container(api: Any = None) -> str:
     Raises:
         InfraError: no backup bot runs on this server.
     """
-    api = api or swarm.client()
+    api = api or engine.client()
     services = api.services(filters={"label": BOT_LABEL.partition("=")[0]})
     for service in services:
         name = service["Spec"]["Name"]
@@ -127,7 +127,7 @@ def restic(*words: str, api: Any = None) -> str:
     Raises:
         InfraError: restic ended with an error.
     """
-    api = api or swarm.client()
+    api = api or engine.client()
     argv = ["restic", "--no-lock", *words]
     made = api.exec_create(bot_container(api), argv)
     out, err = api.exec_start(made["Id"], demux=True)

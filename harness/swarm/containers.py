@@ -19,7 +19,7 @@ from docker.errors import APIError, NotFound
 
 from harness.errors import RecipeFailure
 from harness.host import wait
-from harness.swarm import swarm
+from harness.swarm import engine
 
 FIND_TIMEOUT = 60.0  # seconds a service may need to have a running container
 LOG_LINES = 40
@@ -56,7 +56,7 @@ def find(stack: str, service: str, *, timeout: float = FIND_TIMEOUT) -> str:
     """
 
     def look() -> wait.Look[str]:
-        tasks = swarm.view(stack).service(service).tasks
+        tasks = engine.view(stack).service(service).tasks
         for task in tasks:
             if task.running and task.current and task.container:
                 return wait.Look("running", task.container)
@@ -79,7 +79,7 @@ def execute(
         RecipeFailure: the container went away, cannot run this command at all, or the command says
             more than 16 MiB.
     """
-    api = swarm.client()
+    api = engine.client()
     container = find(stack, service)
     name = " ".join(argv[:3])
     try:
@@ -136,7 +136,7 @@ def write(stack: str, service: str, path: str, data: bytes, *, mode: int = 0o644
         entry.size, entry.mode = len(data), mode
         archive.addfile(entry, io.BytesIO(data))
     try:
-        swarm.client().put_archive(find(stack, service), str(target.parent), buffer.getvalue())
+        engine.client().put_archive(find(stack, service), str(target.parent), buffer.getvalue())
     except APIError as error:
         raise RecipeFailure(
             f"writing '{path}' into service '{service}' failed: {error.explanation}"
@@ -146,7 +146,7 @@ def write(stack: str, service: str, path: str, data: bytes, *, mode: int = 0o644
 def read(stack: str, service: str, path: str) -> bytes | None:
     """Return the content of one file in the service's container, or None where there is no such file."""
     try:
-        stream, _ = swarm.client().get_archive(find(stack, service), path)
+        stream, _ = engine.client().get_archive(find(stack, service), path)
     except NotFound:
         return None
     except APIError as error:
@@ -176,7 +176,7 @@ def logs(stack: str, service: str, *, lines: int = LOG_LINES) -> list[str]:
     At most 4 MiB: the oldest lines are left out whole, since half a line may hold half a secret,
     which nobody recognises.
     """
-    api = swarm.client()
+    api = engine.client()
     label = f"com.docker.swarm.service.name={stack}_{service}"
     found = api.containers(all=True, filters={"label": [label]})
     for container in sorted(found, key=lambda c: -int(c.get("Created", 0))):
@@ -216,8 +216,8 @@ def memory_kill(stack: str, *, host_killed: bool) -> MemoryKill | None:
     host_killed: the kernel has ended programs of this host since the run began. Docker marks only
     what died at a limit; what died because all memory was gone merely shows status 137.
     """
-    api = swarm.client()
-    for found in api.containers(all=True, filters={"label": [f"{swarm.NAMESPACE}={stack}"]}):
+    api = engine.client()
+    for found in api.containers(all=True, filters={"label": [f"{engine.NAMESPACE}={stack}"]}):
         try:
             seen = api.inspect_container(found["Id"])
         except NotFound:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.errors import RecipeFailure
-from harness.swarm.swarm import Service, StackView, Task
+from harness.swarm.engine import Service, StackView, Task
 
 IN_FLIGHT = frozenset({"updating", "rollback_started"})
 LOOP_ALONE = 3  # tasks that ended while every other service was up: the service itself is at fault

@@ -15,7 +15,7 @@ from docker.errors import APIError, NotFound
 from harness.errors import InfraError, RecipeFailure
 from harness.host import proc
 from harness.host.proc import Done
-from harness.swarm import swarm
+from harness.swarm import engine
 
 TIMEOUT = 1800.0  # seconds for one image
 ABSENT = re.compile(
@@ -28,7 +28,7 @@ Runner = Callable[[Sequence[str]], Done]
 
 def missing(images: Iterable[str], api: Any = None) -> list[str]:
     """Return the images that the engine does not have."""
-    api = api or swarm.client()
+    api = api or engine.client()
     return [image for image in images if not _is_here(api, image)]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from harness.errors import InfraError
 from harness.host import wait
-from harness.swarm import containers, swarm
+from harness.swarm import containers, engine
 
 BRIDGE = "docker_gwbridge"
 IN_A_ROW = 3
@@ -68,7 +68,7 @@ def address(stack: str, target: str, api: Any = None) -> tuple[str, int]:
     """
     service, _, port = target.partition(":")
     container = containers.find(stack, service)
-    found = (api or swarm.client()).inspect_network(BRIDGE)["Containers"].get(container)
+    found = (api or engine.client()).inspect_network(BRIDGE)["Containers"].get(container)
     if not found:
         raise InfraError(f"the container of '{stack}_{service}' has no address on {BRIDGE}")
     return str(found["IPv4Address"]).partition("/")[0], int(port)

@@ -18,8 +18,8 @@ from typing import Any
 from docker.errors import APIError
 
 from harness.errors import TimedOut
-from harness.host import moment, wait
-from harness.swarm.swarm import NAMESPACE
+from harness.host import timestamps, wait
+from harness.swarm.engine import NAMESPACE
 
 TIMEOUT = 90.0  # seconds; grace periods of some recipes are a minute or two, but force skips them
 EVERY = 0.05
@@ -113,7 +113,7 @@ def stacks(api: Any, parent: str) -> dict[str, float]:
 
 def _made(item: dict[str, Any]) -> float:
     try:
-        return moment.unix(str(item.get("CreatedAt") or item.get("Created") or ""))
+        return timestamps.unix(str(item.get("CreatedAt") or item.get("Created") or ""))
     except ValueError:
         return float("inf")
 

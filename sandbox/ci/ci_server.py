@@ -11,10 +11,10 @@ from typing import Protocol
 from sandbox.ci import real_drone
 from sandbox.ci.real_drone import RealDrone
 from sandbox.ci.standin_drone import StandinDrone
-from sandbox.forge.forge import BOT_SCOPES, Forge
-from sandbox.host import place
+from sandbox.forge.gitea import BOT_SCOPES, Forge
+from sandbox.host import paths
 from sandbox.host.daemon import Daemon
-from sandbox.host.place import CI_REPO, PROGRAM_PATH
+from sandbox.host.paths import CI_REPO, PROGRAM_PATH
 from sandbox.host.secret_file import secret_file
 
 
@@ -102,7 +102,7 @@ class Bridge:
         """Start it; `wait` until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, "-m", "bridge"]
-        self.daemon.start(words, self.environment(), cwd=place.CHECKOUT)
+        self.daemon.start(words, self.environment(), cwd=paths.CHECKOUT)
         if wait:
             self.daemon.answers(f"{self.url}/healthz")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import requests
 
-from sandbox.forge.forge import ADMIN, Forge
+from sandbox.forge.gitea import ADMIN, Forge
 from sandbox.host.daemon import Daemon
-from sandbox.host.place import CAPACITY, CI_REPO, PROGRAM_PATH
+from sandbox.host.paths import CAPACITY, CI_REPO, PROGRAM_PATH
 from sandbox.host.secret_file import secret_file
 from sandbox.host.shell import SetupError
 

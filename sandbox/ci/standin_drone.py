@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox.forge.forge import Forge
-from sandbox.host import place
+from sandbox.forge.gitea import Forge
+from sandbox.host import paths
 from sandbox.host.daemon import Daemon
-from sandbox.host.place import CI_REPO, PROGRAM_PATH
+from sandbox.host.paths import CI_REPO, PROGRAM_PATH
 from sandbox.host.secret_file import secret_file
 
 
@@ -53,7 +53,7 @@ class StandinDrone:
             "data": str(self.folder / "drone"),
             "tokens": {self.token.read_text().strip(): {"login": "bridge", "admin": True}},
             "repos": {CI_REPO: {"clone_url": f"{self.forge.url}/{CI_REPO}.git", "branch": "main"}},
-            "capacity": place.CAPACITY,
+            "capacity": paths.CAPACITY,
             "environ": dict(self.environ),
             "public_url": self.url,
             "hook_secret": secret_file(self.folder, "drone_hook_secret").read_text().strip(),
@@ -64,7 +64,7 @@ class StandinDrone:
         path.write_text(json.dumps(config, indent=1))
         words = [sys.executable, "-m", "sandbox.standins.drone", "serve", "--config", path]
         env = {"PATH": PROGRAM_PATH, "USER": "root", "HOME": str(self.folder)}
-        self.daemon.start(words, env, cwd=place.CHECKOUT)
+        self.daemon.start(words, env, cwd=paths.CHECKOUT)
         self.daemon.answers(f"{self.url}/healthz")
         self._activate(config["hook_secret"])
 

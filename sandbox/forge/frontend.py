@@ -10,8 +10,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sandbox.forge import forge
-from sandbox.host import images, place
+from sandbox.forge import gitea
+from sandbox.host import images, paths
 from sandbox.host.shell import SetupError, run, say
 
 NODE, PNPM = "22.23.3", "10.33.0"  # the versions that Gitea's package.json asks for
@@ -22,18 +22,18 @@ TIMEOUT = 900.0  # seconds for one step
 
 def static() -> Path:
     """Return Gitea's static folder with the front end in it; where that cannot be had, without it."""
-    target = place.CACHE / f"gitea-{place.GITEA}" / "styled"
+    target = paths.CACHE / f"gitea-{paths.GITEA}" / "styled"
     if target.is_dir() or os.environ.get("GITEA_STATIC"):
         return Path(os.environ.get("GITEA_STATIC") or target)
     if shutil.which("npm") is None:
         say("Gitea's pages stay unstyled, since there is no npm here to build their looks with")
-        return forge.static()
+        return gitea.static()
     try:
         with images.building("gitea-frontend"):
             return target if target.is_dir() else _build(target)
     except (SetupError, OSError) as error:
         say(f"Gitea's pages stay unstyled: {error}")
-        return forge.static()
+        return gitea.static()
 
 
 def _build(target: Path) -> Path:
@@ -51,7 +51,7 @@ def _build(target: Path) -> Path:
         run([node, vite, "build"], doing=doing, cwd=work, env=env, timeout=TIMEOUT)
         part = target.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(forge.static(), part)
+        shutil.copytree(gitea.static(), part)
         shutil.copytree(work / "public", part / "public", dirs_exist_ok=True)
         run(["chmod", "-R", "a+rX,u+w", part])
         part.replace(target)
@@ -59,7 +59,7 @@ def _build(target: Path) -> Path:
 
 
 def _copy_sources(work: Path) -> None:
-    module = forge.module()
+    module = gitea.module()
     work.mkdir()
     for folder in SOURCES:
         shutil.copytree(module / folder, work / folder)

@@ -8,7 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
-from sandbox.host import place
+from sandbox.host import paths
 from sandbox.host.daemon import Daemon
 from sandbox.host.shell import SetupError, run, say, works
 
@@ -25,7 +25,7 @@ PACKAGES = {
 }
 START_TIMEOUT = 60.0  # seconds
 GWBRIDGE = "docker_gwbridge"
-OWN = Daemon("dockerd", place.STATE)  # the engine that the set-up itself started, if it had to
+OWN = Daemon("dockerd", paths.STATE)  # the engine that the set-up itself started, if it had to
 
 
 def packages() -> None:
@@ -128,7 +128,7 @@ def _loopback_bridge() -> None:
 def network() -> None:
     """Make sure that the overlay network of the proxy is there, with room for many apps."""
     form = "{{.Driver}} {{.Attachable}} {{range .IPAM.Config}}{{.Subnet}}{{end}}"
-    inspect = ["docker", "network", "inspect", place.PROXY_NETWORK, "--format", form]
+    inspect = ["docker", "network", "inspect", paths.PROXY_NETWORK, "--format", form]
     if works(inspect):
         found = run(inspect).split()
         if found[0] != "overlay":
@@ -137,4 +137,4 @@ def network() -> None:
             )
         return
     words = ["docker", "network", "create", "--driver", "overlay", "--attachable"]
-    run([*words, "--subnet", place.PROXY_SUBNET, place.PROXY_NETWORK], doing="making network proxy")
+    run([*words, "--subnet", paths.PROXY_SUBNET, paths.PROXY_NETWORK], doing="making network proxy")

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sandbox.host import place
+from sandbox.host import paths
 from sandbox.host.shell import run, say, works
 
 BASE = "ccci/base:bookworm"
-SOURCES = place.CHECKOUT / "sandbox" / "images"
-TOOLS = place.CHECKOUT / "tools"
+SOURCES = paths.CHECKOUT / "sandbox" / "images"
+TOOLS = paths.CHECKOUT / "tools"
 LABEL = "cc-ci.content"
 GO_TIMEOUT = 3600.0  # seconds; Traefik takes seven minutes on two cores
 DOCKER_CLI = "github.com/docker/cli"
@@ -32,7 +32,7 @@ def all_images() -> None:
     for release in ("1.22.1", "1.22.1-1"):
         _image(f"ccci/nginx:{release}", "nginx", args={"RELEASE": release})
     _image("ccci/postgres:15", "postgres")
-    for version in place.MINIFLUX:
+    for version in paths.MINIFLUX:
         _image(
             f"ccci/miniflux:{version}",
             "miniflux",
@@ -45,10 +45,10 @@ def all_images() -> None:
 
 def traefik() -> str:
     """Make sure that Traefik's image is there; return its name."""
-    name = f"ccci/traefik:{place.TRAEFIK}"
+    name = f"ccci/traefik:{paths.TRAEFIK}"
     if works(["docker", "image", "inspect", name]):
         return name
-    official = f"traefik:v{place.TRAEFIK}"
+    official = f"traefik:v{paths.TRAEFIK}"
     if works(["docker", "pull", "--quiet", official], timeout=60):
         run(["docker", "tag", official, name])
         return name
@@ -109,9 +109,9 @@ def _digest(folder: Path, salt: str) -> str:
 
 
 def _traefik() -> Path:
-    flags = f"-s -w -X github.com/traefik/traefik/v3/pkg/version.Version={place.TRAEFIK}"
+    flags = f"-s -w -X github.com/traefik/traefik/v3/pkg/version.Version={paths.TRAEFIK}"
     package = "github.com/traefik/traefik/v3/cmd/traefik"
-    return _go("traefik", place.TRAEFIK, "traefik", package, flags)
+    return _go("traefik", paths.TRAEFIK, "traefik", package, flags)
 
 
 def _miniflux(version: str) -> Path:
@@ -121,8 +121,8 @@ def _miniflux(version: str) -> Path:
 
 def gitea(tags: str) -> Path:
     """Return Gitea's program, built once with these build tags; SQLite in it needs a C compiler."""
-    flags = f"-s -w -X main.Version={place.GITEA}"
-    return _go("gitea", place.GITEA, "gitea", "code.gitea.io/gitea", flags, tags=tags)
+    flags = f"-s -w -X main.Version={paths.GITEA}"
+    return _go("gitea", paths.GITEA, "gitea", "code.gitea.io/gitea", flags, tags=tags)
 
 
 def _docker_cli() -> Path:
@@ -137,7 +137,7 @@ def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags
 
     tags: build tags; with them it is built with cgo.
     """
-    target = place.CACHE / f"{program}-{version}" / program
+    target = paths.CACHE / f"{program}-{version}" / program
     with building(program):
         if target.exists():
             return target
@@ -156,8 +156,8 @@ def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags
 @contextmanager
 def building(name: str) -> Iterator[None]:
     """Let only one set-up at a time build this."""
-    place.STATE.mkdir(parents=True, exist_ok=True)
-    with (place.STATE / f"{name}.lock").open("w") as file:
+    paths.STATE.mkdir(parents=True, exist_ok=True)
+    with (paths.STATE / f"{name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import yaml
 
-from sandbox.host import place
+from sandbox.host import paths
 from sandbox.host.shell import run, say
 
-SOURCES = place.CHECKOUT / "sandbox" / "recipes"
+SOURCES = paths.CHECKOUT / "sandbox" / "recipes"
 BROKEN = SOURCES / "broken"
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Demo",
@@ -79,13 +79,13 @@ def _broken(variant: str) -> Plan:
 
 def _make(plan: Plan) -> None:
     """Make one repository in a folder of its own, then put it in place at once."""
-    target = place.RECIPES / plan.name
-    stamp = place.RECIPES / f"{plan.name}.content"
+    target = paths.RECIPES / plan.name
+    stamp = paths.RECIPES / f"{plan.name}.content"
     content = _digest(plan)
     if target.is_dir() and stamp.exists() and stamp.read_text() == content:
         return
     say(f"making the repository of {plan.name}")
-    part = place.RECIPES / f".{plan.name}.part"
+    part = paths.RECIPES / f".{plan.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     _git(part, 0, "init", "--quiet", "--initial-branch=main")
@@ -100,7 +100,7 @@ def _make(plan: Plan) -> None:
     stamp.unlink(missing_ok=True)
     shutil.rmtree(target, ignore_errors=True)
     os.replace(part, target)
-    (place.RECIPES / f"{plan.name}.head").write_text(head + "\n")
+    (paths.RECIPES / f"{plan.name}.head").write_text(head + "\n")
     stamp.write_text(content)
 
 

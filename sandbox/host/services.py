@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from sandbox.host import images, place
+from sandbox.host import images, paths
 from sandbox.host.shell import SetupError, run, say, works
 
 UP_TIMEOUT = 60.0  # seconds
@@ -18,18 +18,18 @@ BOT_IMAGE = "ccci/backup-bot:1"
 
 def certificate() -> Path:
     """Make a self-signed wildcard certificate once; return its path (the key lies beside it)."""
-    path = place.STATE / "ca.pem"
-    key = place.STATE / "key.pem"
+    path = paths.STATE / "ca.pem"
+    key = paths.STATE / "key.pem"
     if (
         path.exists()
         and key.exists()
         and works(["openssl", "x509", "-checkend", "604800", "-noout", "-in", path])
     ):
         return path
-    place.STATE.mkdir(parents=True, exist_ok=True)
-    names = f"subjectAltName=DNS:*.{place.APPS_DOMAIN},DNS:{place.APPS_DOMAIN}"
+    paths.STATE.mkdir(parents=True, exist_ok=True)
+    names = f"subjectAltName=DNS:*.{paths.APPS_DOMAIN},DNS:{paths.APPS_DOMAIN}"
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    words += ["-nodes", "-days", "365", "-subj", f"/CN=*.{place.APPS_DOMAIN}", "-addext", names]
+    words += ["-nodes", "-days", "365", "-subj", f"/CN=*.{paths.APPS_DOMAIN}", "-addext", names]
     run([*words, "-keyout", key, "-out", path], doing="making a wildcard certificate")
     key.chmod(0o600)
     return path
@@ -38,7 +38,7 @@ def certificate() -> Path:
 def proxy() -> None:
     """Make sure that Traefik runs as a Swarm service with the entry points that recipes name."""
     cert = certificate()
-    dynamic = place.STATE / "dynamic.yml"
+    dynamic = paths.STATE / "dynamic.yml"
     files = {"certFile": "/run/secrets/ssl_cert", "keyFile": "/run/secrets/ssl_key"}
     dynamic.write_text(yaml.safe_dump({"tls": {"certificates": [files]}}))
     body = {
@@ -47,12 +47,12 @@ def proxy() -> None:
         "networks": {"proxy": {"external": True}},
         "secrets": {
             "ssl_cert": {"file": str(cert)},
-            "ssl_key": {"file": str(place.STATE / "key.pem")},
+            "ssl_key": {"file": str(paths.STATE / "key.pem")},
         },
         "configs": {"dynamic": {"file": str(dynamic)}},
     }
     _stack("traefik", body)
-    _wait_for(f"http://127.0.0.1:{place.API_PORT}/ping", "Traefik")
+    _wait_for(f"http://127.0.0.1:{paths.API_PORT}/ping", "Traefik")
 
 
 def _traefik_service() -> dict[str, object]:
@@ -60,18 +60,18 @@ def _traefik_service() -> dict[str, object]:
         "--ping=true",
         "--api=true",
         "--api.insecure=true",
-        f"--entrypoints.traefik.address=:{place.API_PORT}",
+        f"--entrypoints.traefik.address=:{paths.API_PORT}",
         "--entrypoints.web.address=:80",
-        f"--entrypoints.web-secure.address=:{place.HTTPS_PORT}",
+        f"--entrypoints.web-secure.address=:{paths.HTTPS_PORT}",
         "--providers.swarm.endpoint=unix:///var/run/docker.sock",
-        f"--providers.swarm.network={place.PROXY_NETWORK}",
+        f"--providers.swarm.network={paths.PROXY_NETWORK}",
         "--providers.swarm.exposedByDefault=false",
         "--providers.swarm.refreshSeconds=1",
         "--providers.file.filename=/etc/traefik/dynamic.yml",
     ]
     ports = [
         {"target": port, "published": port, "mode": "host"}
-        for port in (place.HTTPS_PORT, place.API_PORT)
+        for port in (paths.HTTPS_PORT, paths.API_PORT)
     ]
     return {
         "image": images.traefik(),
@@ -87,7 +87,7 @@ def _traefik_service() -> dict[str, object]:
 
 def backup_bot() -> None:
     """Make sure that the backup bot runs, with an initialised repository."""
-    password = place.STATE / "restic_password"
+    password = paths.STATE / "restic_password"
     if not password.exists():
         run(["openssl", "rand", "-hex", "-out", password, "24"])
         password.chmod(0o600)
@@ -137,7 +137,7 @@ def _stack(name: str, body: dict[str, object]) -> None:
     image = next(iter(body["services"].values()))["image"]  # type: ignore[attr-defined]
     made = run(["docker", "image", "inspect", image, "--format", "{{.Id}}"]).strip()
     text = f"# {image} is {made}\n{yaml.safe_dump(body)}"
-    applied = place.STATE / f"{name}.yml"
+    applied = paths.STATE / f"{name}.yml"
     there = works(["docker", "service", "inspect", f"{name}_app"])
     if there and applied.exists() and applied.read_text() == text:
         return
@@ -187,7 +187,7 @@ def dead_addresses() -> bool:
     """
     engine = json.loads(run(["docker", "info", "--format", "{{json .ID}}"]))
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    memory = place.STATE / f"addresses-{engine[:12].replace(':', '')}-{boot}"
+    memory = paths.STATE / f"addresses-{engine[:12].replace(':', '')}-{boot}"
     if not memory.exists():
         memory.write_text("dead" if _probe() else "alive")
     return memory.read_text() == "dead"
@@ -200,7 +200,7 @@ def _probe() -> bool:
     ) else None
     create = ["docker", "service", "create", "--quiet", "--detach", "--name", name]
     image = "ccci/nginx:1.22.1"
-    words = ["--no-resolve-image", "--network", place.PROXY_NETWORK, image, "sh", "-c"]
+    words = ["--no-resolve-image", "--network", paths.PROXY_NETWORK, image, "sh", "-c"]
     server = "server{listen 80;return 200 ok;}"
     listener = f"echo '{server}' >/etc/nginx/conf.d/p.conf; exec nginx -g 'daemon off;'"
     run([*create, *words, listener], doing="trying whether service addresses work")

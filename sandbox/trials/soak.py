@@ -25,7 +25,7 @@ from harness.naming import app_domain, stack_name, unique
 from harness.reporting import report
 from harness.runs import janitor, registry
 from harness.settings import CHECKOUT, Settings
-from harness.swarm import swarm
+from harness.swarm import engine
 from sandbox.trials import inventory, zoo
 from sandbox.trials.inventory import Inventory
 
@@ -83,13 +83,13 @@ def soak(settings: Settings, count: int, file: Path, say: Say) -> int:
     file.write_text("")
     with tempfile.TemporaryDirectory(prefix="cc-ci-soak-") as folder:
         temporary = Path(folder)
-        before = inventory.take(settings, swarm.client(), temporary)
+        before = inventory.take(settings, engine.client(), temporary)
         start = inventory.gauges()
         done = _runs(settings, count, file, temporary, say)
         if len(done) < count:
             say(f"interrupted after {len(done)} of {count} runs")
             finish = report.finish_dead
-            janitor.sweep(settings, swarm.client(), own_run="", report=say, finish=finish)
+            janitor.sweep(settings, engine.client(), own_run="", report=say, finish=finish)
         found = compare(settings, before, done, start, temporary)
         _append(file, asdict(found))
     for line in tell(done, found, start, inventory.gauges()):
@@ -160,7 +160,7 @@ def compare(
     own += ("temporary file ",)
 
     def new() -> list[str]:
-        after = inventory.take(settings, swarm.client(), temporary)
+        after = inventory.take(settings, engine.client(), temporary)
         foreign = _of_others(settings)
         return [item for item in inventory.added(before, after) if not _names_any(item, foreign)]
 

@@ -6,7 +6,7 @@ import pytest
 
 from harness import lifecycle
 from harness.runs import preflight
-from harness.swarm import images, swarm
+from harness.swarm import engine, images
 from tests.support import figures
 
 pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures.of_module)
@@ -16,7 +16,7 @@ pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures
 def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Do not talk to Docker: one node, room for everything, no image to pull, and deploying is the end."""
     node = {"node.id": "n1", "node.hostname": "here", "node.role": "manager"}
-    monkeypatch.setattr(swarm, "nodes", lambda: [node])
+    monkeypatch.setattr(engine, "nodes", lambda: [node])
     monkeypatch.setattr(preflight, "enough", lambda found: None)
     monkeypatch.setattr(images, "pull", lambda *words, **more: None)
     for name in ("settle", "healthy"):

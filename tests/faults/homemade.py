@@ -19,7 +19,7 @@ from harness.host import lock
 from harness.naming import app_domain, stack_name, unique
 from harness.reporting import report
 from harness.settings import CHECKOUT
-from harness.swarm import remove, swarm
+from harness.swarm import engine, remove
 
 FOUND = settings.load(os.environ)
 SAMPLE = "TYPE=NAME\nDOMAIN=NAME.example.com\nLETS_ENCRYPT_ENV=production\nTIMEOUT=60\n"
@@ -228,14 +228,14 @@ class Tiny:
 
     def left(self) -> tuple[str, ...]:
         """Return what still has a name of the run."""
-        api = swarm.client()
+        api = engine.client()
         left = (item for stack in self.stacks() for item in remove.leftovers(api, stack))
         return tuple(f"{item.kind} {item.name}" for item in left)
 
     def clean(self) -> None:
         """Remove what a run that went wrong left, and its directory and lock: nobody else has its name."""
         for stack in self.stacks():
-            remove.remove_stack(swarm.client(), stack)
+            remove.remove_stack(engine.client(), stack)
         shutil.rmtree(FOUND.runs_dir / self.id, ignore_errors=True)
         lock.recipe_lock(FOUND, self.name).unlink(missing_ok=True)
 

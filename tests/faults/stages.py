@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from harness.naming import app_domain, stack_name, unique
-from harness.swarm import swarm
+from harness.swarm import engine
 from tests.faults.conftest import Start
 from tests.faults.tiny import WHERE, Place, Started
 
@@ -14,7 +14,7 @@ from tests.faults.tiny import WHERE, Place, Started
 @contextmanager
 def volume_in_use(run: Started) -> Iterator[None]:
     """Keep a volume of the run's app busy, so that its teardown cannot come to an end."""
-    api = swarm.client()
+    api = engine.client()
     token = unique("fresh", run.recipe, run.session, "0", run.ref)
     stack = stack_name(app_domain(token, run.recipe, run.place.settings.apps_domain))
     made = api.create_container(

@@ -12,7 +12,7 @@ from harness import settings
 from harness.host import orphans, wait
 from harness.reporting import events
 from harness.runs import registry
-from harness.swarm import swarm
+from harness.swarm import engine
 from tests.faults.conftest import Start
 from tests.faults.stages import held, told_well
 from tests.faults.tiny import BOUND, STOPS, Place, Started
@@ -168,7 +168,7 @@ def left_in_the_bot(domain: str) -> int:
     """Start a command in the backup bot's container as abra does; return its process on the host."""
     from harness.swarm import backup
 
-    api = swarm.client()
+    api = engine.client()
     made = api.exec_create(
         backup.bot_container(), ["sleep", "600"], environment={"SERVICE": domain}
     )

@@ -16,7 +16,8 @@ import pytest
 
 from harness.host import wait
 from harness.runs import registry
-from harness.swarm import remove, swarm
+from harness.swarm import engine as swarm
+from harness.swarm import remove
 from sandbox.host import engine, services
 from tests.faults.conftest import Start
 from tests.faults.tiny import BOUND, Place, Started

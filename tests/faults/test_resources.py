@@ -17,7 +17,7 @@ import pytest
 
 from harness.reporting import events, report
 from harness.reporting.events import EventLog
-from harness.swarm import swarm
+from harness.swarm import engine
 from tests.faults.homemade import Ended, Tiny
 from tests.support.figures import trial
 
@@ -377,7 +377,7 @@ def test_memory_of_the_host_that_runs_out_is_infrastructure(tiny: Tiny) -> None:
         while not over.wait(0.1):
             for stack in tiny.stacks():
                 label = {"label": f"com.docker.stack.namespace={stack}"}
-                for container in swarm.client().containers(filters=label):
+                for container in engine.client().containers(filters=label):
                     limit = CGROUPS / container["Id"] / "memory.limit_in_bytes"
                     if limit.exists():
                         limit.write_text("64000000")

@@ -26,7 +26,7 @@ from harness.naming import app_domain, stack_name, unique
 from harness.reporting import report
 from harness.runs import registry
 from harness.settings import CHECKOUT
-from harness.swarm import remove, swarm
+from harness.swarm import engine, remove
 
 BOUND = 30.0  # seconds in which everything of a run is gone, from the moment somebody clears up
 TIMEOUT = 240.0  # seconds for a whole run, on a machine that has other work
@@ -462,7 +462,7 @@ def left_of(place: Place, run: str, recipe: str, ref: str) -> Iterator[str]:
         token = unique(life, recipe, run, "0", ref)
         domain = app_domain(token, recipe, found.apps_domain)
         stack = stack_name(domain)
-        yield from (f"{item.kind} {item.name}" for item in remove.leftovers(swarm.client(), stack))
+        yield from (f"{item.kind} {item.name}" for item in remove.leftovers(engine.client(), stack))
         yield from (f"folder {p}" for p in Path("/var/lib/docker/volumes").glob(f"{stack}_*"))
         yield from (f"{process}" for process in orphans.of(found.runs_dir / run, [domain]))
     yield from (f"entry {e.domain}" for e in registry.entries(found) if e.run == run)

@@ -6,7 +6,7 @@ from typing import Any
 
 from docker.errors import APIError
 
-from harness.swarm.swarm import NAMESPACE
+from harness.swarm.engine import NAMESPACE
 
 
 class Refused(APIError):

@@ -13,7 +13,7 @@ from harness.recipe import hazards
 from harness.settings import SLOTS
 from harness.suites import suite_settings
 from harness.suites.app import App
-from sandbox.forge.forge import BOT_SCOPES
+from sandbox.forge.gitea import BOT_SCOPES
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])

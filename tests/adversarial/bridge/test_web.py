@@ -20,8 +20,8 @@ from flask.testing import FlaskClient
 from bridge.comments.grammar import Command
 from bridge.comments.listener import LOOK_AGAIN, Listener
 from bridge.store import Spoken, Store
-from bridge.web import server, web
-from bridge.web.web import Rates, Stirred
+from bridge.web import endpoints, server
+from bridge.web.endpoints import Rates, Stirred
 
 SECRET = "hook-secret"
 COMMENT = {
@@ -70,7 +70,7 @@ def clock() -> Clock:
 @pytest.fixture
 def client(ears: Ears, clock: Clock) -> FlaskClient:
     """Hand out a client of the pages."""
-    return web.make(SECRET, ears.heard.append, list, ears.miss, Rates(clock)).test_client()
+    return endpoints.make(SECRET, ears.heard.append, list, ears.miss, Rates(clock)).test_client()
 
 
 def headers(body: bytes, secret: str = SECRET) -> dict[str, str]:
@@ -153,13 +153,13 @@ def test_a_signature_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
     """How long it takes tells nobody how much of a guess was right."""
     compared: list[tuple[bytes, bytes]] = []
     monkeypatch.setattr(hmac, "compare_digest", lambda a, b: bool(compared.append((a, b))))
-    assert not web.is_signed(b"{}", "0" * 64, SECRET)
+    assert not endpoints.is_signed(b"{}", "0" * 64, SECRET)
     assert [given for _, given in compared] == [b"0" * 64]
 
 
 def test_without_a_secret_nothing_is_taken(ears: Ears) -> None:
     """Not even what is signed with the empty word."""
-    closed = web.make(None, ears.heard.append, list).test_client()
+    closed = endpoints.make(None, ears.heard.append, list).test_client()
     body = json.dumps(COMMENT).encode()
     assert closed.post("/hook", data=body, headers=headers(body, "")).status_code == 403
     assert ears.heard == []
@@ -287,9 +287,9 @@ def test_one_client_does_not_spend_what_another_has(
             client.post("/hook", data=body, headers=headers(body), environ_base=where)
     assert (len(ears.heard), ears.missed) == (240, 1)
     rates = Rates(clock)
-    assert all(rates.allows(f"10.1.{n // 256}.{n % 256}") for n in range(web.CLIENTS + 10))
+    assert all(rates.allows(f"10.1.{n // 256}.{n % 256}") for n in range(endpoints.CLIENTS + 10))
     assert [rates.allows("10.0.0.3") for _ in range(121)].count(False) == 1
-    assert len(rates._left) == web.CLIENTS
+    assert len(rates._left) == endpoints.CLIENTS
 
 
 def test_looking_for_itself_is_no_lever_for_strangers(tmp_path: Path) -> None:
@@ -330,7 +330,7 @@ def test_the_same_delivery_again_starts_nothing_again(
 @contextmanager
 def serving(ears: Ears) -> Iterator[int]:
     """Serve the pages; hand out the port."""
-    app = web.make(SECRET, ears.heard.append, list, ears.miss)
+    app = endpoints.make(SECRET, ears.heard.append, list, ears.miss)
     made = server.Server(app, "127.0.0.1", 0)
     thread = threading.Thread(target=made.run, daemon=True)
     thread.start()
@@ -455,6 +455,6 @@ def test_connections_that_say_nothing_do_not_keep_others_out_for_long(port: int)
 
 def test_an_address_that_is_taken_is_a_sentence(port: int) -> None:
     """A second server says where it cannot listen, and why."""
-    app = web.make(SECRET, lambda stirred: None, list, lambda: None)
+    app = endpoints.make(SECRET, lambda stirred: None, list, lambda: None)
     with pytest.raises(server.CannotListen, match=f"'127.0.0.1:{port}': Address already in use"):
         server.Server(app, "127.0.0.1", port)

@@ -12,12 +12,12 @@ from typing import Any
 from hypothesis import example
 from hypothesis import strategies as st
 
-from bridge.answers import comment, markdown
-from bridge.builds import told
+from bridge.answers import markdown, sticky_comment
+from bridge.builds import drone_log
 from bridge.builds.verdict import Verdict
 from bridge.comments.grammar import Command, parse_command, parse_trigger
 from bridge.store import Run
-from bridge.web.web import REPO, Stirred, is_signed, read_delivery
+from bridge.web.endpoints import REPO, Stirred, is_signed, read_delivery
 from tests.adversarial.fuzz.inputs import PIECES, TEXTS, VALUES, fuzz
 
 NEAR = st.lists(
@@ -102,7 +102,7 @@ def test_a_delivery_is_read_or_refused(event: str, body: bytes) -> None:
 
 LINES = st.builds(
     lambda mark, row, end: f"{mark}{json.dumps(row)}{end}",
-    st.sampled_from([told.MARK, told.MARK, f" {told.MARK}", ""]),
+    st.sampled_from([drone_log.MARK, drone_log.MARK, f" {drone_log.MARK}", ""]),
     st.fixed_dictionaries(
         {"event": st.sampled_from(["run-started", "stage-started", "case", "run-report"]) | VALUES},
         optional={
@@ -125,14 +125,14 @@ LINES = st.builds(
 )
 def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None:
     """And what it tells of stages are names, whatever stands in it."""
-    whole, parts = told.read(log), told.Reading()
+    whole, parts = drone_log.read(log), drone_log.Reading()
     edges = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
     for begin, end in itertools.pairwise(edges):
         parts.feed(log[begin:end])
     parts.feed("" if log.endswith("\n") else "\n")
     assert parts.progress == whole.progress and parts.report == whole.report
     names = [whole.progress.now, *whole.progress.stages, *whole.progress.outcomes]
-    assert all(name == "" or told.NAME.fullmatch(name) for name in names)
+    assert all(name == "" or drone_log.NAME.fullmatch(name) for name in names)
 
 
 # -- foreign text in a comment
@@ -203,12 +203,14 @@ OURS = re.compile(
 
 def rendered(report: dict[str, Any], person: str) -> str:
     """Return the comment about a finished run."""
-    made = told.Report.model_validate(report)
+    made = drone_log.Report.model_validate(report)
     verdict = Verdict(made.verdict, "failure", made.reason, made.model_dump(mode="json"))
     progress = json.dumps({"version": made.version, "base_version": made.base_version})
     run = Run(1, "org/shop", 3, "cold", "shop", "a" * 40, person, 7, 1.0, state="done", build=17,
               progress=progress, verdict=verdict.to_json(), ended=2.0)  # fmt: skip
-    return comment.render(run, [run], comment.Links("http://drone.ours", "http://runs.ours"))
+    return sticky_comment.render(
+        run, [run], sticky_comment.Links("http://drone.ours", "http://runs.ours")
+    )
 
 
 @example(report=LONELY, person="alice")

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from bridge.builds import told as reading
+from bridge.builds import drone_log as reading
 from harness.errors import RecipeFailure, SettingError
 from harness.host.proc import Done
-from harness.recipe import flaws, hazards, recipe, sample, versions
+from harness.recipe import env_sample, flaws, hazards, post_deploy, versions
 from harness.recipe.compose import Compose
-from harness.recipe.envfile import EnvFile, missing_lines, secret_specs
+from harness.recipe.env_file import EnvFile, missing_lines, secret_specs
 from harness.reporting import events
 from harness.reporting.events import Event
 from harness.suites import suite_settings
@@ -84,7 +84,7 @@ SAMPLES = st.lists(
 @fuzz(text=SAMPLES)
 def test_a_sample_that_is_let_through_is_read_alike_by_two_readers(text: str) -> None:
     """The harness and the stand-in take the same values from it, whatever it holds."""
-    if sample.problem(text, "shop"):
+    if env_sample.problem(text, "shop"):
         return
     ours = EnvFile.parse(text).values()
     theirs = standin.parse(text).values
@@ -111,7 +111,7 @@ def test_env_files_take_any_lines_and_keep_what_is_set(old: str, new: str, value
 def test_post_deploy_commands_begin_with_names(text: str) -> None:
     """None of their first two words could be a flag."""
     try:
-        found = recipe.post_deploy_commands(text)
+        found = post_deploy.post_deploy_commands(text)
     except RecipeFailure:
         return
     assert not [c for c in found if c.service.startswith("-") or c.function.startswith("-")]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.jail import jail
-from tests.adversarial.jail.world import Stranger, proxy
+from tests.adversarial.jail.jail_env import Stranger, proxy
 from tests.support import figures
 
 pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures.of_module)

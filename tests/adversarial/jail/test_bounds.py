@@ -17,7 +17,7 @@ from harness.errors import InfraError
 from harness.host import cgroup, wait
 from harness.host.cgroup import Bounds
 from harness.jail import jail
-from harness.jail.way import MOST
+from harness.jail.relay import MOST
 from harness.settings import CHECKOUT
 
 BOUNDS = Bounds(memory=64 * 1024 * 1024, processes=8, processors=0.5)
@@ -109,7 +109,7 @@ def test_a_relay_makes_so_many_connections_at_once_and_no_more() -> None:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
         proxy = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
         port, fd = str(proxy.getsockname()[1]), listener.fileno()
-        words = [sys.executable, "-I", str(jail.WAY), "relay", str(fd), "127.0.0.1", port]
+        words = [sys.executable, "-I", str(jail.RELAY), "relay", str(fd), "127.0.0.1", port]
         process = stack.enter_context(subprocess.Popen([*words, str(os.getpid())], pass_fds=[fd]))
         stack.callback(process.kill)
         address = listener.getsockname()
@@ -129,7 +129,7 @@ def test_a_relay_whose_jail_is_gone_already_does_not_stay() -> None:
     """Its parent may die before it can ask to be told of that."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
-        words = [sys.executable, "-I", str(jail.WAY), "relay", str(fd), "127.0.0.1", "9", "1"]
+        words = [sys.executable, "-I", str(jail.RELAY), "relay", str(fd), "127.0.0.1", "9", "1"]
         done = subprocess.run(words, pass_fds=[fd], timeout=20, check=False)
     assert done.returncode == 0
 

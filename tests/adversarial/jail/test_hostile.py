@@ -15,7 +15,7 @@ import pytest
 from harness.host import orphans, wait
 from harness.jail import jail
 from harness.settings import CHECKOUT
-from tests.adversarial.jail.world import DOMAIN, Stranger, ended, nothing_left, processes_of
+from tests.adversarial.jail.jail_env import DOMAIN, Stranger, ended, nothing_left, processes_of
 
 MIB = 1024 * 1024
 HOLDER = """
@@ -195,7 +195,7 @@ def test_what_makes_the_jail_dies_with_the_harness_too(tmp_path: Path) -> None:
         "while True:\n    signal.pause()\n"
     )
     tests = Stranger(tmp_path, ("127.0.0.1", 9)).write("")
-    code = HOLDER.replace("jail.run_tests", f"jail.WAY = Path({str(maker)!r})\njail.run_tests")
+    code = HOLDER.replace("jail.run_tests", f"jail.RELAY = Path({str(maker)!r})\njail.run_tests")
     holder = subprocess.Popen(
         [sys.executable, "-c", code, str(tests), DOMAIN],
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},

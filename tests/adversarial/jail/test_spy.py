@@ -18,7 +18,7 @@ import pytest
 from harness.jail import jail
 from harness.settings import CHECKOUT
 from tests.adversarial.jail import spy
-from tests.adversarial.jail.world import DOMAIN, Stranger, nothing_left, proxy
+from tests.adversarial.jail.jail_env import DOMAIN, Stranger, nothing_left, proxy
 
 CANARY = "canary-a4c1f0"
 IPC_CREAT, IPC_RMID = 0o1000, 0  # linux/ipc.h

@@ -12,11 +12,11 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
-from bridge.builds import told as bridge_told
+from bridge.builds import drone_log as bridge_told
 from harness import plan, settings
 from harness.errors import RecipeFailure
-from harness.jail.foreign_junit import Heard, Hearing
 from harness.jail.jail import Left
+from harness.jail.untrusted_junit import Heard, Hearing
 from harness.reporting import events, report, terminal
 from harness.runs.run import Request, Run
 from harness.secret import Secret
@@ -27,7 +27,7 @@ from harness.suites.collect import Place, Suite
 from harness.suites.outcome import Outcome
 from harness.suites.suite_settings import SuiteSettings
 from harness.suites.trusted import Trust
-from tests.adversarial.jail.world import DOMAIN, proxy
+from tests.adversarial.jail.jail_env import DOMAIN, proxy
 
 GREEN = """<testsuites><testsuite tests="1"><testcase classname="{name}" name="test" time="0"/>
 </testsuite></testsuites>"""

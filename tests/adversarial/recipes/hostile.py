@@ -14,8 +14,8 @@ import yaml
 from harness import lifecycle, settings
 from harness.errors import RecipeFailure
 from harness.recipe import git
+from harness.runs.recorder import Telling
 from harness.runs.run import Request, Run
-from harness.runs.telling import Telling
 from harness.suites.app import App
 from harness.suites.collect import Suite
 from harness.suites.suite_settings import SuiteSettings

@@ -9,7 +9,7 @@ import pytest
 
 from harness import lifecycle
 from harness.errors import BaseNotDeployable, RecipeFailure
-from harness.swarm import swarm
+from harness.swarm import engine
 from tests.adversarial.recipes.hostile import (
     BOMB,
     SAMPLE,
@@ -91,7 +91,7 @@ def test_a_head_cannot_become_hazardous_over_a_harmless_base(
     base = recipe.commit({})
     run, app = run_of(tmp_path, recipe, recipe.commit(files))
     lifecycle.deploy(run, app, base)
-    monkeypatch.setattr(swarm, "view", lambda stack: swarm.StackView(stack, ()))
+    monkeypatch.setattr(engine, "view", lambda stack: engine.StackView(stack, ()))
     monkeypatch.setattr(lifecycle, "_prove_the_head", lambda *words: pytest.fail("deployed"))
     with pytest.raises(RecipeFailure, match=re.escape(why)):
         lifecycle.upgrade(run, app)

@@ -17,7 +17,7 @@ from harness import settings
 from harness.reporting import report
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
-from harness.swarm import swarm
+from harness.swarm import engine
 from tests.adversarial.recipes.hostile import Recipe, run_git
 
 pytestmark = pytest.mark.swarm
@@ -73,7 +73,7 @@ def ran(
         words, cwd=CHECKOUT, env=env, capture_output=True, timeout=400, check=False
     )
     wanted = {"type": "service", "event": "create"}
-    made = swarm.client().events(since=int(begun), until=time.time(), filters=wanted, decode=True)
+    made = engine.client().events(since=int(begun), until=time.time(), filters=wanted, decode=True)
     names = [event["Actor"]["Attributes"]["name"] for event in made]
     return (
         done.returncode,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.host import lifetime
-from harness.reporting import leak
+from harness.host import signals
+from harness.reporting import secret_scan
 from harness.secret import MASK, Redactor, Secret
-from tests.support.dresses import DRESSES, PLAIN, TRICKY, VALUES, as_bytes, knowing
+from tests.support.secret_encodings import DRESSES, PLAIN, TRICKY, VALUES, as_bytes, knowing
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -147,7 +147,7 @@ def test_a_secret_is_no_text() -> None:
 def test_a_secret_of_backslashes_is_looked_for_in_finite_time(value: str, nearly: str) -> None:
     """A backslash may be the secret's or an escape's; a text that is nearly it is not asked for ever."""
     redactor = knowing(value)
-    with lifetime.bounded(10.0, "looking"):
+    with signals.bounded(10.0, "looking"):
         assert not redactor.leaks(f"before {nearly} after")
     for dress in ("plain", "json", "json-twice", "url", "xml"):
         assert redactor.scrub(f"it is {DRESSES[dress](value)} here").count(MASK) == 1, dress
@@ -160,5 +160,5 @@ def test_looking_takes_a_time_that_grows_with_the_text_alone(tmp_path: Path) -> 
     (tmp_path / "lines.log").write_bytes((line + b"\n") * 160_000)
     (tmp_path / "line.log").write_bytes(line * 160_000)
     start = time.process_time()
-    assert leak.scan(tmp_path, redactor) == ()
+    assert secret_scan.scan(tmp_path, redactor) == ()
     assert time.process_time() - start < 10.0

@@ -13,9 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from harness.reporting import leak
+from harness.reporting import secret_scan
 from harness.secret import MASK
-from tests.support.dresses import DRESSES, PLAIN, TRICKY, as_bytes, flagged, knowing, tarred, zipped
+from tests.support.secret_encodings import (
+    DRESSES,
+    PLAIN,
+    TRICKY,
+    as_bytes,
+    flagged,
+    knowing,
+    tarred,
+    zipped,
+)
 
 
 @pytest.mark.parametrize("dress", DRESSES)
@@ -26,21 +35,21 @@ def test_the_scan_finds_and_masks_what_a_file_holds(dress: str, tmp_path: Path) 
     path.write_bytes(b"x" * 5000 + as_bytes(dress, DRESSES[dress](TRICKY)) + b"y" * 5000)
     (tmp_path / "clean.txt").write_text("nothing here")
     inode, masked = path.stat().st_ino, knowing(TRICKY).mask(path.read_bytes())
-    (found,) = leak.scan(tmp_path, knowing(TRICKY))
+    (found,) = secret_scan.scan(tmp_path, knowing(TRICKY))
     assert (found.path, found.why) == ("logs/app.log", "masked")
     assert not knowing(TRICKY).leaks(masked)
     assert (path.read_bytes(), path.stat().st_ino) == (masked, inode)
-    assert leak.scan(tmp_path, knowing(TRICKY)) == ()
+    assert secret_scan.scan(tmp_path, knowing(TRICKY)) == ()
 
 
 def test_a_secret_between_two_pieces_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file is read in pieces; what lies across the border of two is seen."""
-    monkeypatch.setattr(leak, "PIECE", 1024)
+    monkeypatch.setattr(secret_scan, "PIECE", 1024)
     for start in range(1024 - len(PLAIN), 1025):
         (tmp_path / f"{start}.log").write_text("x" * start + PLAIN + "y" * 3000)
-    found = leak.scan(tmp_path, knowing(PLAIN))
+    found = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert len(found) == len(PLAIN) + 1
 
 
@@ -49,11 +58,11 @@ def test_a_dress_between_two_pieces_is_found(
     dress: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one that is longer than the value, wherever the border cuts it."""
-    monkeypatch.setattr(leak, "PIECE", 8192)
+    monkeypatch.setattr(secret_scan, "PIECE", 8192)
     data = DRESSES[dress](TRICKY).encode()
     for inside in range(1, len(data), 9):
         (tmp_path / f"{inside}.log").write_bytes(b"." * (8192 - inside) + data + b"." * 100)
-    assert len(leak.scan(tmp_path, knowing(TRICKY))) == len(range(1, len(data), 9))
+    assert len(secret_scan.scan(tmp_path, knowing(TRICKY))) == len(range(1, len(data), 9))
 
 
 def test_a_long_key_in_lines_between_two_pieces_is_found(
@@ -61,11 +70,11 @@ def test_a_long_key_in_lines_between_two_pieces_is_found(
 ) -> None:
     """The ends and indents of its many lines make it longer than the longest pattern of it."""
     piece, key = 64 * 1024, "".join(f"{number:x}g" for number in range(800))
-    monkeypatch.setattr(leak, "PIECE", piece)
+    monkeypatch.setattr(secret_scan, "PIECE", piece)
     lines = textwrap.wrap("".join(f"%{byte:02x}" for byte in key.encode()), 76)
     data = textwrap.indent("\n".join(lines), " " * 80).encode()
     (tmp_path / "values.yml").write_bytes(b"." * (piece - len(data) + 2) + data)
-    assert [found.why for found in leak.scan(tmp_path, knowing(key))] == ["masked"]
+    assert [found.why for found in secret_scan.scan(tmp_path, knowing(key))] == ["masked"]
 
 
 ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
@@ -89,7 +98,7 @@ def test_an_archive_with_a_secret_is_not_kept(kind: str, tmp_path: Path) -> None
     noise = bytes(range(256)) * 40
     (tmp_path / "bad").write_bytes(ARCHIVES[kind](noise + PLAIN.encode() + noise))
     (tmp_path / "good").write_bytes(ARCHIVES[kind](noise))
-    (found,) = leak.scan(tmp_path, knowing(PLAIN))
+    (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert found.path == "bad" and "archive that held a secret" in found.why
     assert [path.name for path in tmp_path.iterdir()] == ["good"]
 
@@ -127,9 +136,9 @@ def test_what_nobody_can_look_into_is_not_kept(
     data: bytes, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken or endless archive could hold anything, so it goes, and is named."""
-    monkeypatch.setattr(leak, "MOST_UNPACKED", 1_000_000)
+    monkeypatch.setattr(secret_scan, "MOST_UNPACKED", 1_000_000)
     (tmp_path / "closed").write_bytes(data)
-    (found,) = leak.scan(tmp_path, knowing(PLAIN))
+    (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert found.path == "closed" and why in found.why
     assert not (tmp_path / "closed").exists()
 
@@ -147,11 +156,11 @@ def test_an_endless_archive_is_left_where_it_is_too_much(
             assert self.reads < 20
             return bytes(size or 0)
 
-    monkeypatch.setattr(leak, "PIECE", 1000)
-    monkeypatch.setattr(leak, "MOST_UNPACKED", 10_000)
-    monkeypatch.setitem(leak.PACKED, b"\x1f\x8b", lambda file: Endless())
+    monkeypatch.setattr(secret_scan, "PIECE", 1000)
+    monkeypatch.setattr(secret_scan, "MOST_UNPACKED", 10_000)
+    monkeypatch.setitem(secret_scan.PACKED, b"\x1f\x8b", lambda file: Endless())
     (tmp_path / "x.gz").write_bytes(b"\x1f\x8b and more")
-    (found,) = leak.scan(tmp_path, knowing(PLAIN))
+    (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert "unpacks to more than" in found.why
 
 
@@ -163,7 +172,7 @@ def test_links_and_pipes_are_not_kept(tmp_path: Path) -> None:
     (folder / "link").symlink_to(elsewhere)
     (folder / "folder").symlink_to(tmp_path)
     os.mkfifo(folder / "pipe")
-    found = leak.scan(folder, knowing(PLAIN))
+    found = secret_scan.scan(folder, knowing(PLAIN))
     assert sorted(item.path for item in found) == ["folder", "link", "pipe"]
     assert list(folder.iterdir()) == [] and elsewhere.read_text() == PLAIN
 
@@ -171,7 +180,7 @@ def test_links_and_pipes_are_not_kept(tmp_path: Path) -> None:
 def test_a_name_is_looked_at_too(tmp_path: Path) -> None:
     """A secret in a file's name is no better; the finding does not repeat it."""
     (tmp_path / f"dump-{PLAIN}.sql").write_text("nothing")
-    (found,) = leak.scan(tmp_path, knowing(PLAIN))
+    (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert found.path == f"dump-{MASK}.sql" and list(tmp_path.iterdir()) == []
 
 
@@ -179,7 +188,7 @@ def test_abras_own_data_is_no_part_of_what_is_kept(tmp_path: Path) -> None:
     """A kept app's env file is there on purpose, in a folder that its run's end removes."""
     (tmp_path / "abra").mkdir()
     (tmp_path / "abra" / "app.env").write_text(PLAIN)
-    assert leak.scan(tmp_path, knowing(PLAIN)) == ()
+    assert secret_scan.scan(tmp_path, knowing(PLAIN)) == ()
     assert (tmp_path / "abra" / "app.env").read_text() == PLAIN
 
 
@@ -187,12 +196,12 @@ def test_a_folder_that_is_called_like_abras_is_looked_into(tmp_path: Path) -> No
     """Only the one at the top is left out, so that nothing can be hidden in another."""
     (tmp_path / "logs" / "abra").mkdir(parents=True)
     (tmp_path / "logs" / "abra" / "x").write_text(PLAIN)
-    assert [found.path for found in leak.scan(tmp_path, knowing(PLAIN))] == ["logs/abra/x"]
+    assert [found.path for found in secret_scan.scan(tmp_path, knowing(PLAIN))] == ["logs/abra/x"]
 
 
 def test_a_link_is_not_kept_under_a_known_name_either(tmp_path: Path) -> None:
     """What a dead run left may be called like its report and lead elsewhere."""
     (tmp_path / "report.json").symlink_to("/etc/passwd")
     (tmp_path / "events.jsonl").write_text("")
-    assert leak.keep_only(tmp_path, {"report.json", "events.jsonl"}) == ("report.json",)
+    assert secret_scan.keep_only(tmp_path, {"report.json", "events.jsonl"}) == ("report.json",)
     assert [path.name for path in tmp_path.iterdir()] == ["events.jsonl"]

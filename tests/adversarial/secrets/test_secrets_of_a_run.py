@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from harness.reporting import events, leak, report, terminal, told
+from harness.reporting import events, report, report_line, secret_scan, terminal
 from harness.reporting.verdict import Verdict
 from harness.secret import MASK, Redactor, Secret
-from tests.support.dresses import DRESSES, PLAIN, VALUES, knowing, zipped
-from tests.support.real import Real
-from tests.support.watched import Watched, clean_run
+from tests.support.recorded_run import Watched, clean_run
+from tests.support.secret_encodings import DRESSES, PLAIN, VALUES, knowing, zipped
+from tests.support.swarm_session import Real
 
 
 def test_a_run_says_that_no_secret_leaked(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ def test_a_run_says_that_no_secret_leaked(tmp_path: Path) -> None:
     words = "no secret of the run stands in any of its files"
     assert words in files["summary.md"].decode().replace("\\", "")
     assert words in terminal.summary(found, run.run.dir)
-    assert json.loads(told.line(found).removeprefix(events.MARK))["no_secret_leak"] is True
+    assert json.loads(report_line.line(found).removeprefix(events.MARK))["no_secret_leak"] is True
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -107,7 +107,7 @@ def test_a_directory_that_cannot_be_looked_into_is_not_called_clean(
             raise OSError(5, "Input/output error")
         return ()
 
-    monkeypatch.setattr(leak, "scan", broken)
+    monkeypatch.setattr(secret_scan, "scan", broken)
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
     assert "could not be looked into: Input/output error" in found.reason

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from harness.reporting.verdict import Verdict
-from tests.support.play import CHECK, HEAD, HONEST, TEST, Played
+from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, Played
 
 
 @dataclass

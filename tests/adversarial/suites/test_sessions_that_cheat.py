@@ -8,7 +8,7 @@ import pytest
 
 from harness.reporting import report
 from harness.reporting.verdict import Verdict
-from tests.support.play import CHECK, HEAD, HONEST, TEST, Played
+from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, Played
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from harness.reporting.verdict import Verdict
 from harness.runs.run import Run
 from harness.settings import CHECKOUT
 from harness.suites.app import App
-from harness.swarm import swarm
+from harness.swarm import engine
 from sandbox.trials import zoo
-from tests.support.real import FOUND, Real
-from tests.support.told import case, finished, started
+from tests.support.event_factory import case, finished, started
+from tests.support.swarm_session import FOUND, Real
 
 ANY_PAGE = '''"""custom-html, by somebody who is content with any page."""
 import pytest
@@ -107,11 +107,11 @@ def test_only_the_heads_own_label_proves_the_head(
     deployed: str, proves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a rollback the old labels stand there: no label, another commit's, or half of one."""
-    service = swarm.Service(
+    service = engine.Service(
         *("id", "app", "image", "replicated", 1, "any", "completed", "", ""),
         labels={"coop-cloud.s.chaos-version": deployed} if deployed else {},
     )
-    monkeypatch.setattr(swarm, "view", lambda stack, api=None: swarm.StackView(stack, (service,)))
+    monkeypatch.setattr(engine, "view", lambda stack, api=None: engine.StackView(stack, (service,)))
     run = Run.__new__(Run)
     run.ref = "0123abcd" * 5
     app = App(domain="d", stack="s", recipe="r", life="upgrade", settings=FOUND)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.abra.world import World
+from tests.integration.abra.abra_env import World
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.abra.world import World
+from tests.integration.abra.abra_env import World
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 BOT = "coop-cloud.backupbot.enabled=true"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.abra.world import World, stack
+from tests.integration.abra.abra_env import World, stack
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 

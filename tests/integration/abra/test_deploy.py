@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.abra.abra_env import NEW, OLD, STAND_IN, World, stack
 from tests.integration.abra.conftest import Live
-from tests.integration.abra.world import NEW, OLD, STAND_IN, World, stack
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.integration.abra.abra_env import lower, machine, stack
 from tests.integration.abra.conftest import Live
-from tests.integration.abra.world import lower, machine, stack
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 

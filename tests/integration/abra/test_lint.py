@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.integration.abra.world import RECIPE, World
+from tests.integration.abra.abra_env import RECIPE, World
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 

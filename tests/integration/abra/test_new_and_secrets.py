@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.integration.abra.world import NEW, RECIPE, World, lower, machine, stack
+from tests.integration.abra.abra_env import NEW, RECIPE, World, lower, machine, stack
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from tests.integration.abra.abra_env import STAND_IN, World
 from tests.integration.abra.conftest import Live
-from tests.integration.abra.world import STAND_IN, World
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 

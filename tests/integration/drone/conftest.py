@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.integration.drone import real
-from tests.integration.drone.place import Place
+from tests.integration.drone.drone_env import Place
 from tests.integration.drone.standin import StandIn
 from tests.support.poll import end
 

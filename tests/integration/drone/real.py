@@ -7,8 +7,8 @@ import tempfile
 from pathlib import Path
 
 from sandbox.ci.real_drone import RealDrone, there
-from sandbox.forge.forge import ADMIN, Forge
-from tests.integration.drone.place import SLUG, Place
+from sandbox.forge.gitea import ADMIN, Forge
+from tests.integration.drone.drone_env import SLUG, Place
 from tests.support.ports import free_port
 
 __all__ = ["Real", "there"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from tests.integration.drone.place import SLUG, Place, git
+from tests.integration.drone.drone_env import SLUG, Place, git
 from tests.support.poll import living, until
 from tests.support.ports import free_port
 

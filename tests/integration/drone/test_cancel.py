@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.drone.children import FILES
 from tests.integration.drone.conftest import MakeStandIn
-from tests.integration.drone.place import REPO, Place, pipeline, step
+from tests.integration.drone.drone_env import REPO, Place, pipeline, step
 from tests.integration.drone.recorded import like
 from tests.support.poll import living, number_in, until
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.drone.place import REPO, Place, pipeline, step
+from tests.integration.drone.drone_env import REPO, Place, pipeline, step
 from tests.integration.drone.recorded import exchanges, like
 from tests.integration.drone.standin import StandIn
 

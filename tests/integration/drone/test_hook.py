@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.drone.place import REPO, SLUG, Place, pipeline, step
+from tests.integration.drone.drone_env import REPO, SLUG, Place, pipeline, step
 from tests.integration.drone.recorded import like
 
 pytestmark = pytest.mark.contract

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.drone.conftest import MakeStandIn
-from tests.integration.drone.place import REPO, Place, pipeline, step
+from tests.integration.drone.drone_env import REPO, Place, pipeline, step
 from tests.integration.drone.recorded import like
 from tests.integration.drone.standin import ROOT
 from tests.support.poll import living, number_in, until

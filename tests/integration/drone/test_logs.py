@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.drone.place import REPO, Place, pipeline, step
+from tests.integration.drone.drone_env import REPO, Place, pipeline, step
 from tests.integration.drone.recorded import FOLDER, like
 from tests.support.poll import until
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.drone.conftest import MakeStandIn
-from tests.integration.drone.place import REPO, Place, pipeline, step
+from tests.integration.drone.drone_env import REPO, Place, pipeline, step
 from tests.integration.drone.recorded import like
 
 pytestmark = pytest.mark.contract

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.drone.place import REPO, Place, pipeline, step
+from tests.integration.drone.drone_env import REPO, Place, pipeline, step
 from tests.integration.drone.recorded import like
 from tests.support.poll import until
 

@@ -14,9 +14,9 @@ import pytest
 
 from sandbox.ci import ci_server
 from sandbox.ci.ci_server import CI_REPO, Drone
-from sandbox.forge.forge import Forge
-from sandbox.host import place
-from tests.integration.forge.world import BOT, MEMBER, STRANGER, World
+from sandbox.forge.gitea import Forge
+from sandbox.host import paths
+from tests.integration.forge.conversation import BOT, MEMBER, STRANGER, World
 from tests.support import figures
 from tests.support.ports import free_port
 
@@ -69,7 +69,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def drone(forge: Forge, plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
     """Hand out a Drone whose recipe-ci tells fake runs: the real one where the environment names it."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(place.CHECKOUT)}
+    environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(paths.CHECKOUT)}
     made = ci_server.drone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
     made.start()
     yield made

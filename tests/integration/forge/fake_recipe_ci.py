@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from harness import plan
-from harness.reporting import events, report, told
+from harness.reporting import events, report, report_line
 
 ENV = os.environ
 PLANS = Path(ENV["PLANS"])
@@ -94,7 +94,7 @@ def main() -> int:
             return int(script["exit"])
         tell("run-finished", how="finished", reason="")
         made = report.build(events.read(path))
-        say(told.line(made))
+        say(report_line.line(made))
         return made.verdict.exit_status
 
 

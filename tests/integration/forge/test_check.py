@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.forge.forge import BOT_SCOPES
-from tests.integration.forge.world import BOT, World
+from sandbox.forge.gitea import BOT_SCOPES
+from tests.integration.forge.conversation import BOT, World
 
 pytestmark = pytest.mark.forge
 Make = Callable[..., World]

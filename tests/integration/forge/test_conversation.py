@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.integration.forge.world import MEMBER, STRANGER, World
+from tests.integration.forge.conversation import MEMBER, STRANGER, World
 
 pytestmark = pytest.mark.forge
 Make = Callable[..., World]

@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 import pytest
 import requests
 
-from sandbox.forge.forge import Forge
+from sandbox.forge.gitea import Forge
 from tests.adversarial.fuzz.test_bridge import rendered
-from tests.integration.forge.world import MEMBER
+from tests.integration.forge.conversation import MEMBER
 
 pytestmark = pytest.mark.forge
 VOID = frozenset({"br", "hr", "img", "input"})

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.integration.forge.world import World
+from tests.integration.forge.conversation import World
 
 pytestmark = pytest.mark.forge
 Make = Callable[..., World]

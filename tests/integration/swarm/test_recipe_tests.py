@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bridge.builds import told as bridge_told
+from bridge.builds import drone_log as bridge_told
 from harness import settings
-from harness.reporting import report, told
+from harness.reporting import report, report_line
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
 from harness.suites import trusted
@@ -100,7 +100,7 @@ def test_own_tests_of_a_trusted_recipe_are_a_stage_wherever_stages_are_shown(wor
     assert "✓ recipe_tests" in out
     assert f'classname="{RECIPE}.recipe_tests"' in _kept(found, "junit.xml")
     assert "| ✓ | recipe\\_tests |" in _kept(found, "summary.md")
-    heard = bridge_told.read(told.line(found)).report
+    heard = bridge_told.read(report_line.line(found)).report
     assert heard is not None and "recipe_tests" in [stage.name for stage in heard.stages]
 
 

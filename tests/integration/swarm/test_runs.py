@@ -18,7 +18,7 @@ import pytest
 from harness import settings
 from harness.reporting import events, report
 from harness.settings import CHECKOUT
-from harness.swarm import swarm
+from harness.swarm import engine
 from sandbox.trials import zoo
 
 pytestmark = pytest.mark.swarm
@@ -102,7 +102,7 @@ def nothing_left(run: Started) -> None:
     for life in ("fresh", "upgrade", "warm"):
         token = unique(life, found.recipe, found.run, found.pr, found.ref)
         stack = stack_name(app_domain(token, found.recipe, FOUND.apps_domain))
-        assert remove.leftovers(swarm.client(), stack) == ()
+        assert remove.leftovers(engine.client(), stack) == ()
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def secrets_of(service: str) -> list[str]:
     """Return the values of all secrets of the running service whose name ends so."""
     from harness.swarm import containers
 
-    names = [s["Spec"]["Name"] for s in swarm.client().services()]
+    names = [s["Spec"]["Name"] for s in engine.client().services()]
     full = next(name for name in names if name.endswith(service))
     stack, _, short = full.rpartition("_")
     words = ["sh", "-c", "for f in /run/secrets/*; do cat $f; echo; done"]

@@ -12,7 +12,7 @@ import pytest
 from harness.settings import Settings
 from sandbox.trials import inventory
 from tests.support.fake_docker import FakeDocker
-from tests.support.holder import below
+from tests.support.lock_holder import below
 
 STACK = "aaaaaa-hello_ci_test"
 

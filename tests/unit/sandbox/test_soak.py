@@ -15,7 +15,7 @@ from harness.errors import InfraError
 from harness.naming import app_domain, stack_name, unique
 from harness.reporting import report
 from harness.runs import janitor, registry
-from harness.swarm import swarm
+from harness.swarm import engine
 from sandbox.trials import inventory, soak, zoo
 from sandbox.trials.soak import Done, Result
 from tests.faults import soak as soak_figures
@@ -100,7 +100,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host(volume={"old"})
     monkeypatch.setattr(inventory, "take", made.take)
     monkeypatch.setattr(inventory, "gauges", lambda: dict(GAUGES))
-    monkeypatch.setattr(swarm, "client", lambda: None)
+    monkeypatch.setattr(engine, "client", lambda: None)
     monkeypatch.setattr(soak, "PATIENCE", 0.0)
     monkeypatch.setattr(registry, "entries", lambda settings: [])
     return made

@@ -10,8 +10,8 @@ from typing import Any
 from sandbox.standins.drone.config import Config, Repo
 from sandbox.standins.drone.pipeline.pipeline import Pipeline
 from sandbox.standins.drone.server.builds import Build, Seed, Stage, Step, outcome
-from sandbox.standins.drone.server.line import may_start
 from sandbox.standins.drone.server.log import LiveLog
+from sandbox.standins.drone.server.queue import may_start
 from sandbox.standins.drone.server.store import Store
 
 MACHINE = "stand-in"

@@ -12,7 +12,7 @@ import pytest
 from harness.errors import InfraError, TimedOut
 from harness.host import lock, slots
 from harness.settings import Settings
-from tests.support.holder import Holder, below, me
+from tests.support.lock_holder import Holder, below, me
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import settings
-from harness.plugin.runs import Runs
+from harness.plugin.session import Runs
 from harness.reporting import report
 from harness.runs.run import Request
 from harness.settings import CHECKOUT

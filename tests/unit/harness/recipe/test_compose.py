@@ -9,7 +9,7 @@ import pytest
 from harness.errors import RecipeFailure
 from harness.recipe import flaws, hazards
 from harness.recipe.compose import Compose, Covered, Mount, exports
-from harness.recipe.envfile import EnvFile
+from harness.recipe.env_file import EnvFile
 
 SOURCES = Path(__file__).parents[4] / "sandbox" / "recipes"
 ENV = {"STACK_NAME": "c4f1a9-x_ci_test", "DOMAIN": "c4f1a9-x.ci.test"}

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.reporting import junit, report
-from tests.support.told import NAMES, case, run, started, stored
+from tests.support.event_factory import NAMES, case, run, started, stored
 
 
 def suite_of(name: str) -> ElementTree.Element:

@@ -7,7 +7,7 @@ import pytest
 from harness import plan
 from harness.reporting import level
 from harness.reporting.level import LADDER, NOT_REACHED, UNTESTED, Case
-from tests.support import told
+from tests.support import event_factory
 
 
 def a_case(stage: str, outcome: str, message: str = "", *, structural: bool = False) -> Case:
@@ -84,7 +84,7 @@ def test_a_case_of_a_stage_that_nobody_planned_counts() -> None:
 
 def test_a_case_with_an_unknown_outcome_is_unverified() -> None:
     """A newer writer's word is not taken for a pass."""
-    found = level.gather([told.started(), told.case("install", "splendid")])
+    found = level.gather([event_factory.started(), event_factory.case("install", "splendid")])
     assert found.cases[0].outcome == "unverified"
     assert "splendid" in found.stages["install"].reason
 
@@ -159,13 +159,13 @@ def test_functional_stands_in_the_plan_even_without_a_test(lane: plan.Lane) -> N
     """A suite that tests nothing of its app cannot hide it by planning nothing."""
     order = plan.LANE_STAGES[lane]
     stages = [name for name in order if name != "functional"]
-    found = level.gather([told.started(*stages, lane=lane)])
+    found = level.gather([event_factory.started(*stages, lane=lane)])
     assert tuple(found.stages) == order
     assert found.whole
 
 
 def test_a_part_of_the_plan_is_not_whole() -> None:
     """One stage less than the lane has, and the run is partial (P5)."""
-    found = level.gather([told.started("install", "cleanup")])
+    found = level.gather([event_factory.started("install", "cleanup")])
     assert not found.whole
     assert tuple(found.stages) == ("install", "cleanup")

@@ -16,8 +16,8 @@ from harness.reporting import report
 from harness.reporting.events import Event
 from harness.reporting.report import Evidence, Report
 from harness.reporting.verdict import Verdict
-from tests.support import told
-from tests.support.told import NAMES, case, finished, run, started, stored
+from tests.support import event_factory
+from tests.support.event_factory import NAMES, case, finished, run, started, stored
 
 FILES = ("report.json", "summary.md", "junit.xml")
 
@@ -366,7 +366,7 @@ def test_foreign_text_in_every_place_is_escaped() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_stored_run_has_all_its_files(name: str, tmp_path: Path) -> None:
     """Three files, each readable, and nothing else beside the events."""
-    shutil.copy(told.STORED / f"{name}.jsonl", tmp_path / "events.jsonl")
+    shutil.copy(event_factory.STORED / f"{name}.jsonl", tmp_path / "events.jsonl")
     valid(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", *FILES}
 
@@ -374,7 +374,7 @@ def test_every_stored_run_has_all_its_files(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_that_died_anywhere_has_valid_reports(name: str, tmp_path: Path) -> None:
     """After every line and in the middle of every line (G10)."""
-    content = (told.STORED / f"{name}.jsonl").read_bytes()
+    content = (event_factory.STORED / f"{name}.jsonl").read_bytes()
     path = tmp_path / "events.jsonl"
     lines = content.splitlines(keepends=True)
     done = b""
@@ -409,14 +409,14 @@ def test_events_of_any_shape_give_valid_reports(value: object, tmp_path: Path) -
 
 def test_lines_that_could_not_be_read_are_told(tmp_path: Path) -> None:
     """A report that leaves something out says so."""
-    content = (told.STORED / "green.jsonl").read_text()
+    content = (event_factory.STORED / "green.jsonl").read_text()
     (tmp_path / "events.jsonl").write_text("rubbish\n" + content)
     assert any("1 line(s)" in note for note in valid(tmp_path).notes)
 
 
 def test_reports_are_replaced_whole(tmp_path: Path) -> None:
     """A reader of the old file keeps the whole old file, and nothing temporary stays."""
-    shutil.copy(told.STORED / "green.jsonl", tmp_path / "events.jsonl")
+    shutil.copy(event_factory.STORED / "green.jsonl", tmp_path / "events.jsonl")
     (tmp_path / "report.json").write_text("old")
     with (tmp_path / "report.json").open() as old:
         report.write_all(tmp_path)
@@ -428,7 +428,7 @@ def test_a_report_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A full disk does not cost what was there."""
-    shutil.copy(told.STORED / "green.jsonl", tmp_path / "events.jsonl")
+    shutil.copy(event_factory.STORED / "green.jsonl", tmp_path / "events.jsonl")
     (tmp_path / "report.json").write_text("old")
 
     def full(path: Path, *args: object, **kwargs: object) -> int:

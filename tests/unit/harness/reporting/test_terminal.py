@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.reporting import report, terminal
-from tests.support.told import NAMES, case, run, stored
+from tests.support.event_factory import NAMES, case, run, stored
 
 FOLDER = Path("/var/lib/cc-ci-runs/212")
 

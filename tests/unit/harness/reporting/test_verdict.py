@@ -7,8 +7,8 @@ import pytest
 from harness.reporting import level, verdict
 from harness.reporting.events import Event
 from harness.reporting.verdict import Verdict
-from tests.support import told
-from tests.support.told import case, finished, run, started
+from tests.support import event_factory
+from tests.support.event_factory import case, finished, run, started
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_a_timeout_is_not_blamed_on_the_pull_request() -> None:
 )
 def test_stored_runs(name: str, expected: str, stage: str) -> None:
     """Each stored run ends in its verdict, decided by its stage."""
-    found = verdict.judge(told.stored(name))
+    found = verdict.judge(event_factory.stored(name))
     assert (found.verdict, found.stage) == (expected, stage)
 
 

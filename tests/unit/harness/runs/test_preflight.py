@@ -11,11 +11,11 @@ import pytest
 from docker.errors import DockerException
 
 from harness.errors import InfraError
-from harness.host import room
+from harness.host import resources
 from harness.runs import preflight
 from harness.settings import Settings
-from harness.swarm import swarm
-from tests.support.holder import below
+from harness.swarm import engine as swarm
+from tests.support.lock_holder import below
 
 MANAGER = {"LocalNodeState": "active", "ControlAvailable": True}
 PROXY = {"Name": "proxy", "Scope": "swarm"}
@@ -36,8 +36,8 @@ def engine(*networks: dict[str, str], **state: object) -> Any:
 @pytest.fixture(autouse=True)
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let there be room and memory."""
-    monkeypatch.setattr(room, "shortage", lambda need: "")
-    monkeypatch.setattr(room, "memory_shortage", lambda: "")
+    monkeypatch.setattr(resources, "shortage", lambda need: "")
+    monkeypatch.setattr(resources, "memory_shortage", lambda: "")
 
 
 def test_a_host_that_has_everything_is_taken(here: Settings) -> None:
@@ -89,7 +89,9 @@ def test_a_host_short_of_memory_is_refused_and_in_trouble(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Before a deployment, and when a case has failed."""
-    monkeypatch.setattr(room, "memory_shortage", lambda: "only 9.0 MiB of memory are available")
+    monkeypatch.setattr(
+        resources, "memory_shortage", lambda: "only 9.0 MiB of memory are available"
+    )
     monkeypatch.setattr(swarm, "client", lambda: engine(PROXY))
     with pytest.raises(InfraError, match=r"only 9\.0 MiB of memory are available; free it"):
         preflight.host(here, engine(PROXY))

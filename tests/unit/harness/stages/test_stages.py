@@ -12,7 +12,7 @@ from harness import lifecycle
 from harness.errors import CcCiError, InfraError, RecipeFailure, SuiteFailure
 from harness.runs import preflight
 from harness.stages import admission, provision
-from harness.swarm import backup, images, remove, swarm
+from harness.swarm import backup, engine, images, remove
 
 HEAD = "617e8442" + "0" * 32
 APP: Any = SimpleNamespace(
@@ -90,8 +90,8 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     monkeypatch.setattr(remove, "remove_stack", made.ask("remove_stack", ()))
     monkeypatch.setattr(provision, "compose", made.compose)
     monkeypatch.setattr(provision, "witness_places", lambda run, app: [])
-    monkeypatch.setattr(swarm, "view", made.view)
-    monkeypatch.setattr(swarm, "client", lambda: None)
+    monkeypatch.setattr(engine, "view", made.view)
+    monkeypatch.setattr(engine, "client", lambda: None)
     return made
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from harness import lifecycle
 from harness.errors import BaseNotDeployable, RecipeFailure, SuiteFailure
-from harness.recipe.envfile import EnvFile
+from harness.recipe.env_file import EnvFile
 from harness.stages import provision
 from harness.suites.outcome import outcome_of
 from harness.suites.suite_settings import Health, SuiteSettings, Timeouts
-from harness.swarm import swarm
+from harness.swarm import engine
 
 pytestmark = pytest.mark.usefixtures("moving_clock")
 
@@ -74,7 +74,7 @@ def test_incident_u1_only_the_head_itself_proves_the_upgrade(
     """U1: an upgrade to a tag, or to nothing, is no upgrade to the head (U2: `+U` does not matter)."""
     service = SimpleNamespace(name="app", labels={"coop-cloud.s.chaos-version": label})
     view = SimpleNamespace(service=lambda name: service)
-    monkeypatch.setattr(swarm, "view", lambda stack: view)
+    monkeypatch.setattr(engine, "view", lambda stack: view)
     expected = contextlib.nullcontext() if right else pytest.raises(RecipeFailure, match="never")
     with expected:
         lifecycle._prove_the_head(Run(tmp_path), app({}))  # type: ignore[arg-type]

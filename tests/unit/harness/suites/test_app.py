@@ -10,7 +10,7 @@ import pytest
 from harness import settings
 from harness.errors import RecipeFailure, TimedOut
 from harness.suites.app import App
-from harness.swarm import containers, swarm
+from harness.swarm import containers, engine
 
 
 @pytest.fixture
@@ -43,6 +43,6 @@ def test_incident_b4_a_container_that_does_not_come_is_named(
     """B4: without a running container there is a bound and a sentence, never an empty value."""
     stopped = SimpleNamespace(tasks=(SimpleNamespace(running=False, state="failed"),))
     view: Any = SimpleNamespace(service=lambda name: stopped)
-    monkeypatch.setattr(swarm, "view", lambda stack: view)
+    monkeypatch.setattr(engine, "view", lambda stack: view)
     with pytest.raises(TimedOut, match=r"running container of 's_app'; last seen: failed"):
         containers.find("s", "app")

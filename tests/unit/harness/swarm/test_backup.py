@@ -5,7 +5,7 @@ import json
 import pytest
 
 from harness.errors import InfraError, RecipeFailure
-from harness.swarm import swarm
+from harness.swarm import engine
 from harness.swarm.backup import Expected, Held, missing, newest, parse_listing, verify
 
 ROOT = "/var/lib/docker/volumes/st_content/_data"
@@ -159,8 +159,8 @@ def test_what_restic_does_not_bear_out_is_no_backup(
     """A path that is absent is the recipe's fault; a restic that does not answer is ours."""
     expected = [Expected(f"{ROOT}/a", dump=False)]
     good = Bot(LISTED, FILE)
-    monkeypatch.setattr(swarm, "client", lambda: good)
+    monkeypatch.setattr(engine, "client", lambda: good)
     assert verify("st", expected, T0) == "01234567"
-    monkeypatch.setattr(swarm, "client", lambda: bot)
+    monkeypatch.setattr(engine, "client", lambda: bot)
     with pytest.raises(error, match=says):
         verify("st", expected, T0)

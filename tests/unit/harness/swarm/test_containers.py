@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from harness.errors import RecipeFailure
-from harness.swarm import containers, swarm
+from harness.swarm import containers
+from harness.swarm import engine as swarm
 
 SECRET = b"hunter2hunter2"
 MEGABYTE = 1024 * 1024

@@ -7,7 +7,7 @@ import pytest
 from harness.errors import RecipeFailure
 from harness.swarm import converge
 from harness.swarm.converge import History
-from harness.swarm.swarm import Service, StackView, Task
+from harness.swarm.engine import Service, StackView, Task
 
 RUNNING = Task("t1", "s1", "running", "running", "", None, "c1", "img:1", current=True)
 SERVICE = Service("s1", "app", "img:1", "replicated", 1, "any", "", "", "", tasks=(RUNNING,))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.swarm import remove
-from harness.swarm.swarm import NAMESPACE
+from harness.swarm.engine import NAMESPACE
 from tests.support.fake_docker import FakeDocker, Refused
 
 STACK = "aaaaaa-hello_ci_test"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from harness.settings import SLOTS
-from sandbox.host import place
+from sandbox.host import paths
 from sandbox.standins.drone.pipeline.pipeline import PipelineError, fits, read
 from sandbox.standins.drone.pipeline.quote import quote
 from sandbox.standins.drone.pipeline.substitute import SubstituteError, substitute
 from sandbox.standins.drone.server import log
 from sandbox.standins.drone.server.log import LiveLog, cut
-from tests.integration.drone.place import pipeline, step
+from tests.integration.drone.drone_env import pipeline, step
 
 pytestmark = pytest.mark.contract
 
@@ -149,8 +149,8 @@ def test_conditions_may_include_and_exclude() -> None:
 
 def test_the_checkout_s_own_pipelines() -> None:
     """One tests a push, one a recipe; as many runs at once as the runner takes and the harness has slots."""
-    tests, recipe = read((place.CHECKOUT / ".drone.yml").read_text())
+    tests, recipe = read((paths.CHECKOUT / ".drone.yml").read_text())
     assert [tests.name, recipe.name] == ["self-test", "recipe-ci"]
     assert tests.trigger.holds("push", "main") and not tests.trigger.holds("custom", "main")
     assert recipe.trigger.holds("custom", "main") and not recipe.trigger.holds("push", "main")
-    assert recipe.limit == SLOTS == place.CAPACITY
+    assert recipe.limit == SLOTS == paths.CAPACITY

@@ -1,0 +1,209 @@
+"""A small world for one conversation: an organisation at a real Gitea, a Drone, and a bridge of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import requests
+
+from sandbox.ci.ci_server import Bridge, Drone
+from sandbox.forge.gitea import Forge
+from tests.integration.forge.faulty_proxy import Toll
+from tests.support.ports import free_port
+
+Path_ = Literal["hook", "poll", "both"]
+BOT, MEMBER, STRANGER = "ccbot", "alice", "mallory"
+LEFT = (
+    "SELECT count(*) FROM runs WHERE status != 'told' OR state != 'done'",
+    "SELECT count(*) FROM comments WHERE decision IS NULL",
+    "SELECT count(*) FROM reactions WHERE done = 0",
+    "SELECT count(*) FROM answers WHERE done = 0",
+)
+PATIENCE = 40.0  # seconds; a bound for a broken bridge, not a measure
+
+
+@dataclass
+class World:
+    """One organisation with one recipe. plans: the folder that tells fake runs how to go."""
+
+    folder: Path
+    forge: Forge
+    drone: Drone
+    plans: Path
+    org: str
+    path: Path_ = "both"
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.recipe = f"shop-{self.org}"  # a person has one fork of a name
+        self.repo = f"{self.org}/{self.recipe}"
+        self.gitea_toll, self.drone_toll = Toll(self.forge.url), Toll(self.drone.url)
+        self._branches = 0
+        recipes = self.folder / "recipes"
+        (recipes / self.recipe).mkdir(parents=True)
+        self.bridge = Bridge(
+            self.folder / "bridge",
+            free_port(),
+            self.forge,
+            self.drone_toll.url,
+            self.drone.token,
+            self.org,
+            {
+                "GITEA_URL": self.gitea_toll.url,
+                "DRONE_PUBLIC_URL": self.drone.url,
+                "BRIDGE_POLL_SECONDS": "0" if self.path == "hook" else "0.5",
+                "BRIDGE_RECIPES_DIR": str(recipes),
+                "BRIDGE_RUNS_URL": "http://runs.example",
+                **self.settings,
+            },
+        )
+        self.forge.organisation(self.org, {"write": (MEMBER, BOT)})
+        self.forge.repository(self.org, self.recipe)
+        self.forge.commit(self.repo, "main", "compose.yml", "services: {}\n")
+
+    def open(self) -> None:
+        """Start the bridge and let the forge deliver to it; return when the repository is enrolled."""
+        self.bridge.start()
+        if self.path != "poll":
+            self.forge.hook(self.org, f"{self.bridge.url}/hook", self.bridge.hook_secret)
+        self.until(lambda: self._enrolled(), "the bridge enrols the repository")
+
+    def _enrolled(self) -> bool:
+        return any("/issues/comments" in path for _, _, path in self.gitea_toll.calls)
+
+    def close(self) -> None:
+        """End the bridge and let every fake run go on."""
+        for hold in self.plans.glob("*.hold"):
+            hold.unlink()
+        self.gitea_toll.mood = self.drone_toll.mood = "pass"
+        self.bridge.stop()
+        self.gitea_toll.close()
+        self.drone_toll.close()
+
+    # -- what people do
+
+    def pull(self, *, person: str = MEMBER) -> tuple[int, str]:
+        """Open a pull request; return its number and head."""
+        self._branches += 1
+        branch = f"change-{self._branches}"
+        if person == MEMBER:
+            sha = self.forge.commit(self.repo, branch, "note.txt", branch)
+            return self.forge.pull(self.repo, branch, branch, person=person), sha
+        fork = self.forge.fork(self.repo, person)
+        sha = self.forge.commit(fork, branch, "note.txt", branch, person=person)
+        return self.forge.pull(self.repo, f"{person}:{branch}", branch, person=person), sha
+
+    def push(self, number: int, *, text: str) -> str:
+        """Push to a pull request's branch; return the new head."""
+        head = self.forge.call("GET", f"/repos/{self.repo}/pulls/{number}")["head"]
+        return self.forge.commit(head["repo"]["full_name"], head["ref"], "note.txt", text)
+
+    def say(self, number: int, body: str, *, person: str = MEMBER) -> int:
+        """Write a comment; return its id."""
+        return self.forge.comment(self.repo, number, body, person=person)
+
+    def shut(self, number: int) -> None:
+        """Close a pull request."""
+        self.forge.call("PATCH", f"/repos/{self.repo}/pulls/{number}", {"state": "closed"})
+
+    # -- how runs go
+
+    def plan(self, sha: str, **script: Any) -> None:
+        """Say how the run of a commit goes; see fake_recipe_ci."""
+        (self.plans / f"{sha}.json").write_text(json.dumps(script))
+
+    def hold(self, sha: str) -> None:
+        """Let the run of a commit wait in its second stage."""
+        (self.plans / f"{sha}.hold").touch()
+
+    def release(self, sha: str) -> None:
+        """Let it go on."""
+        (self.plans / f"{sha}.hold").unlink()
+
+    # -- what can be seen
+
+    def until(self, holds: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> Any:
+        """Wait until something holds; return it."""
+        end = time.monotonic() + seconds
+        while not (found := holds()):
+            if time.monotonic() > end:
+                log = (
+                    self.bridge.daemon.log.read_text()[-3000:]
+                    if self.bridge.daemon.log.exists()
+                    else ""
+                )
+                raise AssertionError(f"it did not come to this: {what}\n{log}")
+            time.sleep(0.05)
+        return found
+
+    def status(self, sha: str, lane: str = "cold") -> tuple[str, str]:
+        """Return state and description of the commit's status in a lane's context."""
+        context = "cc-ci/testme" if lane == "cold" else "cc-ci/testme-quick"
+        return self.forge.statuses(self.repo, sha).get(context, ("", ""))
+
+    def ended(self, sha: str, lane: str = "cold") -> str:
+        """Wait for the verdict on a commit; return the state of its status."""
+        return str(
+            self.until(
+                lambda: (state := self.status(sha, lane)[0]) not in ("", "pending") and state,
+                f"a verdict on {sha[:8]}",
+            )
+        )
+
+    def bot_comments(self, number: int) -> list[str]:
+        """Return the texts of the bot's comments on a pull request."""
+        found = self.forge.comments(self.repo, number)
+        return [row["body"] for row in found if row["user"]["login"] == BOT]
+
+    def living(self, number: int, words: str) -> str:
+        """Wait until the bot's only comment contains some words; return its text."""
+
+        def seen() -> str:
+            bodies = [
+                b
+                for b in self.bot_comments(number)
+                if b.startswith(("<!-- cc-ci cold", "<!-- cc-ci quick"))
+            ]
+            return next((b for b in bodies if words in b), "")
+
+        try:
+            return str(self.until(seen, f"a comment with '{words}' on #{number}"))
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe bot says: {self.bot_comments(number)}") from None
+
+    def rendered(self, body: str) -> str:
+        """Return a comment's text as the forge shows it, in HTML."""
+        answer = requests.post(
+            f"{self.forge.url}/api/v1/markdown",
+            json={"Text": body, "Mode": "comment", "Context": self.repo},
+            headers={"Authorization": f"token {self.forge.token(MEMBER)}"},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        return answer.text
+
+    def builds(self) -> list[dict[str, Any]]:
+        """Return this world's builds, oldest first."""
+        answer = requests.get(
+            f"{self.drone.url}/api/repos/ci/cc-ci/builds?per_page=200", timeout=30
+        )
+        return [
+            b for b in reversed(answer.json()) if (b.get("params") or {}).get("SRC") == self.repo
+        ]
+
+    def quiet(self) -> None:
+        """Wait until the bridge has told everything of all its runs."""
+        self.until(self.is_quiet, "the bridge has told everything")
+
+    def is_quiet(self) -> bool:
+        """Say whether the bridge has nothing left to decide or to tell."""
+        address = f"file:{self.bridge.folder}/bridge.sqlite?mode=ro"
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+            return all(db.execute(query).fetchone()[0] == 0 for query in LEFT)

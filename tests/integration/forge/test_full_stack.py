@@ -1,0 +1,148 @@
+"""The whole loop: a comment at a real Gitea, a run on the real Swarm, the answer on the pull request.
+
+It is the sandbox's own code that people get by `make sandbox`, in a folder and on ports of its own. What is
+tested is the checkout's last commit, since Drone clones it.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.ci.full_stack import WholeLoop
+from sandbox.forge import pull_requests
+from sandbox.forge.pull_requests import BOT, GOOD, MEMBER, RED, Proposal
+from sandbox.host.shell import SetupError
+from tests.support.poll import until
+
+pytestmark = [pytest.mark.forge, pytest.mark.swarm]
+STAGES = ("lint", "install", "functional", "redeploy", "backup", "restore", "upgrade", "cleanup")
+PATIENCE = 600.0  # seconds; others may hold the machine's slots
+ACKNOWLEDGED = 8.0  # seconds; polling alone would take ten. People wait for less than three
+
+
+def four_free_ports() -> int:
+    """Return the first of four ports in a row that nobody listens on."""
+    while True:
+        first = random.randrange(20_000, 30_000)
+        try:
+            with socket.socket() as a, socket.socket() as b, socket.socket() as c:
+                for offset, probe in enumerate((a, b, c)):
+                    probe.bind(("127.0.0.1", first + offset))
+                with socket.socket() as d:
+                    d.bind(("127.0.0.1", first + 3))
+            return first
+        except OSError:
+            continue
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[WholeLoop]:
+    """Hand out a loop with one good and one broken pull request; nothing of it stays."""
+    folder = Path(tempfile.mkdtemp(prefix="ccci-loop-"))
+    made = WholeLoop(folder, four_free_ports(), tied=True)
+    try:
+        made.up((GOOD, RED))
+        yield made
+    finally:
+        daemons = (made.forge.daemon, made.bridge.daemon, made.drone.daemon, made.drone.worker)
+        made.down()
+        shutil.rmtree(folder, ignore_errors=True)
+    assert [daemon.name for daemon in daemons if daemon.pid() or daemon.others()] == []
+
+
+class Talk:
+    """One pull request on which a member comments `!testme`."""
+
+    def __init__(self, loop: WholeLoop, proposal: Proposal) -> None:
+        self.forge, self.repo = loop.forge, proposal.repo
+        number = pull_requests.number(loop.forge, proposal)
+        assert number is not None
+        self.number = number
+        path = f"/repos/{self.repo}/pulls/{number}"
+        self.sha = str(self.forge.call("GET", path)["head"]["sha"])
+        self.comment = self.forge.comment(self.repo, number, "!testme", person=MEMBER)
+
+    def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+        """Wait until something holds; return it."""
+        try:
+            return until(what, holds, within=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.status()}\n{self.answer()}") from None
+
+    def status(self) -> tuple[str, str]:
+        """Return state and description of the commit's status."""
+        return self.forge.statuses(self.repo, self.sha).get("cc-ci/testme", ("", ""))
+
+    def answer(self) -> str:
+        """Return the bot's comment."""
+        found = self.forge.comments(self.repo, self.number)
+        return next((row["body"] for row in found if row["user"]["login"] == BOT), "")
+
+    def acknowledged(self) -> None:
+        """Wait for the reaction and the pending status."""
+        self.until(
+            lambda: "eyes" in self.forge.reactions(self.repo, self.comment) and self.status()[0],
+            "reaction and status",
+            ACKNOWLEDGED,
+        )
+
+    def ended(self) -> tuple[str, str]:
+        """Wait for the verdict, in the status and in the comment; return state and description."""
+        self.until(lambda: self.status()[0] not in ("", "pending"), "verdict")
+        words = self.status()[1]
+        self.until(lambda: words in self.answer(), "comment with the verdict")
+        return self.status()
+
+
+def test_from_a_comment_to_a_verdict(loop: WholeLoop) -> None:
+    """A good pull request ends green with level 5 and every stage, a broken one red with stage and reason."""
+    red, good = Talk(loop, RED), Talk(loop, GOOD)
+    red.acknowledged()
+    good.acknowledged()
+    assert red.ended() == ("failure", "the recipe failed in install")
+    assert "❌ | install" in red.answer()
+    assert "crash loop" in red.answer() and "no licence found" in red.answer()
+    assert good.ended() == ("success", "passed, level 5")
+    assert [stage for stage in STAGES if f"| ✅ | {stage} |" not in good.answer()] == []
+    assert f"{loop.files_url}/" in good.answer()
+
+
+def test_a_second_set_up_finds_what_is_there(
+    loop: WholeLoop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is made twice, and each part is said to be there."""
+    loop.up((GOOD, RED))
+    said = capsys.readouterr().out
+    assert said.count("found running") == 4
+    assert said.count(": found (") == 2
+    assert "started" not in said and "opened" not in said and "pushed" not in said
+    assert "!testme" in loop.guide() and loop.forge.passwords()[MEMBER] in loop.guide()
+
+
+def test_what_was_killed_is_started_again(loop: WholeLoop) -> None:
+    """A part that died, as all do when the machine is switched off, comes back with its data."""
+    before = loop.forge.daemon.pid()
+    loop.bridge.daemon.kill()
+    loop.forge.daemon.kill()
+    loop.up((GOOD, RED))
+    assert loop.bridge.daemon.pid() is not None
+    assert loop.forge.daemon.pid() not in (None, before)
+    assert pull_requests.number(loop.forge, RED) is not None
+
+
+def test_a_stranger_on_a_port_is_named(tmp_path: Path) -> None:
+    """A program that is not ours is neither used nor ended."""
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+        with pytest.raises(SetupError, match=f"port {port} is taken by a program that is not"):
+            WholeLoop(tmp_path, port).up(())

@@ -1,0 +1,62 @@
+"""A pytest plugin that plays runs without a Swarm: the stages of the lifecycle pass, files are in memory.
+
+Everything else is real: collection, suites, controls, records, verdicts, reports, exit status. Loaded
+with `-p tests.support.fake_stages_plugin` in a process of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import lifecycle
+from harness.recipe import git
+from harness.runs import fault, preflight
+from harness.runs.run import Run
+from harness.suites.app import App
+from harness.swarm import containers, remove
+from harness.swarm import engine as swarm
+from tests.support.fake_docker import FakeDocker
+
+FILES: dict[str, bytes] = {}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Put the scenery up, before the harness remembers itself."""
+    engine: Any = FakeDocker()
+    swarm.client = lambda: engine
+    swarm.view = lambda stack, api=None: swarm.StackView(stack, ())
+    preflight.host = lambda settings, api=None: None
+    preflight.trouble = lambda settings: ""
+    fault.memory_kill = lambda run: None
+    remove.leftovers = lambda api, stack: ()
+    git.fetch_checkout = _fetched
+    Run._choose_base = lambda self: None  # type: ignore[method-assign]
+    Run._head_version = lambda self: "1.0.0+1"  # type: ignore[method-assign]
+    containers.write = lambda stack, service, path, data: FILES.update({path: data})
+    containers.read = lambda stack, service, path: FILES.get(path)
+    for verb in ("lint", "install", "healthy", "redeploy_is_a_no_op", "back_up", "upgrade"):
+        setattr(lifecycle, verb, _passes)
+    lifecycle.base = lifecycle.seed
+    lifecycle.restore = _restored
+
+
+def _fetched(source: str, ref: str, folder: Path, *, upstream_url: str) -> None:
+    folder.mkdir(parents=True)
+
+
+def _passes(run: Run, app: App | None = None) -> None:
+    """A stage in which nothing is wrong."""
+
+
+def _restored(run: Run, app: App) -> None:
+    """Lose everything, prove the loss, and bring it back."""
+    kept = dict(FILES)
+    for function in run.suite.wrecks:
+        lifecycle._of_the_suite(function, app)
+    FILES.clear()
+    lifecycle._prove_the_loss(run, app)
+    FILES.update(kept)

@@ -1,0 +1,54 @@
+"""A run with its directory and the lines it printed, without anything deployed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.plan import GENERIC
+from harness.reporting import report
+from harness.secret import Secret
+from harness.suites.collect import Place
+from harness.suites.outcome import Outcome
+from tests.support.bare_run import bare_run
+from tests.support.secret_encodings import VALUES
+
+
+class Watched:
+    """A run that knows secrets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.printed: list[str] = []
+        self.run = bare_run(folder, self.printed.append)
+        planned = ["install", "cleanup"]
+        self.run.telling.tell(
+            "run-started", run="7", recipe="custom-html", lane="cold", stages=planned
+        )
+        self.run.telling.redactor.learn([Secret(value) for value in VALUES.values()])
+
+    def passes(self, step: str, **more: str) -> None:
+        """Let a step of the lifecycle pass."""
+        outcome = Outcome("pass", **more)
+        self.run.telling.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+
+    def fails(self, step: str, message: str, details: str) -> None:
+        """Let a step of the lifecycle fail."""
+        outcome = Outcome("fail", "recipe", message, details)
+        self.run.telling.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+
+    def closed(self) -> report.Report:
+        """Close the run and return its report."""
+        self.run.close()
+        return report.read(self.run.dir)
+
+    def leaving(self) -> dict[str, bytes]:
+        """Return every byte that leaves the run, by file; the printed lines too."""
+        files = {p.name: p.read_bytes() for p in self.run.dir.rglob("*") if p.is_file()}
+        return {**files, "printed": "\n".join(self.printed).encode()}
+
+
+def clean_run(folder: Path) -> Watched:
+    """Return a run in which everything passed."""
+    made = Watched(folder)
+    made.passes("test_install")
+    made.passes("test_leave_no_trace")
+    return made

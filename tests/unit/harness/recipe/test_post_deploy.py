@@ -1,0 +1,31 @@
+"""A recipe's post-deploy commands."""
+
+import pytest
+
+from harness.errors import RecipeFailure
+from harness.recipe import post_deploy
+from harness.recipe.post_deploy import Command
+
+
+@pytest.mark.parametrize(
+    ("text", "commands"),
+    [
+        ("", ()),
+        ("app migrate", (Command("app", "migrate", ()),)),
+        (
+            "app migrate --fast now|db vacuum |",
+            (Command("app", "migrate", ("--fast", "now")), Command("db", "vacuum", ())),
+        ),
+    ],
+)
+def test_post_deploy_commands_name_service_function_and_words(
+    text: str, commands: tuple[Command, ...]
+) -> None:
+    """abra does not run them when it does not wait, so the harness does."""
+    assert post_deploy.post_deploy_commands(text) == commands
+
+
+def test_a_post_deploy_command_without_a_function_is_the_recipes_fault() -> None:
+    """abra could not run it either."""
+    with pytest.raises(RecipeFailure, match="POST_DEPLOY_CMDS has 'app', but needs"):
+        post_deploy.post_deploy_commands("app migrate|app")
