@@ -92,7 +92,7 @@ def janitor_(domain: str) -> None:
     if domain:
         registry.keep(settings, domain, until=0.0)
     result = janitor.sweep(
-        settings, engine.client(), own_run="", report=click.echo, finish=report.finish_dead
+        settings, engine.client(), own_run="", progress=click.echo, finish=report.finish_dead
     )
     click.echo(str(result))
 

@@ -57,10 +57,10 @@ def lint(run: Run) -> None:
         RecipeFailure: names each rule, or what abra may not even read.
     """
     admission.admit_checkout(run)
-    with blaming_the_recipe(f"linting '{run.recipe}'"), run.telling.phase("lint"):
+    with blaming_the_recipe(f"linting '{run.recipe}'"), run.recorder.phase("lint"):
         result = run.abra.recipe_lint(run.recipe)
     for line in result.warned:
-        run.telling.note(f"lint warns: {line}")
+        run.recorder.note(f"lint warns: {line}")
     if result.failed:
         raise RecipeFailure(
             f"abra's lint finds {len(result.failed)} broken rule(s): " + "; ".join(result.failed)
@@ -79,16 +79,16 @@ def deploy(run: Run, app: App, ref: str) -> None:
     run.checkout(ref)
     with (
         blaming_the_recipe(f"making an app of '{run.recipe}'"),
-        run.telling.phase("deploy", app.life),
+        run.recorder.phase("deploy", app.life),
     ):
         admission.admit_checkout(run)
         run.abra.app_new(run.recipe, app.domain)
         provision.write_env(run, app)
         admission.admit_app(run, app)
         admission.warn(run, app)
-    with run.telling.phase("pull", app.life):
-        images.pull(provision.images(run), report=app.report)
-    with blaming_the_recipe(f"deploying '{run.recipe}'"), run.telling.phase("deploy", app.life):
+    with run.recorder.phase("pull", app.life):
+        images.pull(provision.images(run), progress=app.progress)
+    with blaming_the_recipe(f"deploying '{run.recipe}'"), run.recorder.phase("deploy", app.life):
         provision.make_secrets(run, app)
         run.abra.app_deploy(app.domain)
         settle(run, app)
@@ -128,12 +128,12 @@ def settle(run: Run, app: App, *, ignore: frozenset[str] = frozenset()) -> None:
             timeout=provision.deploy_timeout(run, app),
             every=EVERY,
             stable=WINDOW,
-            report=app.report,
+            progress=app.progress,
         )
     except (RecipeFailure, TimedOut) as error:
         raise type(error)(*_with_logs(app, error)) from None
     for service, count in history.restarts().items():
-        run.telling.note(
+        run.recorder.note(
             f"service '{service}' restarted {count} time(s) before it settled ({app.life})"
         )
 
@@ -157,7 +157,7 @@ def post_deploy(run: Run, app: App) -> None:
     """Run the recipe's POST_DEPLOY_CMDS, which abra leaves out when it does not wait itself."""
     text = EnvFile.read(run.env_path(app)).get("POST_DEPLOY_CMDS") or ""
     for command in recipe.post_deploy_commands(text):
-        app.report(f"post-deploy command: {command.service} {command.function}")
+        app.progress(f"post-deploy command: {command.service} {command.function}")
         run.abra.app_cmd(app.domain, command.service, command.function, command.arguments)
 
 
@@ -181,10 +181,10 @@ def healthy(run: Run, app: App) -> None:
             return wait.Look(str(error).splitlines()[0][:200])
         return wait.Look(f"route answers {answer.status_code}", True)
 
-    with run.telling.phase("health", app.life):
+    with run.recorder.phase("health", app.life):
         timeout = float(run.suite_settings.timeouts.health)
         try:
-            wait.until(look, what="the app to answer", timeout=timeout, report=app.report)
+            wait.until(look, what="the app to answer", timeout=timeout, progress=app.progress)
         except TimedOut:
             raise last[0] if last else RecipeFailure("the app did not answer") from None
         for target in run.suite_settings.probes.tcp:
@@ -195,7 +195,7 @@ def _listens(app: App, target: str, timeout: float) -> None:
     """Wait until a port that the suite names accepts connections; the route may answer without it."""
     try:
         find = partial(probe.address, app.stack, target)
-        probe.until_ready(find, what=f"'{target}'", timeout=timeout, report=app.report)
+        probe.until_ready(find, what=f"'{target}'", timeout=timeout, progress=app.progress)
     except TimedOut as error:
         raise RecipeFailure(
             f"the app answers on its route, but not all of it is up: {error}"
@@ -222,7 +222,7 @@ def redeploy_is_a_no_op(run: Run, app: App) -> None:
         RecipeFailure: names the services whose tasks were replaced.
     """
     before = _running(app)
-    with blaming_the_recipe("deploying the same again"), run.telling.phase("redeploy", app.life):
+    with blaming_the_recipe("deploying the same again"), run.recorder.phase("redeploy", app.life):
         run.abra.app_deploy(app.domain)
         after = _watch(app, NO_OP_WINDOW, lambda: _running(app) != before)
     changed = sorted(name for name in before | after if before.get(name) != after.get(name))
@@ -253,7 +253,7 @@ def _running(app: App) -> dict[str, frozenset[str]]:
 
 def seed(run: Run, app: App) -> None:
     """Let the suite create what an owner would, and put witnesses into what the backup covers."""
-    with run.telling.phase("seed", app.life):
+    with run.recorder.phase("seed", app.life):
         for function in run.suite.seeds:
             _of_the_suite(function, app)
         if not run.suite.checks:
@@ -292,7 +292,7 @@ def back_up(run: Run, app: App) -> str:
     if not provision.compose(run, app).is_backup_capable:
         raise Declared(f"{NOT_APPLICABLE}no service of this version has a backup label")
     settle(run, app, ignore=converge.tasks_of(engine.view(app.stack)))
-    with run.telling.phase("backup", app.life):
+    with run.recorder.phase("backup", app.life):
         since = time.time()
         with blaming_the_recipe("backing up"):
             done = run.abra.app_backup_create(
@@ -318,7 +318,7 @@ def restore(run: Run, app: App) -> None:
             "the backup takes no volume whole, so there is no place for a witness, and the suite has "
             "no @check: a restore of nothing would pass; add a @seed and a @check"
         )
-    with run.telling.phase("restore", app.life):
+    with run.recorder.phase("restore", app.life):
         for function in run.suite.wrecks:
             _of_the_suite(function, app)
         lose_everything(run, app)
@@ -327,7 +327,7 @@ def restore(run: Run, app: App) -> None:
             done = run.abra.app_restore(
                 app.domain, timeout=float(run.suite_settings.timeouts.restore)
             )
-        app.report(_last_lines(done.text).splitlines()[-1].strip())
+        app.progress(_last_lines(done.text).splitlines()[-1].strip())
         _refuse_failed_hooks("restore", done.text)
         settle(run, app, ignore=converge.tasks_of(engine.view(app.stack)))
         healthy(run, app)
@@ -354,7 +354,7 @@ def lose_everything(run: Run, app: App) -> None:
     """
     preflight.enough(run.settings)
     run.abra.app_undeploy(app.domain)
-    left = remove.remove_stack(engine.client(), app.stack, keep_secrets=True, report=app.report)
+    left = remove.remove_stack(engine.client(), app.stack, keep_secrets=True, progress=app.progress)
     if left:
         names = ", ".join(f"{item.kind} '{item.name}' ({item.why})" for item in left)
         raise InfraError(f"cannot empty the app before the restore, there still is: {names}")
@@ -424,13 +424,13 @@ def upgrade(run: Run, app: App) -> None:
     old_version = provision.compose(run, app).version
     old_sample = provision.sample(run)
     run.checkout(run.ref)
-    with blaming_the_recipe("upgrading to the head"), run.telling.phase("upgrade", app.life):
+    with blaming_the_recipe("upgrading to the head"), run.recorder.phase("upgrade", app.life):
         admission.admit_checkout(run)
         provision.adopt_new_env(run, app, old_sample)
         admission.admit_app(run, app)
-    with run.telling.phase("pull", app.life):
-        images.pull(provision.images(run), report=app.report)
-    with blaming_the_recipe("upgrading to the head"), run.telling.phase("upgrade", app.life):
+    with run.recorder.phase("pull", app.life):
+        images.pull(provision.images(run), progress=app.progress)
+    with blaming_the_recipe("upgrading to the head"), run.recorder.phase("upgrade", app.life):
         provision.make_secrets(run, app)
         run.abra.app_deploy(app.domain)
         settle(run, app, ignore=converge.tasks_of(before))
@@ -480,11 +480,9 @@ def leave_no_trace(run: Run) -> None:
     Raises:
         InfraError: names what would not go.
     """
-    apps = list(run.lives.apps.values())
-    left = [item for app in apps for item in run.lives.tear_down(app)]
-    left += [
-        item for stack in run.lives.stacks for item in remove.leftovers(engine.client(), stack)
-    ]
+    apps = list(run.apps.by_life.values())
+    left = [item for app in apps for item in run.apps.tear_down(app)]
+    left += [item for stack in run.apps.stacks for item in remove.leftovers(engine.client(), stack)]
     if left:
         names = ", ".join(sorted({f"{item.kind} '{item.name}'" for item in left}))
         raise InfraError(f"the run left behind: {names}; `cc-ci janitor` removes what it can")

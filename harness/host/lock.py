@@ -117,7 +117,7 @@ def take(
     *,
     what: str,
     timeout: float,
-    report: Callable[[str], None],
+    progress: Callable[[str], None],
 ) -> Iterator[Path]:
     """Hold one of these locks for the time of a `with`, waiting for it if need be.
 
@@ -136,7 +136,7 @@ def take(
         holders = [found.text() for path in choices if (found := written_owner(path))]
         return wait.Look(f"waiting for {what}: held by {' and by '.join(holders) or 'somebody'}")
 
-    path, lock = wait.until(look, what=what, timeout=timeout, every=0.2, report=report)
+    path, lock = wait.until(look, what=what, timeout=timeout, every=0.2, progress=progress)
     try:
         yield path
     finally:

@@ -66,7 +66,7 @@ def run(
     stdin: bytes | None = None,
     terminal: bool = False,
     check: bool = True,
-    report: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
     shown: str | None = None,
     newest: int = 0,
     largest_file: int | None = None,
@@ -77,7 +77,7 @@ def run(
     env: the complete environment; the harness's own when left out.
     terminal: give it a pseudo-terminal (both streams arrive in `out`, colours and CRs removed).
     check: a status other than 0 is an error.
-    report: told every 10 s that the command still runs.
+    progress: told every 10 s that the command still runs.
     shown: how messages name the command, when its words hold anything secret.
     newest: keep only so many of the last bytes of each stream; the first 16 MiB when left out.
     largest_file: bytes that it, or a child of it, may write into one file; then it is ended.
@@ -96,7 +96,7 @@ def run(
         # a signal between fork and assignment would lose the process
         with signals.deferred(), _limited(largest_file):
             process, streams = _start(words, cwd, env, stdin, terminal, name)
-        out, err = _collect(process, streams, start + timeout, name, report, newest)
+        out, err = _collect(process, streams, start + timeout, name, progress, newest)
         status = process.wait()
     except BaseException:
         if process is not None:
@@ -222,7 +222,7 @@ def _collect(
     streams: list[int],
     deadline: float,
     name: str,
-    report: Callable[[str], None],
+    progress: Callable[[str], None],
     newest: int,
 ) -> tuple[bytes, bytes]:
     """Read the streams until they end, the process ends, or the deadline comes."""
@@ -249,7 +249,7 @@ def _collect(
                 )
             if now - last >= HEARTBEAT:
                 last = now
-                report(f"still running '{name}' ({now - started:.0f} s)")
+                progress(f"still running '{name}' ({now - started:.0f} s)")
     outputs = [bytes(chunks[fd]) for fd in streams]
     return outputs[0], outputs[1] if len(outputs) > 1 else b""
 

@@ -11,7 +11,7 @@ from harness.errors import TimedOut
 
 T = TypeVar("T")
 
-Report = Callable[[str], None]
+ProgressLog = Callable[[str], None]
 HEARTBEAT = 10.0  # seconds; nothing the harness does is silent for longer
 
 
@@ -44,14 +44,14 @@ def until(
     timeout: float,
     every: float = 0.1,
     stable: float = 0.0,
-    report: Report = lambda line: None,
+    progress: ProgressLog = lambda line: None,
     clock: Clock = REAL,
 ) -> T:
     """Look again and again until `look` returns a value, and return that value.
 
     what: what is waited for, as a sentence part ("the services of x to settle").
     timeout, every, stable: seconds; with `stable`, looks must stay good for that long.
-    report: told each change of what is seen, and every 10 s that the wait goes on.
+    progress: told each change of what is seen, and every 10 s that the wait goes on.
 
     Raises:
         TimedOut: not there after `timeout` seconds; says what was seen last.
@@ -65,10 +65,10 @@ def until(
         now = clock.now()
         if result.seen != last_seen:
             last_seen, last_report = result.seen, now
-            report(result.seen)
+            progress(result.seen)
         elif now - last_report >= HEARTBEAT:
             last_report = now
-            report(
+            progress(
                 f"still waiting for {what} ({now - start:.0f} s of {timeout:.0f} s): {last_seen}"
             )
         if result.value is None:

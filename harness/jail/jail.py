@@ -104,7 +104,7 @@ def run_tests(
     app: App,
     *,
     seconds: float,
-    report: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Left:
     """Run pytest over a folder of tests in a jail, against one app.
 
@@ -120,7 +120,7 @@ def run_tests(
         # Without `site`: what else is installed on the host is none of its business.
         words = [str(_python()), "-S", "-m", "pytest", tests.name, "--rootdir", PLACE]
         words += [f"--junitxml={RESULTS}", "-p", "no:cacheprovider", "--color=no", "--tb=short"]
-        left = _run(folder, app, words, seconds, report, packages)
+        left = _run(folder, app, words, seconds, progress, packages)
     if left.status not in (0, None) and not left.results:
         check()  # it said nothing at all: was there a jail?
     return left
@@ -243,7 +243,7 @@ def _run(
     app: App,
     command: Sequence[str],
     seconds: float,
-    report: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
     mounts: Sequence[tuple[str, str]] = (),
 ) -> Left:
     uid = FIRST_UID + os.getpid()
@@ -271,7 +271,7 @@ def _run(
                 env=outside,
                 cwd=Path("/"),
                 check=False,
-                report=report,
+                progress=progress,
                 shown="the jail",
                 newest=KEPT_OUTPUT,
             )

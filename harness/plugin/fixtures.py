@@ -29,7 +29,7 @@ def run(request: pytest.FixtureRequest, recipe_name: str) -> Run:
     opened = request.config.stash[RUNS].opened(recipe_name)
     place: Place = request.node.stash[PLACE]
     if not place.is_control:
-        opened.telling.begin(place.step.stage, place.step.life(opened.request.lane))
+        opened.recorder.begin(place.step.stage, place.step.life(opened.request.lane))
     return opened
 
 
@@ -49,7 +49,7 @@ def abra(run: Run) -> Abra:
 def app(request: pytest.FixtureRequest, run: Run) -> App:
     """The app of the present life: registered, and deployed once its install test has passed."""
     place: Place = request.node.stash[PLACE]
-    return run.lives.enter(place.step.life(run.request.lane))
+    return run.apps.enter(place.step.life(run.request.lane))
 
 
 @pytest.fixture

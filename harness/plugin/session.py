@@ -198,7 +198,7 @@ class Runs:
             return f"{NOT_APPLICABLE}{declared}"
         if self._keeps_another(place):
             return f"{NOT_RUN}the app of the failed life is kept"
-        if place.is_control and self.request.keep and self.current and self.current.telling.failed:
+        if place.is_control and self.request.keep and self.current and self.current.recorder.failed:
             return f"{NOT_RUN}the app is kept, so it is not stopped"
         no_head = self._reasons.get(f"{place.recipe}:test_install")
         if no_head and place.step.life(self.request.lane) == "upgrade":
@@ -215,9 +215,9 @@ class Runs:
     def _keeps_another(self, place: Place) -> bool:
         """Say whether a step would tear down the app that `--keep` is to leave up."""
         run = self.current
-        if run is None or not (self.request.keep and run.telling.failed and run.lives.apps):
+        if run is None or not (self.request.keep and run.recorder.failed and run.apps.by_life):
             return False
-        return place.step.life(self.request.lane) != run.lives.current
+        return place.step.life(self.request.lane) != run.apps.current
 
     def record(
         self, item: pytest.Item, place: Place, outcome: Outcome, seen: pytest.TestReport
@@ -239,7 +239,7 @@ class Runs:
             self._reasons[key] = root[:300]
         run = self.current
         if run is not None:
-            run.telling.case(item.name, place, outcome, seconds=seen.duration)
+            run.recorder.case(item.name, place, outcome, seconds=seen.duration)
 
     @staticmethod
     def _honest(outcome: Outcome) -> Outcome:
@@ -254,18 +254,18 @@ class Runs:
         """Record that a suite's code ended the session."""
         run = self.current
         if run is not None:
-            run.telling.case(
+            run.recorder.case(
                 item.name, item.stash[PLACE], Outcome("fail", "suite", why), seconds=0.0
             )
 
     def stop_app(self, place: Place) -> None:
         """Stop the app for a negative control, once."""
         run = self.opened(place.recipe)
-        run.lives.stop(run.lives.enter(place.step.life(self.request.lane)))
+        run.apps.stop(run.apps.enter(place.step.life(self.request.lane)))
 
     def wait_forgotten(self, place: Place) -> None:
         """Wait until the proxy knows that the app of a negative control does not run."""
-        app = self.opened(place.recipe).lives.enter(place.step.life(self.request.lane))
+        app = self.opened(place.recipe).apps.enter(place.step.life(self.request.lane))
         route.wait_forgotten(self.settings, app.domain)
 
     def record_control(
@@ -276,27 +276,27 @@ class Runs:
         if run is None:
             return False
         outcome = self._honest(outcome)
-        stopped = any(app.stopped for app in run.lives.apps.values())
+        stopped = any(app.stopped for app in run.apps.by_life.values())
         if outcome.kind in ("skip", "unverified") and not stopped:
             kind = "skip" if outcome.structural else "unverified"
         elif not stopped:
-            run.telling.case(item.name, place, outcome, seconds=seconds)
+            run.recorder.case(item.name, place, outcome, seconds=seconds)
             kind = "unverified"
         else:
             kind = "superficial" if outcome.kind == "pass" else "held"
-        why, life = outcome.message or "", run.lives.current
-        run.telling.control(item.name, place, kind, why, life=life, seconds=seconds)
+        why, life = outcome.message or "", run.apps.current
+        run.recorder.control(item.name, place, kind, why, life=life, seconds=seconds)
         return kind != "superficial"
 
     def scrub(self, text: str) -> str:
         """Mask the present run's secrets in a text."""
-        return self.current.telling.scrub(text) if self.current else text
+        return self.current.recorder.scrub(text) if self.current else text
 
     def close(self) -> None:
         """Close the run that is open, if any."""
         if self.current is not None:
             self.current.close()
-            self._told[self.current.id] = self.current.telling.report()
+            self._told[self.current.id] = self.current.recorder.report()
             self.current = None
 
     # -- the end

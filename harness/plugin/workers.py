@@ -89,7 +89,7 @@ class Controller:
             runs.settings,
             engine.client(),
             own_run=runs.session_id,
-            report=runs.console,
+            progress=runs.console,
             finish=report.finish_dead,
         )
 

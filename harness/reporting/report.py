@@ -224,7 +224,7 @@ def _repeat(record: Record) -> str:
     return shlex.join([*words, *(["--quick"] if record.lane == "quick" else [])])
 
 
-# %% Telling
+# %% Recorder
 
 
 def headline(report: Report) -> str:

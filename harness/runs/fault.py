@@ -25,7 +25,7 @@ def reconsider(run: Run, outcome: Outcome) -> Outcome:
     """Return an outcome with whose fault it is, and why where that is not the one blamed first."""
     if outcome.fault not in MAYBE_THE_HOST:
         return outcome
-    trouble = run.telling.trouble or preflight.trouble(run.settings)
+    trouble = run.recorder.trouble or preflight.trouble(run.settings)
     if trouble:
         return _of_the_host(outcome, trouble)
     killed = memory_kill(run)
@@ -46,7 +46,7 @@ def _of_the_host(outcome: Outcome, trouble: str) -> Outcome:
 def memory_kill(run: Run) -> MemoryKill | None:
     """Return a service of the run that the kernel ended for want of memory, or None."""
     host_killed = resources.memory_kills() > run.memory_kills
-    found = (containers.memory_kill(stack, host_killed=host_killed) for stack in run.lives.stacks)
+    found = (containers.memory_kill(stack, host_killed=host_killed) for stack in run.apps.stacks)
     with contextlib.suppress(DockerException, OSError):  # what failed stays as it was judged
         return next((kill for kill in found if kill), None)
     return None

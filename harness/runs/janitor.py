@@ -51,7 +51,7 @@ def sweep(
     api: Any,
     *,
     own_run: str,
-    report: Callable[[str], None],
+    progress: Callable[[str], None],
     finish: Callable[[Path], object],
     now: Callable[[], float] = time.time,
 ) -> Sweep:
@@ -63,14 +63,14 @@ def sweep(
     done = Sweep()
     path = settings.lock_dir / "cc-ci-janitor.lock"
     owner = Owner.me(run=own_run, recipe="janitor")
-    with lock.take(path, owner, what="another sweep", timeout=LOCK_TIMEOUT, report=report):
+    with lock.take(path, owner, what="another sweep", timeout=LOCK_TIMEOUT, progress=progress):
         for entry in registry.entries(settings):
-            _held(settings, entry, lambda held: _reap(settings, api, held, done, report, now()))
+            _held(settings, entry, lambda held: _reap(settings, api, held, done, progress, now()))
         for record in registry.runs(settings):
-            _held(settings, record, lambda held: _bury(settings, held, done, report, finish))
-        _reap_unknown(settings, api, done, report, now())
+            _held(settings, record, lambda held: _bury(settings, held, done, progress, finish))
+        _reap_unknown(settings, api, done, progress, now())
     for item in done.left:
-        report(f"could not remove {item.kind} {item.name}: {item.why or 'it does not go'}")
+        progress(f"could not remove {item.kind} {item.name}: {item.why or 'it does not go'}")
     return done
 
 
@@ -89,14 +89,14 @@ def _reap(
     api: Any,
     entry: Entry,
     done: Sweep,
-    report: Callable[[str], None],
+    progress: Callable[[str], None],
     now: float,
 ) -> None:
     """Remove a dead run's app, unless somebody keeps it."""
     if entry.keep_until > now:
         done.kept.append(entry.domain)
         return
-    report(f"reaping {entry.domain}, left by run {entry.run}")
+    progress(f"reaping {entry.domain}, left by run {entry.run}")
     left = _ended(entry, done)
     env = entry.folder / ABRA / "servers" / "default" / f"{entry.domain}.env"
     left += [] if left else remove.remove_stack(api, entry.stack, env_file=env)
@@ -110,7 +110,7 @@ def _bury(
     settings: Settings,
     record: Entry,
     done: Sweep,
-    report: Callable[[str], None],
+    progress: Callable[[str], None],
     finish: Callable[[Path], object],
 ) -> None:
     """End what still runs of a dead run, remove its checkout and write its report.
@@ -124,7 +124,7 @@ def _bury(
     try:
         finish(record.folder)
     except (OSError, CcCiError) as error:
-        report(f"could not write the report of run {record.run}: {error}")
+        progress(f"could not write the report of run {record.run}: {error}")
         return
     if not own:
         registry.forget(settings, record)
@@ -140,7 +140,7 @@ def _ended(entry: Entry, done: Sweep) -> list[Leftover]:
 
 
 def _reap_unknown(
-    settings: Settings, api: Any, done: Sweep, report: Callable[[str], None], now: float
+    settings: Settings, api: Any, done: Sweep, progress: Callable[[str], None], now: float
 ) -> None:
     """Remove stacks that look like ours, have no entry, and are older than the age set."""
     found = remove.stacks(api, settings.apps_domain)
@@ -148,7 +148,7 @@ def _reap_unknown(
     known = {entry.stack for entry in registry.entries(settings)}
     for stack, created in found.items():
         if stack not in known and now - created > settings.janitor_max_age:
-            report(
+            progress(
                 f"reaping stack {stack}: nobody owns it and it is {(now - created) / 60:.0f} min old"
             )
             left = remove.remove_stack(api, stack)

@@ -28,7 +28,7 @@ LONGEST_MESSAGE = 4_000  # characters of a case's message
 LONGEST_DETAILS = 64_000  # characters of its details, the last ones
 
 
-class Telling:
+class Recorder:
     """Tells one run; its events are the only source of all reports.
 
     `redactor` learns the run's secrets. `failed`: a case failed or erred. `escaped`: a secret got as

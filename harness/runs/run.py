@@ -24,8 +24,8 @@ from harness.recipe.compose import Compose
 from harness.recipe.versions import newest_older
 from harness.reporting import report, secret_scan
 from harness.runs import janitor, registry
-from harness.runs.apps import Lives
-from harness.runs.recorder import Telling
+from harness.runs.apps import Apps
+from harness.runs.recorder import Recorder
 from harness.settings import Settings
 from harness.suites import trusted
 from harness.suites.app import App
@@ -51,7 +51,7 @@ class Request:
 
 @dataclass
 class Run:
-    """One run: what was asked for, what was fetched, what it tells (`telling`) and its apps (`lives`)."""
+    """One run: what was asked for, what was fetched, what it tells (`recorder`) and its apps (`apps`)."""
 
     settings: Settings
     request: Request
@@ -97,15 +97,15 @@ class Run:
             self._record = registry.begin(self.dir, run=self.id, recipe=self.recipe)
         except OSError as error:
             raise InfraError(f"cannot make '{self.dir}': {error.strerror}") from error
-        self.telling = Telling(
+        self.recorder = Recorder(
             self.dir, recipe=self.recipe, lane=self.request.lane, console=self.console
         )
-        self.lives = Lives(
+        self.apps = Apps(
             self.settings,
             run=self.id,
             run_dir=self.dir,
             recipe=self.recipe,
-            telling=self.telling,
+            recorder=self.recorder,
             token=lambda life: unique(life, self.recipe, self.id, self.request.pr, self.ref),
             env_path=self.env_path,
         )
@@ -122,9 +122,9 @@ class Run:
         """
         os.environ["CCCI_RUN"] = orphans.mark(self.dir)
         owner = Owner.me(run=self.id, recipe=self.recipe)
-        say = self.telling.say
-        with self.telling.phase("queue"):
-            slot = slots.take_slot(self.settings, owner, timeout=SLOT_TIMEOUT, report=say)
+        say = self.recorder.say
+        with self.recorder.phase("queue"):
+            slot = slots.take_slot(self.settings, owner, timeout=SLOT_TIMEOUT, progress=say)
             self._taken.enter_context(slot)
             path = recipe_lock(self.settings, self.recipe)
             self._taken.enter_context(
@@ -133,14 +133,14 @@ class Run:
                     owner,
                     what=f"the lock of '{self.recipe}'",
                     timeout=SLOT_TIMEOUT,
-                    report=say,
+                    progress=say,
                 )
             )
-        with self.telling.phase("janitor"):
+        with self.recorder.phase("janitor"):
             self._sweep(say)
             self._write_late_reports()
         try:
-            with self.telling.phase("fetch"):
+            with self.recorder.phase("fetch"):
                 self._fetch()
         except BaseException:
             self._told_start(abra="")  # so that the report says what was asked for
@@ -149,7 +149,7 @@ class Run:
 
     def _sweep(self, say: Callable[[str], None]) -> None:
         janitor.sweep(
-            self.settings, engine.client(), own_run=self.id, report=say, finish=report.finish_dead
+            self.settings, engine.client(), own_run=self.id, progress=say, finish=report.finish_dead
         )
 
     def _write_late_reports(self) -> None:
@@ -158,7 +158,7 @@ class Run:
             with contextlib.suppress(OSError):  # it still takes none
                 report.write_all(folder)
                 name = folder.name
-                self.telling.say(
+                self.recorder.say(
                     f"wrote the reports of run {name}, whose disk took none at its end"
                 )
 
@@ -194,23 +194,23 @@ class Run:
                 "CCCI_ENDPOINT_MODE": self.settings.endpoint_mode,
                 "CCCI_RUN": orphans.mark(self.dir),
             },
-            report=self.telling.say,
+            progress=self.recorder.say,
         )
         version = self.abra.version()
         self._told_start(abra=version)
         if "standin" in version:
-            self.telling.note("abra is the sandbox's stand-in, not the real one")
+            self.recorder.note("abra is the sandbox's stand-in, not the real one")
         if self.settings.endpoint_mode:
-            self.telling.note(
+            self.recorder.note(
                 f"every service runs with endpoint_mode {self.settings.endpoint_mode}: "
                 "this kernel's service addresses are dead"
             )
         if self.trust is None and trusted.tests_of(self.checkout_dir):
-            self.telling.note(trusted.NOT_TRUSTED)
+            self.recorder.note(trusted.NOT_TRUSTED)
         base = (
             f"upgrade from {self.base_version}" if self.base_ref else f"no upgrade: {self.no_base}"
         )
-        self.telling.say(
+        self.recorder.say(
             f"{self.recipe} {self.ref[:8]}, {self.request.lane}: {', '.join(self.stages)}; {base}"
         )
 
@@ -223,7 +223,7 @@ class Run:
 
     def _told_start(self, *, abra: str) -> None:
         """Tell what this run is."""
-        self.telling.tell(
+        self.recorder.tell(
             "run-started",
             run=self.id,
             recipe=self.recipe,
@@ -268,40 +268,40 @@ class Run:
         try:
             self._come_to_the_end(signals.why())
         finally:
-            self.lives.let_go()
+            self.apps.let_go()
             if self._record is not None:
                 self._record.close()
             self._taken.close()
-            self.telling.close()
+            self.recorder.close()
 
     def _come_to_the_end(self, why: str) -> None:
-        for process in orphans.end(self.dir, self.lives.domains) if why else ():
-            self.telling.note(f"{process} of this run does not end")
+        for process in orphans.end(self.dir, self.apps.domains) if why else ():
+            self.recorder.note(f"{process} of this run does not end")
         self._tear_down_rest()
-        self.telling.take_out_foreign()
+        self.recorder.take_out_foreign()
         self._look_for_secrets()
-        self.telling.finish(why)
-        secret_scan.scan(self.dir, self.telling.redactor, names=report.FILES)
-        if self._record is not None and self.lives.are_over:
+        self.recorder.finish(why)
+        secret_scan.scan(self.dir, self.recorder.redactor, names=report.FILES)
+        if self._record is not None and self.apps.are_over:
             registry.forget(self.settings, self._record)
 
     def _look_for_secrets(self) -> None:
         """Write the reports as they would be, then look for secrets in all that is kept."""
-        self.telling.write_reports()
-        with self.telling.phase("scan"):
+        self.recorder.write_reports()
+        with self.recorder.phase("scan"):
             try:
-                found = [str(item) for item in secret_scan.scan(self.dir, self.telling.redactor)]
+                found = [str(item) for item in secret_scan.scan(self.dir, self.recorder.redactor)]
             except OSError as error:
                 found = [f"'{self.dir}' could not be looked into: {error.strerror}"]
-        self.telling.tell("scan", clean=not (found or self.telling.escaped), files=found)
+        self.recorder.tell("scan", clean=not (found or self.recorder.escaped), files=found)
 
     def _tear_down_rest(self) -> None:
-        lives = self.lives
-        if self.request.keep and self.telling.failed and lives.apps and not signals.why():
-            lives.keep()
+        apps = self.apps
+        if self.request.keep and self.recorder.failed and apps.by_life and not signals.why():
+            apps.keep()
             return
-        lives.end()
-        if not lives.domains:
+        apps.end()
+        if not apps.domains:
             self._clean_directory()
 
     def _clean_directory(self) -> None:

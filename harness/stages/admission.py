@@ -63,7 +63,7 @@ def admit_app(run: Run, app: App) -> None:
 def warn(run: Run, app: App) -> None:
     """Note what will go wrong one day."""
     for text in flaws.warnings(provision.compose(run, app)):
-        run.telling.note(text)
+        run.recorder.note(text)
 
 
 def _secret_problems(spec: SecretSpec) -> list[str]:

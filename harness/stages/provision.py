@@ -59,7 +59,7 @@ def adopt_new_env(run: Run, app: App, old_sample: str) -> None:
         env.append(line.replace(f"{run.recipe}.example.com", app.domain))
     env.write(path)
     for line in lines:
-        run.telling.note(f"new in the head's .env.sample: {line.split('=')[0]}")
+        run.recorder.note(f"new in the head's .env.sample: {line.split('=')[0]}")
 
 
 def sample(run: Run) -> str:
@@ -106,9 +106,11 @@ def _insert(run: Run, app: App, spec: SecretSpec) -> None:
 
 def _learn(run: Run, app: App, made: dict[str, Secret]) -> None:
     app.secrets.update(made)
-    run.telling.redactor.learn(made.values())
-    for name in sorted(name for name, value in made.items() if run.telling.redactor.is_weak(value)):
-        run.telling.note(
+    run.recorder.redactor.learn(made.values())
+    for name in sorted(
+        name for name, value in made.items() if run.recorder.redactor.is_weak(value)
+    ):
+        run.recorder.note(
             f"secret '{name}' is too short or too plain a word to be masked in logs and reports"
         )
 
@@ -159,7 +161,7 @@ def remove_orphans(run: Run, app: App) -> None:
     wanted = {service.name for service in compose(run, app).services}
     orphans = [s for s in engine.view(app.stack).services if s.name not in wanted]
     for service in orphans:
-        run.telling.note(f"the head no longer has service '{service.name}': removed")
+        run.recorder.note(f"the head no longer has service '{service.name}': removed")
         engine.client().remove_service(service.id)
 
     def look() -> wait.Look[bool]:

@@ -47,18 +47,18 @@ def verify(run: Run, app: App) -> None:
     _refuse_too_much(tests)
     seconds = float(run.trust.timeout)
     reached = jail.App(app.domain, run.settings.proxy_address, run.settings.ca_file)
-    with run.telling.phase(STEP.stage, app.life):
-        left = jail.run_tests(tests, reached, seconds=seconds, report=app.report)
-    output = unforgeable(run.telling.scrub(left.output))
-    run.telling.keep_log(app.life, LOG, output)
+    with run.recorder.phase(STEP.stage, app.life):
+        left = jail.run_tests(tests, reached, seconds=seconds, progress=app.progress)
+    output = unforgeable(run.recorder.scrub(left.output))
+    run.recorder.keep_log(app.life, LOG, output)
     hearing = untrusted_junit.read(left.results)
     for case in hearing.cases:
         _record(run, case)
-    problem = run.telling.scrub(judge(left, hearing, seconds))
+    problem = run.recorder.scrub(judge(left, hearing, seconds))
     if problem:
         tail = "\n  ".join(clean(line) for line in output.splitlines()[-SHOWN_LINES:])
         raise RecipeFailure(f"{problem}\n  {tail}")
-    app.report(f"{hearing.count('pass') + hearing.left_out} of its own tests passed, as they say")
+    app.progress(f"{hearing.count('pass') + hearing.left_out} of its own tests passed, as they say")
 
 
 def _require_a_live_app(run: Run, app: App) -> None:
@@ -86,8 +86,8 @@ def _refuse_too_much(tests: Path) -> None:
 def _record(run: Run, case: Heard) -> None:
     fault = "recipe" if case.outcome in ("fail", "error") else None
     outcome = Outcome(case.outcome, fault, case.message or None, case.details or None)
-    name = run.telling.scrub(case.name)
-    run.telling.case(name, Place(run.recipe, STEP), outcome, seconds=case.seconds)
+    name = run.recorder.scrub(case.name)
+    run.recorder.case(name, Place(run.recipe, STEP), outcome, seconds=case.seconds)
 
 
 def judge(left: Left, hearing: Hearing, seconds: float) -> str:

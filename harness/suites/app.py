@@ -33,7 +33,7 @@ class App:
     recipe: str
     life: str
     settings: Settings
-    report: Callable[[str], None] = lambda line: None
+    progress: Callable[[str], None] = lambda line: None
     notes: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, Secret] = field(default_factory=dict)
     stopped: bool = False
@@ -154,7 +154,7 @@ class App:
                 return wait.Look(str(error).splitlines()[0][:200] if str(error) else "not yet")
 
         seconds = 0.0 if self.stopped else timeout
-        wait.until(once, what=what, timeout=seconds, every=0.25, report=self.report)
+        wait.until(once, what=what, timeout=seconds, every=0.25, progress=self.progress)
 
     def write(self, service: str, path: str, data: str | bytes) -> None:
         """Put a file into a service's container; its folder must exist."""

@@ -55,13 +55,13 @@ class Lint:
 class Abra:
     """abra with a data directory of its own.
 
-    directory: becomes ABRA_DIR. extra: further environment values. report: told what takes long.
+    directory: becomes ABRA_DIR. extra: further environment values. progress: told what takes long.
     """
 
     program: str
     directory: Path
     extra: Mapping[str, str] = field(default_factory=dict)
-    report: Callable[[str], None] = lambda line: None
+    progress: Callable[[str], None] = lambda line: None
 
     def app_backup_create(self, domain: str, *, timeout: float = LONG) -> Done:
         """Back up one app; that this succeeds proves nothing about the snapshot."""
@@ -184,7 +184,7 @@ class Abra:
             env=self._environment(),
             terminal=True,
             check=False,
-            report=self.report,
+            progress=self.progress,
             shown=shown,
         )
         if done.status < 0:  # by the kernel when memory ends, say; never abra's own word

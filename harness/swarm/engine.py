@@ -107,7 +107,7 @@ def client() -> Any:
     return api
 
 
-def await_engine(report: wait.Report, *, timeout: float = RETURN) -> None:
+def await_engine(progress: wait.ProgressLog, *, timeout: float = RETURN) -> None:
     """Wait until the engine answers again as a swarm's manager, if it does not now.
 
     timeout: seconds.
@@ -124,7 +124,9 @@ def await_engine(report: wait.Report, *, timeout: float = RETURN) -> None:
         return wait.Look("", True)
 
     try:
-        wait.until(look, what="Docker to answer again", timeout=timeout, every=0.5, report=report)
+        wait.until(
+            look, what="Docker to answer again", timeout=timeout, every=0.5, progress=progress
+        )
     except TimedOut as error:
         raise InfraError(str(error)) from None
 

@@ -47,7 +47,7 @@ def _is_here(api: Any, image: str) -> bool:
 def pull(
     images: Iterable[str],
     *,
-    report: Callable[[str], None],
+    progress: Callable[[str], None],
     api: Any = None,
     run: Runner | None = None,
 ) -> None:
@@ -58,14 +58,14 @@ def pull(
         InfraError: the image registry did not answer, or refuses to serve us now.
     """
     for image in missing(images, api):
-        report(f"pulling image {image}")
-        done = (run or _docker(report))(["docker", "pull", "--quiet", image])
+        progress(f"pulling image {image}")
+        done = (run or _docker(progress))(["docker", "pull", "--quiet", image])
         if done.status != 0:
             raise _failure(image, done.text)
 
 
-def _docker(report: Callable[[str], None]) -> Runner:
-    return lambda argv: proc.run(argv, timeout=TIMEOUT, check=False, report=report)
+def _docker(progress: Callable[[str], None]) -> Runner:
+    return lambda argv: proc.run(argv, timeout=TIMEOUT, check=False, progress=progress)
 
 
 def _failure(image: str, said: str) -> Exception:

@@ -36,7 +36,7 @@ def until_ready(
     *,
     what: str,
     timeout: float,
-    report: wait.Report = lambda line: None,
+    progress: wait.ProgressLog = lambda line: None,
     connect: Connect = accepts,
     clock: wait.Clock = wait.REAL,
 ) -> None:
@@ -56,7 +56,7 @@ def until_ready(
         return wait.Look(f"{what} {seen}", True if good >= IN_A_ROW else None)
 
     wait.until(
-        look, what=f"{what} to listen", timeout=timeout, every=0.3, report=report, clock=clock
+        look, what=f"{what} to listen", timeout=timeout, every=0.3, progress=progress, clock=clock
     )
 
 

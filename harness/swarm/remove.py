@@ -130,7 +130,7 @@ def remove_stack(
     env_file: Path | None = None,
     keep_secrets: bool = False,
     timeout: float | None = None,
-    report: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> tuple[Leftover, ...]:
     """Remove everything of a stack; return what would not go in time, and why.
 
@@ -155,11 +155,11 @@ def remove_stack(
             what=f"'{stack}' to be gone",
             timeout=TIMEOUT if timeout is None else timeout,
             every=EVERY,
-            report=lambda line: None,
+            progress=lambda line: None,
         )
     except TimedOut:
         left = _find(api, stack, secrets=not keep_secrets)
-        report(f"could not remove {_count(left)} of '{stack}'")
+        progress(f"could not remove {_count(left)} of '{stack}'")
         return tuple(Leftover(i.kind, i.name, errors.get(i.name, "")) for i in left)
     if env_file is not None:
         env_file.unlink(missing_ok=True)

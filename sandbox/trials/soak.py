@@ -89,7 +89,7 @@ def soak(settings: Settings, count: int, file: Path, say: Say) -> int:
         if len(done) < count:
             say(f"interrupted after {len(done)} of {count} runs")
             finish = report.finish_dead
-            janitor.sweep(settings, engine.client(), own_run="", report=say, finish=finish)
+            janitor.sweep(settings, engine.client(), own_run="", progress=say, finish=finish)
         found = compare(settings, before, done, start, temporary)
         _append(file, asdict(found))
     for line in tell(done, found, start, inventory.gauges()):
@@ -230,7 +230,7 @@ def creep(start: dict[str, float], done: Sequence[Done]) -> list[str]:
     return found
 
 
-# %% Telling
+# %% Recorder
 
 
 def tell(

@@ -60,7 +60,7 @@ def sweep_amid(crowd: Crowd, chance: random.Random) -> None:
             crowd.settings,
             crowd.engine,
             own_run="janitor",
-            report=lambda line: None,
+            progress=lambda line: None,
             finish=lambda folder: None,
         )
     finally:

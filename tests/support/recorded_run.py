@@ -20,20 +20,20 @@ class Watched:
         self.printed: list[str] = []
         self.run = bare_run(folder, self.printed.append)
         planned = ["install", "cleanup"]
-        self.run.telling.tell(
+        self.run.recorder.tell(
             "run-started", run="7", recipe="custom-html", lane="cold", stages=planned
         )
-        self.run.telling.redactor.learn([Secret(value) for value in VALUES.values()])
+        self.run.recorder.redactor.learn([Secret(value) for value in VALUES.values()])
 
     def passes(self, step: str, **more: str) -> None:
         """Let a step of the lifecycle pass."""
         outcome = Outcome("pass", **more)
-        self.run.telling.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+        self.run.recorder.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
 
     def fails(self, step: str, message: str, details: str) -> None:
         """Let a step of the lifecycle fail."""
         outcome = Outcome("fail", "recipe", message, details)
-        self.run.telling.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+        self.run.recorder.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
 
     def closed(self) -> report.Report:
         """Close the run and return its report."""

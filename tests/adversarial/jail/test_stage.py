@@ -69,7 +69,7 @@ class Stage:
 
     def report(self) -> report.Report:
         """Return the report of the run, written as at its end."""
-        self.run.telling.tell("run-finished", how="finished", reason="")
+        self.run.recorder.tell("run-finished", how="finished", reason="")
         return report.write_all(self.run.dir)
 
 
@@ -97,13 +97,13 @@ def _run(found: Settings) -> Run:
         trust=Trust(),
     )
     made.start_record()
-    made.telling.tell(
+    made.recorder.tell(
         "run-started", run="run-7", recipe="own", lane="cold", stages=list(plan.STAGES)
     )
     for name, outcome in (("test_lint", "pass"), ("test_install", "fail")):
         fault = "recipe" if outcome == "fail" else None
         told = Outcome(outcome, fault, "it is broken" if fault else None)  # type: ignore[arg-type]
-        made.telling.case(name, Place("own", plan.GENERIC[name]), told, seconds=1.0)
+        made.recorder.case(name, Place("own", plan.GENERIC[name]), told, seconds=1.0)
     return made
 
 
@@ -190,7 +190,7 @@ def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
 
 def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
     """It may have learnt one from the app; a name of a test is its word too, and no leak of ours."""
-    stage.run.telling.redactor.learn([Secret("sesame-open-1234")])
+    stage.run.recorder.redactor.learn([Secret("sesame-open-1234")])
     problem = stage.verify(
         "import pytest\n"
         "@pytest.mark.parametrize('word', ['sesame-open-1234'])\n"
@@ -202,7 +202,7 @@ def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
         p.read_text() for p in stage.run.dir.rglob("*") if p.is_file() and "abra" not in p.parts
     ]
     assert not [text for text in (problem, *texts, *stage.said) if "sesame-open-1234" in text]
-    assert not stage.run.telling.escaped
+    assert not stage.run.recorder.escaped
 
 
 def test_its_output_arrives_without_terminal_codes(stage: Stage) -> None:

@@ -14,7 +14,7 @@ import yaml
 from harness import lifecycle, settings
 from harness.errors import RecipeFailure
 from harness.recipe import git
-from harness.runs.recorder import Telling
+from harness.runs.recorder import Recorder
 from harness.runs.run import Request, Run
 from harness.suites.app import App
 from harness.suites.collect import Suite
@@ -121,7 +121,7 @@ def _run(folder: Path, suite: Mapping[str, object]) -> tuple[Run, App]:
         console=lambda line: None,
     )
     (run.abra_dir / "servers" / "default").mkdir(parents=True)
-    run.telling = Telling(run.dir, recipe=NAME, lane="cold", console=run.console)
+    run.recorder = Recorder(run.dir, recipe=NAME, lane="cold", console=run.console)
     program = folder / "abra"
     program.write_text(ABRA)
     program.chmod(0o755)

@@ -39,10 +39,10 @@ def test_nothing_a_run_tells_holds_a_secret(
     monkeypatch.setenv("DRONE", "true")
     run, text = Watched(tmp_path), DRESSES[dress](VALUES[value])
     run.fails("test_install", f"it said {text}", f"one\ntwo {text}\nthree")
-    run.run.telling.note(f"noted {text}")
-    run.run.telling.say(f"said {text}")
-    run.run.telling.keep_log("fresh", "app", f"logged {text}")
-    run.run.telling.events.write(
+    run.run.recorder.note(f"noted {text}")
+    run.run.recorder.say(f"said {text}")
+    run.run.recorder.keep_log("fresh", "app", f"logged {text}")
+    run.run.recorder.events.write(
         "evidence", kind="log", path=f"logs/{text}", more={text: [text, {text: text}]}
     )
     run.passes("test_leave_no_trace")
@@ -90,7 +90,7 @@ def test_what_somebody_else_wrote_into_the_events_is_gone(tmp_path: Path) -> Non
 def test_a_printed_line_with_a_secret_is_masked_and_counts(tmp_path: Path) -> None:
     """The last stop before the console masks what nobody masked before, and makes the run not green."""
     run = clean_run(tmp_path)
-    run.run.telling._print(f"straight through: {PLAIN}")
+    run.run.recorder._print(f"straight through: {PLAIN}")
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
     assert run.printed[-1] == f"straight through: {MASK}" and "the output" in found.reason
@@ -138,8 +138,8 @@ def test_a_weak_secret_of_the_run_changes_no_stage(tmp_path: Path) -> None:
     words = [
         Secret(word) for word in ("install", "cleanup", "custom-html", "run-started", "passed")
     ]
-    run.run.telling.redactor.learn(words)
-    assert all(run.run.telling.redactor.is_weak(word) for word in words)
+    run.run.recorder.redactor.learn(words)
+    assert all(run.run.recorder.redactor.is_weak(word) for word in words)
     assert run.closed().verdict is Verdict.PASSED
 
 
@@ -153,7 +153,7 @@ def test_a_killed_run_says_that_nobody_looked_and_keeps_what_it_masked_itself(
     (folder / "abra").mkdir()
     (folder / "logs").mkdir()
     (folder / "logs" / "fresh-app.log").write_text("masked already")
-    run.run.telling.events.write("evidence", kind="log", path="logs/fresh-app.log")
+    run.run.recorder.events.write("evidence", kind="log", path="logs/fresh-app.log")
     (folder / "trace.txt").write_text(PLAIN)
     (folder / "link").symlink_to("/etc/passwd")
     report.finish_dead(folder)
@@ -179,7 +179,7 @@ def test_incident_v4_values_of_keys_that_name_a_secret_are_masked_in_every_forma
     """V4: a value that nobody told us to be secret is masked by its key's name, however deep."""
     run = clean_run(tmp_path)
     manifest = {"services": [{"app": {"environment": {key: "s3cr3tvalue", "other": "shown"}}}]}
-    run.run.telling.events.write(
+    run.run.recorder.events.write(
         "evidence", kind="manifest", path="x", manifest=manifest, **{key: "s3cr3tvalue"}
     )
     run.closed()
@@ -206,7 +206,7 @@ def test_that_keeps_what_it_saw(run: Run, app: App) -> None:
     Path(os.environ["GUARD_VALUES"]).write_text("\\n".join(values))
     (run.dir / "trace.txt").write_bytes(b"auth: " + base64.b64encode(b"admin:" + values[0].encode()))
     (run.dir / "dump.gz").write_bytes(gzip.compress(values[1].encode()))
-    app.report(f"signing in with {values[0]}")
+    app.progress(f"signing in with {values[0]}")
     print(f"and with {values[1]}")
     assert app.get("/v1/me", auth=("admin", values[0])).json()["username"] == values[1].encode().hex()
 '''

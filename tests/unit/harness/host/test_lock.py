@@ -40,7 +40,7 @@ def test_who_waits_is_told_for_whom(here: Settings) -> None:
     holder = Holder(here, "lock", str(path))
     said: list[str] = []
     try:
-        waiting = lock.take(path, me(), what="the lock", timeout=0.3, report=said.append)
+        waiting = lock.take(path, me(), what="the lock", timeout=0.3, progress=said.append)
         with pytest.raises(TimedOut, match="the lock"), waiting:
             pytest.fail("two hold one lock")
     finally:
@@ -125,10 +125,10 @@ def test_there_are_two_slots_and_no_third(here: Settings) -> None:
     """However runs are started, two at once is the most."""
     say = lambda line: None  # noqa: E731
     with (
-        slots.take_slot(here, me(), timeout=1, report=say) as one,
-        slots.take_slot(here, me(), timeout=1, report=say) as two,
+        slots.take_slot(here, me(), timeout=1, progress=say) as one,
+        slots.take_slot(here, me(), timeout=1, progress=say) as two,
     ):
         assert one != two
-        third = slots.take_slot(here, me(), timeout=0.3, report=say)
+        third = slots.take_slot(here, me(), timeout=0.3, progress=say)
         with pytest.raises(TimedOut, match="a slot"), third:
             pytest.fail("a third slot")

@@ -41,7 +41,7 @@ def test_only_changes_are_reported_and_a_heartbeat_every_ten_seconds() -> None:
             what="x",
             timeout=25,
             every=1,
-            report=said.append,
+            progress=said.append,
             clock=Time().clock(),
         )
     assert said[0] == "same"

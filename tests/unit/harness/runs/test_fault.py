@@ -30,9 +30,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     """A run on a host that is well, with one stack."""
     monkeypatch.setattr(preflight, "trouble", lambda settings: "")
     made = bare_run(tmp_path, lambda line: None)
-    made.lives.stacks.append("stack")
+    made.apps.stacks.append("stack")
     yield made
-    made.telling.close()
+    made.recorder.close()
 
 
 def died(
@@ -128,10 +128,10 @@ def test_an_engine_that_refuses_the_second_look_changes_nothing(
 
 def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: Run) -> None:
     """What cannot be told is not tried; what stands is removed all the same."""
-    run.telling.events.trouble = "cannot record an event"
+    run.recorder.events.trouble = "cannot record an event"
     with pytest.raises(InfraError, match="cannot record an event"):
-        run.telling.begin("install", "fresh")
-    run.telling.begin("cleanup", "")
+        run.recorder.begin("install", "fresh")
+    run.recorder.begin("cleanup", "")
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def live(here: Settings, tmp_path: Path) -> Iterator[Holder]:
 def sweep(here: Settings, api: FakeDocker, **options: Any) -> janitor.Sweep:
     """Run the janitor once."""
     options.setdefault("finish", lambda folder: None)
-    return janitor.sweep(here, api, own_run="run-8", report=lambda line: None, **options)
+    return janitor.sweep(here, api, own_run="run-8", progress=lambda line: None, **options)
 
 
 def test_incident_c2_a_live_run_is_never_reaped(here: Settings, live: Holder) -> None:

@@ -16,7 +16,7 @@ from harness.swarm import backup, engine, images, remove
 
 HEAD = "617e8442" + "0" * 32
 APP: Any = SimpleNamespace(
-    stack="s", domain="a.ci.test", life="fresh", recipe="x", report=lambda line: None
+    stack="s", domain="a.ci.test", life="fresh", recipe="x", progress=lambda line: None
 )
 
 
@@ -28,8 +28,8 @@ class Stage:
         self.no: dict[str, int] = {}
         self.ref, self.base_ref, self.base_version, self.recipe = HEAD, "b" * 40, "1", "x"
         self.settings = None
-        telling = {"phase": lambda *words: contextlib.nullcontext(), "note": lambda line: None}
-        self.telling = SimpleNamespace(**telling)
+        recorder = {"phase": lambda *words: contextlib.nullcontext(), "note": lambda line: None}
+        self.recorder = SimpleNamespace(**recorder)
         self.suite = SimpleNamespace(checks=[self.notices], wrecks=[], seeds=[self.made])
         timeouts = SimpleNamespace(backup=1, restore=1)
         self.suite_settings = SimpleNamespace(timeouts=timeouts)

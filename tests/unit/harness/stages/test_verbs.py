@@ -29,7 +29,7 @@ class Run:
         self.ref, self.recipe, self.base_ref, self.base_version = HEAD, "hello", "b" * 40, "1.0.0+1"
         self.suite_settings = SuiteSettings(**settings)
         self.settings = SimpleNamespace(proxy_api="")
-        self.telling = SimpleNamespace(phase=lambda name, life: contextlib.nullcontext())
+        self.recorder = SimpleNamespace(phase=lambda name, life: contextlib.nullcontext())
         self._env = tmp_path / "app.env"
 
     def env_path(self, app: object) -> Path:
@@ -46,7 +46,7 @@ def app(answers: dict[str, int]) -> Any:
         return SimpleNamespace(status_code=answers[path])
 
     return SimpleNamespace(
-        get=get, life="fresh", report=lambda line: None, stack="s", domain="a.ci.test"
+        get=get, life="fresh", progress=lambda line: None, stack="s", domain="a.ci.test"
     )
 
 

@@ -22,7 +22,7 @@ def app() -> App:
         recipe="hello",
         life="fresh",
         settings=settings.load({"CCCI_SETTINGS": "/dev/null"}),
-        report=lambda line: None,
+        progress=lambda line: None,
     )
 
 

@@ -28,7 +28,7 @@ def pull(*names: str, status: int = 0, said: str = "") -> list[list[str]]:
         calls.append(list(argv))
         return Done(tuple(argv), status, "", said, 0.1)
 
-    images.pull(names, report=lambda line: None, api=Engine(), run=run)
+    images.pull(names, progress=lambda line: None, api=Engine(), run=run)
     return calls
 
 
