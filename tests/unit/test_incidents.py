@@ -1,4 +1,4 @@
-"""Every known incident of systems like this one has a test that names it, or a reason why it cannot be."""
+"""Every known incident of systems like this one has a test, or a reason why it cannot happen here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support import incidents
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = (
@@ -23,37 +25,29 @@ KNOWN = (
     *[f"V{n}" for n in range(1, 5)],
     *["I1", "I2", "I3", "I4", "I5", "J1", "J2", "J3", "J4"],
 )
-DOCUMENT = ROOT / "docs" / "reliability.md"
-EXEMPT = re.compile(r"^\| (?P<id>[A-Z]\d+) \| (?P<why>\S.{20,}) \|$", re.MULTILINE)
 
 
-def named() -> set[str]:
-    """Return the ids that the name or the sentence of some test has."""
-    found: set[str] = set()
-    for path in (ROOT / "tests").rglob("test_*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
-                words = f"{node.name.upper().replace('_', ' ')} {ast.get_docstring(node) or ''}"
-                found |= set(re.findall(r"\b[A-Z]\d{1,2}\b", words))
-    return found
+def test_every_known_incident_is_in_the_document() -> None:
+    assert sorted(set(KNOWN) ^ set(incidents.rows())) == []
 
 
-def exempt() -> set[str]:
-    """Return the ids that the document says cannot happen here."""
-    return {match["id"] for match in EXEMPT.finditer(DOCUMENT.read_text())}
+@pytest.mark.parametrize("incident", KNOWN)
+def test_an_incident_has_a_test_or_a_reason_why_it_cannot_happen(incident: str) -> None:
+    """The row says what `python -m tests.support.incidents` would write."""
+    cell, names = incidents.rows()[incident], incidents.tests_by_id().get(incident, set())
+    if names:
+        assert cell == incidents.held(names)
+    else:
+        assert cell.startswith(incidents.NOT_HERE) and len(cell) > len(incidents.NOT_HERE) + 20
 
 
-def test_every_incident_has_a_test_or_a_reason() -> None:
-    """What went wrong elsewhere is tried here, or it is written down why it cannot be."""
-    assert sorted(set(KNOWN) - named() - exempt()) == []
+def test_every_cited_incident_is_in_the_document() -> None:
+    texts = sources("harness", "bridge", "sandbox", "tests", "recipes_tests").values()
+    cited = {found for text in texts for found in re.findall(r"\bincident ([A-Z]\d{1,2})\b", text)}
+    assert sorted(cited - set(incidents.rows())) == []
 
 
-def test_what_is_tried_is_not_called_impossible() -> None:
-    """An incident that a test names is not among those that cannot happen."""
-    assert sorted(exempt() & named()) == []
-
-
-# %% Those that no other room of the tests is about
+# %% Incidents that have no better place
 
 
 def sources(*folders: str) -> dict[Path, str]:
