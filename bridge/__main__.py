@@ -58,7 +58,7 @@ def main(argv: list[str]) -> int:
 def _check(found: settings.Settings, recipe: str = "") -> int:
     findings = []
     for finding in check.examine(found, recipe):
-        sys.stdout.write(f"{finding.line()}\n")
+        sys.stdout.write(f"{finding.line(check.PART_WIDTH)}\n")
         sys.stdout.flush()
         findings.append(finding)
     return 0 if all(finding.ok for finding in findings) else 1

@@ -6,28 +6,15 @@ Nothing is changed: a right is asked for with a call that it lets through to a t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from bridge.clients.drone import Drone
 from bridge.clients.gitea import Gitea, NotAMember
 from bridge.clients.http import CallError
 from bridge.comments import guards
 from bridge.settings import Settings
+from contract.finding import Finding
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One part: whether it is as it should be, what was seen, and what mends it."""
-
-    part: str
-    ok: bool
-    seen: str
-    fix: str = ""
-
-    def line(self) -> str:
-        """Return it as one line for a terminal."""
-        tail = "" if self.ok else f"  fix: {self.fix}"
-        return f"{'✓' if self.ok else '✗'} {self.part:<28} {self.seen}{tail}"
+PART_WIDTH = 28  # characters
 
 
 class Missing(Exception):

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from contract import run_dir
+from contract.verdicts import INFRA_EXIT_CODE, USAGE_EXIT_CODE
 from harness import doctor
 from harness import settings as settings_module
 from harness.errors import CcCiError, UsageError
@@ -31,7 +33,7 @@ class _Sentences(click.Group):
             return super().invoke(ctx)
         except CcCiError as error:
             click.echo(f"cc-ci: {error}", err=True)
-            ctx.exit(4 if isinstance(error, UsageError) else 16)
+            ctx.exit(USAGE_EXIT_CODE if isinstance(error, UsageError) else INFRA_EXIT_CODE)
 
 
 @click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
@@ -44,7 +46,7 @@ def doctor_() -> None:
     """Say for each part what was found, or the one line that fixes it."""
     findings = doctor.examine(_settings())
     for finding in findings:
-        click.echo(finding.line())
+        click.echo(finding.line(doctor.PART_WIDTH))
     sys.exit(0 if all(f.ok for f in findings) else 1)
 
 
@@ -76,9 +78,9 @@ def _run_folder(runs: Path, run_id: str | None) -> Path:
     if run_id:
         folder = runs / run_id
     else:
-        logs = sorted(runs.glob("*/events.jsonl"), key=lambda path: path.stat().st_mtime)
+        logs = sorted(runs.glob(f"*/{run_dir.EVENTS}"), key=lambda path: path.stat().st_mtime)
         folder = logs[-1].parent if logs else runs
-    if not (folder / "events.jsonl").is_file():
+    if not (folder / run_dir.EVENTS).is_file():
         raise UsageError(f"there is no run '{run_id or 'at all'}' in '{runs}'")
     return folder
 

@@ -7,9 +7,9 @@ import shutil
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import metadata
 
+from contract.finding import Finding
 from harness.errors import CcCiError, InfraError
 from harness.host import proc
 from harness.jail import jail
@@ -18,23 +18,9 @@ from harness.settings import Settings
 from harness.suites import collect, trusted
 from harness.swarm import backup, engine, route
 
+PART_WIDTH = 12  # characters
 SETUP = "make setup"
 BUILT_HERE = "cc-ci.content"  # label of the images that the sandbox's set-up builds
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One part: whether it is there, what was seen, and what fixes it."""
-
-    part: str
-    ok: bool
-    seen: str
-    fix: str = ""
-
-    def line(self) -> str:
-        """Return it as one line for a terminal."""
-        tail = "" if self.ok else f"  fix: {self.fix}"
-        return f"{'✓' if self.ok else '✗'} {self.part:<12} {self.seen}{tail}"
 
 
 def examine(settings: Settings) -> list[Finding]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bridge.answers.markdown import code
+from contract.markdown import code_span
 
 HELP = (
     "`!testme` tests this pull request: install, upgrade, backup, restore, functions. "
@@ -31,7 +31,7 @@ NOT_A_MEMBER = (
 def stranger(org: str) -> str:
     """Return the refusal of a person outside of the organisation."""
     return (
-        f"Only members of {code(org)} can start a test here, since it runs this code on the CI host. "
+        f"Only members of {code_span(org)} can start a test here, since it runs this code on the CI host. "
         "A member can comment `!testme` for you."
     )
 
@@ -159,7 +159,9 @@ HEARD = "heard; about to start"
 
 def title(recipe: str, sha: str, lane: str) -> str:
     """Return what is tested."""
-    return f"{'Quick run of ' if lane == 'quick' else ''}{code(recipe)} at {code(sha[:8])}"
+    return (
+        f"{'Quick run of ' if lane == 'quick' else ''}{code_span(recipe)} at {code_span(sha[:8])}"
+    )
 
 
 def queued(place: int) -> str:
@@ -174,12 +176,12 @@ def now_in(stage: str) -> str:
 
 def asked_by(person: str) -> str:
     """Return who asked, without calling the person again."""
-    return f"asked by {code(person)}"
+    return f"asked by {code_span(person)}"
 
 
 def versions(base: str, head: str) -> str:
     """Return which versions were deployed."""
-    return f"{code(base)} → {code(head)}" if base else code(head)
+    return f"{code_span(base)} → {code_span(head)}" if base else code_span(head)
 
 
 def duration(seconds: float) -> str:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from bridge.answers import messages
-from bridge.answers.markdown import block, cell, code, flat, prose
-from bridge.builds.drone_log import Case, Progress, Report, Stage
+from bridge.builds.drone_log import Progress
 from bridge.builds.verdict import Verdict
 from bridge.store import Run
+from contract import run_dir
+from contract.markdown import code_span, fence, one_line, prose, table_cell
+from contract.report_line import ReportedCase, ReportedStage, RunReport
 
 LONGEST = 60_000  # characters; a forge's database may take no more
 EARLIER_SHOWN = 10
@@ -32,7 +34,7 @@ class Links:
         """Return the page of a run's build, "" before it has one."""
         return f"{self.builds}/{run.build}" if run.build else ""
 
-    def file(self, report: Report, path: str) -> str:
+    def file(self, report: RunReport, path: str) -> str:
         """Return the address of a file of a run, "" where files cannot be read."""
         return (
             f"{self.runs.rstrip('/')}/{report.run}/{quote(path, errors='replace')}"
@@ -120,7 +122,7 @@ def _progress_table(progress: Progress) -> str:
         outcome = progress.outcomes.get(name)
         icon = messages.STAGE_ICONS.get(outcome or "", messages.LATER_ICON)
         icon = messages.RUNNING_ICON if name == progress.now else icon
-        rows.append(f"| {icon} | {cell(name)} |")
+        rows.append(f"| {icon} | {table_cell(name)} |")
     return "\n".join(["| | stage |", "|---|---|", *rows]) if rows else ""
 
 
@@ -144,22 +146,22 @@ def _why(verdict: Verdict) -> str:
     if verdict.name == "passed":
         return ""
     report = verdict.told()
-    where = f"**{cell(report.stage)}:** " if report and report.stage else ""
+    where = f"**{table_cell(report.stage)}:** " if report and report.stage else ""
     told = f"{where}{prose(verdict.text)}"
     return told if verdict.state == "failure" else f"{told}\n\n{messages.NOT_YOURS}"
 
 
-def _level(report: Report) -> str:
+def _level(report: RunReport) -> str:
     if report.level is None:
         return ""
     told = prose(report.level_words.removeprefix(f"level {report.level}: "))
     return f"**{messages.level(report.level)}:** {told}"
 
 
-def _stage_table(stages: Sequence[Stage], said: str) -> str:
+def _stage_table(stages: Sequence[ReportedStage], said: str) -> str:
     """Return the stages with their seconds, and with reasons where there are any."""
     told = [
-        (messages.STAGE_ICONS[s.outcome], cell(s.name), f"{s.seconds:.1f}", _reason(s, said))
+        (messages.STAGE_ICONS[s.outcome], table_cell(s.name), f"{s.seconds:.1f}", _reason(s, said))
         for s in stages
     ]
     if not told:
@@ -169,21 +171,21 @@ def _stage_table(stages: Sequence[Stage], said: str) -> str:
     return "\n".join(f"| {' | '.join(row[:width])} |" for row in rows)
 
 
-def _reason(stage: Stage, said: str) -> str:
+def _reason(stage: ReportedStage, said: str) -> str:
     """Return why a stage came out so, in a few words; not what stands above the table already."""
     if stage.outcome == "unverified":
-        return cell(stage.reason.partition(":")[0])
-    return "" if stage.reason == said else cell(stage.reason[:160])
+        return table_cell(stage.reason.partition(":")[0])
+    return "" if stage.reason == said else table_cell(stage.reason[:160])
 
 
-def _counts(report: Report, links: Links) -> str:
+def _counts(report: RunReport, links: Links) -> str:
     n = report.junit
     told = messages.counts(n.tests, n.failures, n.errors, n.skipped, report.seconds)
-    address = links.file(report, "junit.xml")
+    address = links.file(report, run_dir.JUNIT)
     return f"**{messages.TESTS}:** {told}" + (f" ([junit.xml]({address}))" if address else "")
 
 
-def _failed(report: Report) -> str:
+def _failed(report: RunReport) -> str:
     """Return the failed cases, folded, the first of them open."""
     shown = [_case(case, opened=number == 0) for number, case in enumerate(report.failed)]
     if not shown:
@@ -193,10 +195,10 @@ def _failed(report: Report) -> str:
     return "\n\n".join([f"**{messages.failed_cases(report.failed_in_all)}**", *shown, *more])
 
 
-def _case(case: Case, *, opened: bool) -> str:
+def _case(case: ReportedCase, *, opened: bool) -> str:
     place = ", ".join(part for part in (case.stage, case.life) if part)
     summary = _html(f"{case.id} ({place})" if place else case.id)
-    body = [prose(case.message), *([block(case.lines)] if case.lines else [])]
+    body = [prose(case.message), *([fence(case.lines, "text")] if case.lines else [])]
     inside = "\n\n".join(part for part in body if part)
     head = f"<details{' open' if opened else ''}><summary>{summary}</summary>"
     return f"{head}\n\n{inside}\n\n</details>"
@@ -204,19 +206,19 @@ def _case(case: Case, *, opened: bool) -> str:
 
 def _html(text: str) -> str:
     """Return foreign text as code within HTML, where Markdown's code has no meaning."""
-    safe = flat(text)[:200].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    safe = one_line(text)[:200].replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"<code>{safe}</code>"
 
 
-def _evidence(report: Report, links: Links) -> str:
-    paths = ["summary.md", "report.json", "events.jsonl", *report.evidence]
+def _evidence(report: RunReport, links: Links) -> str:
+    paths = [run_dir.SUMMARY, run_dir.REPORT, run_dir.EVENTS, *report.evidence]
     if not links.runs:
         return ""
-    shown = [f"[{code(path)}]({links.file(report, path)})" for path in paths[:EVIDENCE_SHOWN]]
+    shown = [f"[{code_span(path)}]({links.file(report, path)})" for path in paths[:EVIDENCE_SHOWN]]
     return f"**{messages.EVIDENCE}:** {', '.join(shown)}"
 
 
-def _notes(report: Report) -> str:
+def _notes(report: RunReport) -> str:
     return (
         "\n".join([f"**{messages.NOTES}**", "", *(f"- {prose(n)}" for n in report.notes)])
         if report.notes
@@ -224,10 +226,10 @@ def _notes(report: Report) -> str:
     )
 
 
-def _repeat(report: Report) -> str:
+def _repeat(report: RunReport) -> str:
     if not report.repeat:
         return ""
-    return f"**{messages.REPEAT}**\n\n{block([report.repeat], 'sh')}"
+    return f"**{messages.REPEAT}**\n\n{fence([report.repeat], 'sh')}"
 
 
 # %% The verdicts before
@@ -245,4 +247,4 @@ def _earlier_row(run: Run, links: Links) -> str:
     when = time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.ended))
     page = links.build(run)
     build = f" ([build {run.build}]({page}))" if page else ""
-    return f"- {_icon(run)} {when} UTC, {code(run.sha[:8])}: {state_words(run)}{build}"
+    return f"- {_icon(run)} {when} UTC, {code_span(run.sha[:8])}: {state_words(run)}{build}"

@@ -7,13 +7,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bridge.answers import messages
-from bridge.builds.drone_log import Progress, Report
+from bridge.builds.drone_log import Progress
 from bridge.clients.drone import Build
 from bridge.clients.gitea import State
 from bridge.store import Run
+from contract import verdicts
+from contract.report_line import RunReport
 
 RETRIED = 2  # attempts in all, where our own side was at fault
-BY_EXIT = {2: "interrupted", 4: "infra", 5: "suite", 16: "infra"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +35,9 @@ class Verdict:
         """Return it from what the store has."""
         return cls(**json.loads(text))
 
-    def told(self) -> Report | None:
+    def told(self) -> RunReport | None:
         """Return the harness's report, None where there is none."""
-        return Report.model_validate(self.report) if self.report else None
+        return RunReport.model_validate(self.report) if self.report else None
 
 
 def own(name: str, text: str) -> Verdict:
@@ -44,7 +45,7 @@ def own(name: str, text: str) -> Verdict:
     return Verdict(name, "error", text)
 
 
-def judge(run: Run, build: Build, progress: Progress, report: Report | None) -> Verdict:
+def judge(run: Run, build: Build, progress: Progress, report: RunReport | None) -> Verdict:
     """Return the verdict of a build that has ended.
 
     Only a report about exactly this commit and lane counts, and a green one only of a build that Drone
@@ -64,7 +65,7 @@ def judge(run: Run, build: Build, progress: Progress, report: Report | None) -> 
     return own(*_without_report(build, progress))
 
 
-def _body(report: Report | None, run: Run) -> dict[str, Any] | None:
+def _body(report: RunReport | None, run: Run) -> dict[str, Any] | None:
     if report is None or report.ref != run.sha:
         return None
     return report.model_dump(mode="json")
@@ -80,4 +81,4 @@ def _without_report(build: Build, progress: Progress) -> tuple[str, str]:
     if build.failed_clone:
         return "infra", messages.CLONE_FAILED
     code = build.work.exit_code if build.work else 0
-    return BY_EXIT.get(code, "infra"), messages.no_report(code, where)
+    return verdicts.of_exit_code(code), messages.no_report(code, where)

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from bridge import metrics
 from bridge.answers import messages
 from bridge.bridge import adopt_build, trigger_build
-from bridge.builds.drone_log import Reading, Report, read
+from bridge.builds.drone_log import Reading, read
 from bridge.builds.verdict import RETRIED, Verdict, judge, own
 from bridge.clients.drone import Build, Drone, NotStarted, Step
 from bridge.clients.gitea import Gitea
 from bridge.clients.http import Backoff, CallError
 from bridge.store import Run, Store
+from contract.report_line import RunReport
 
 PERIOD = 2.0  # seconds between two questions about one build
 LOG_TRIES = (
@@ -37,7 +38,7 @@ class Watch:
     backoff: Backoff = field(default_factory=Backoff)
     checked: float = 0.0
     follower: threading.Thread | None = None
-    report: Report | None = None
+    report: RunReport | None = None
     last_line: float = field(default_factory=time.monotonic)
     heard: int = 0
     log_tries: int = 0

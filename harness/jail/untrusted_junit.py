@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from harness.reporting.report import clean
+from contract.markdown import printable
 
 MOST_CASES = 200
 LONGEST_NAME = 120  # characters
@@ -56,7 +56,7 @@ def read(data: bytes) -> Hearing:
     try:
         root = ElementTree.fromstring(data, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        return Hearing(unreadable=clean(f"{type(error).__name__}: {error}")[:LONGEST_MESSAGE])
+        return Hearing(unreadable=printable(f"{type(error).__name__}: {error}")[:LONGEST_MESSAGE])
     found = list(root.iter("testcase"))
     bad_first = sorted(found, key=lambda case: _kind(case) is None or _kind(case) == "skipped")
     told = tuple(_heard(case) for case in bad_first[:MOST_CASES])
@@ -72,10 +72,12 @@ def _heard(case: Element) -> Heard:
     said = case.find(kind) if kind else None
     path, name = case.get("classname", "").replace(".", "/"), case.get("name", "")
     return Heard(
-        name=clean(f"{path}::{name}")[:LONGEST_NAME],
+        name=printable(f"{path}::{name}")[:LONGEST_NAME],
         outcome=KINDS[kind] if kind else "pass",
         seconds=_seconds(case.get("time", "")),
-        message=clean((said.get("message") or "") if said is not None else "")[:LONGEST_MESSAGE],
+        message=printable((said.get("message") or "") if said is not None else "")[
+            :LONGEST_MESSAGE
+        ],
         details=((said.text or "") if said is not None else "")[-LONGEST_DETAILS:],
     )
 

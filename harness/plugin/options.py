@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from contract.verdicts import INFRA_EXIT_CODE
 from harness import plan, settings
 from harness.errors import CcCiError
 from harness.host import signals
@@ -26,7 +27,6 @@ from harness.runs import preflight
 from harness.runs.run import Request
 from harness.suites import collect
 
-INFRA_STATUS = 16
 # Our own tests treat warnings as errors; a recipe is not judged by them. An engine that is away leaves a
 # hundred sockets that its SDK forgot, which blamed the suite.
 NO_VERDICT = (
@@ -163,7 +163,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         preflight.host(runs.settings)
     except CcCiError as error:
-        pytest.exit(f"cannot start: {error}", returncode=INFRA_STATUS)
+        pytest.exit(f"cannot start: {error}", returncode=INFRA_EXIT_CODE)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

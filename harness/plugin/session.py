@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from contract import run_dir
+from contract.verdicts import Verdict
 from harness import plan
 from harness.errors import UsageError
 from harness.host import signals
 from harness.plugin import suite_guard
 from harness.plugin.scheduling import scope_of
 from harness.reporting import report, terminal
-from harness.reporting.verdict import Verdict
 from harness.runs import fault
 from harness.runs.run import Request, Run
 from harness.settings import Settings
@@ -317,7 +318,7 @@ class Runs:
         others = {self.run_id(recipe) for recipe in self._never_began}
         for folder in (folder for folder in folders if folder.name not in others):
             with contextlib.suppress(OSError):  # a disk that died under our own run
-                if folder.name not in found and (folder / "events.jsonl").exists():
+                if folder.name not in found and (folder / run_dir.EVENTS).exists():
                     found[folder.name] = report.read(folder)
         return list(found.values())
 
@@ -332,7 +333,7 @@ class Runs:
         verdicts += [Verdict.INFRA for _ in self._never_began]
         if verdicts and self.expected - {found.recipe for found in reports} - set(self._open_error):
             verdicts.append(Verdict.INTERRUPTED)  # a planned run that never began is never green
-        return max(verdicts, key=order.index).exit_status if verdicts else None
+        return max(verdicts, key=order.index).exit_code if verdicts else None
 
     def summaries(self) -> list[str]:
         """Return the summary of each run for a person at a terminal."""

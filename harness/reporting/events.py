@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from contract import marker
+from contract.report_line import shorten
 from harness.errors import InfraError
 from harness.secret import MASK
 
-MARK = "::cc-ci:: "  # starts the lines of a build's log that the bridge may believe
-TOLD = frozenset({"run-started", "stage-started", "case", "run-finished"})
-LONGEST_TOLD = 500  # characters of a text in a marked line; the whole text is in the file
+PUBLIC_EVENTS = frozenset({"run-started", "stage-started", "case", "run-finished"})
 RESERVED = 1024 * 1024  # bytes of disk set aside for a run's events
 KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of Linux
 SECRET_KEY = re.compile(r"secret|password|token|credential|(?<![a-z])key(?![a-z])", re.IGNORECASE)
@@ -240,27 +240,12 @@ def _parse(line: bytes) -> Event | None:
 
 
 def marked(event: Event) -> str | None:
-    """Return the one line for the build's log, or None for events that are not told there.
-
-    Plain ASCII, so that no reader finds a line's end inside it; long texts are cut.
-    """
-    if event.name not in TOLD:
+    """Return the marked line of an event, or None for events that are not in the build's log."""
+    if event.name not in PUBLIC_EVENTS:
         return None
-    told = {key: _short(value) for key, value in event.data.items() if key != "details"}
-    return MARK + json.dumps({"t": event.t, "event": event.name, **told})
+    short = {key: _short(value) for key, value in event.data.items() if key != "details"}
+    return marker.encode({"t": event.t, "event": event.name, **short})
 
 
 def _short(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > LONGEST_TOLD:
-        return value[: LONGEST_TOLD - 1] + "…"
-    return value
-
-
-def unforgeable(text: str) -> str:
-    """Return text of an app or a test with no line that could be taken for a marked one.
-
-    Give it whole lines: a mark that arrives in two pieces is not seen.
-    """
-    mark = MARK.strip()
-    lines = text.splitlines(keepends=True)  # every line's end that any reader might know
-    return "".join(f"| {line}" if mark in line else line for line in lines)
+    return shorten(value) if isinstance(value, str) else value

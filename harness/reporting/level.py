@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from contract.verdicts import OUTCOMES
 from harness import plan
 from harness.reporting.events import Event
 
 StageOutcome = Literal["pass", "fail", "skip", "unverified"]
-OUTCOMES = frozenset({"pass", "fail", "error", "skip", "unverified"})
 NONE: Mapping[str, str] = MappingProxyType({})
 NOTHING = Event(0.0, "", {})
 UNTESTED = "the suite tests nothing of what the app is for"

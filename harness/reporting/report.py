@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,20 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from contract import markdown, run_dir
+from contract.markdown import escape
+from contract.verdicts import Colour, CommitState, Verdict
 from harness import plan
 from harness.reporting import events, junit, level, secret_scan, verdict
 from harness.reporting.events import Event, EventLog
 from harness.reporting.level import UNTESTED, Case, Record, StageResult
-from harness.reporting.verdict import Colour, CommitState, Verdict
 
 SCHEMA = 1
-FILES = ("report.json", "summary.md", "junit.xml")
 MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "skip": "–", "unverified": "?"}
 UNSURE = (Verdict.TIMEOUT, Verdict.INFRA)  # say nothing final, so what they show lowers no level
 LAST_LINES = 25  # of a failed case's details
 LONGEST_LINE = 400  # characters
 LONGEST_CELL = 160  # characters
-SPACE = "\u200b"  # of no width: what it stands in is no name, link or number to a forge
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +262,7 @@ def to_json(report: Report) -> str:
         "verdict_sentence": report.verdict.sentence,
         "level_sentence": "" if report.level is None else level.sentence(report.level),
         "colour": report.colour,
-        "exit_status": report.verdict.exit_status,
+        "exit_status": report.verdict.exit_code,
         "commit_state": report.commit_state,
     }
     return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
@@ -283,13 +282,16 @@ def to_markdown(report: Report) -> str:
         place = ", ".join(part for part in (case.stage, case.life) if part)
         lines += ["", f"## {MARKS[case.outcome]} {escape(case.id)}", ""]
         lines += [f"In {escape(place)}: {escape(case.message or 'no message')}"]
-        lines += ["", *_fenced(last_lines(case.details))] if case.details else []
+        lines += ["", markdown.fence(last_lines(case.details))] if case.details else []
     lines += ["", f"Secrets: {escape(secrets_words(report))}.", ""]
     lines += [f"Phases: {escape(phases_line(report))}.", ""]
     lines += [f"- Note: {escape(note)}" for note in report.notes]
-    lines += [f"- Evidence: {escape(item.kind)} {_code(item.path)}" for item in report.evidence]
+    lines += [
+        f"- Evidence: {escape(item.kind)} {markdown.code_span(item.path)}"
+        for item in report.evidence
+    ]
     if report.repeat:
-        lines += ["", "Repeat it:", "", *_fenced([report.repeat])]
+        lines += ["", "Repeat it:", "", markdown.fence([report.repeat])]
     return "\n".join(lines) + "\n"
 
 
@@ -316,56 +318,13 @@ def phases_line(report: Report) -> str:
 
 def last_lines(details: str) -> list[str]:
     """Return the last lines of a case's details, each cut to a length that can be read."""
-    lines = [clean(line.rstrip())[:LONGEST_LINE] for line in details.splitlines()]
+    lines = [markdown.printable(line.rstrip())[:LONGEST_LINE] for line in details.splitlines()]
     return lines[-LAST_LINES:]
 
 
 def cut(text: str) -> str:
     """Return a text that fits the cell of a table."""
     return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
-
-
-# %% Making foreign text harmless
-
-ANSI = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?)")
-PUNCTUATION = re.compile(r"([\\`*_{}\[\]()<>#|!~&$])")
-TRIGGERS = re.compile(r"(@|#|!|://|(?<!\d):(?=[A-Za-z0-9_+-]+:)|(?<![\w.])www(?=\.))")
-OPENING = re.compile(r"^([-+=]|\d+(?=[.)]))")
-
-
-def clean(text: str) -> str:
-    """Return text in one line, without terminal codes and invisible characters."""
-    plain = "".join(" " if c.isspace() else c for c in _plain(text))
-    return "".join(c if c.isprintable() else "\ufffd" for c in plain)
-
-
-def _plain(text: str) -> str:
-    return ANSI.sub("", text)
-
-
-def escape(text: str) -> str:
-    """Return text in one line without anything that Markdown or a forge would act on.
-
-    Nobody is mentioned, nothing linked, no other issue referred to; the reader sees the same text.
-    """
-    flat = clean(" ".join(_plain(text).split()))
-    apart = TRIGGERS.sub(rf"\g<1>{SPACE}", flat)
-    return OPENING.sub(_disarm, PUNCTUATION.sub(r"\\\1", apart))
-
-
-def _disarm(opening: re.Match[str]) -> str:
-    return f"{opening[1]}{SPACE}" if opening[1].isdigit() else f"\\{opening[1]}"
-
-
-def _code(text: str) -> str:
-    return f"`{clean(text).replace('`', '´')}`"
-
-
-def _fenced(lines: Sequence[str]) -> list[str]:
-    text = [clean(line) for line in lines]
-    longest = max((len(run) for line in text for run in re.findall("`+", line)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return [fence, *text, fence]
 
 
 # %% Run directories
@@ -376,7 +335,7 @@ def read(folder: Path, *, alive: bool = False, unwritten: Sequence[Event] = ()) 
 
     unwritten: events that a full disk did not take.
     """
-    found = events.read_all(folder / "events.jsonl")
+    found = events.read_all(folder / run_dir.EVENTS)
     told = (*found.events, *unwritten)
     return build(told, alive=alive, broken=found.broken, run=folder.name)
 
@@ -399,15 +358,15 @@ def write(folder: Path, made: Report) -> None:
         OSError: the disk does not take them.
     """
     texts = (to_json(made), to_markdown(made), junit.to_xml(made))
-    for name, text in zip(FILES, texts, strict=True):
+    for name, text in zip(run_dir.REPORTS, texts, strict=True):
         _replace(folder / name, text)
 
 
 def without(runs: Path) -> tuple[Path, ...]:
     """Return the directories of runs that told their end and have no report."""
-    folders = (path.parent for path in runs.glob("*/events.jsonl"))
-    bare = (folder for folder in folders if not (folder / FILES[-1]).exists())
-    return tuple(folder for folder in bare if events.is_over(folder / "events.jsonl"))
+    folders = (path.parent for path in runs.glob(f"*/{run_dir.EVENTS}"))
+    bare = (folder for folder in folders if not (folder / run_dir.JUNIT).exists())
+    return tuple(folder for folder in bare if events.is_over(folder / run_dir.EVENTS))
 
 
 def finish_dead(folder: Path) -> Report:
@@ -418,9 +377,9 @@ def finish_dead(folder: Path) -> Report:
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = read(folder)
-    log = EventLog(folder / "events.jsonl", now=lambda: found.finished)
+    log = EventLog(folder / run_dir.EVENTS, now=lambda: found.finished)
     if found.no_secret_leak is None:
-        known = {*FILES, "events.jsonl", *(item.path for item in found.evidence)}
+        known = {*run_dir.REPORTS, run_dir.EVENTS, *(item.path for item in found.evidence)}
         for name in secret_scan.keep_only(folder, known):
             log.write(
                 "note", text=f"'{name}' was removed: nobody can say whether it holds a secret"

@@ -1,65 +1,77 @@
-"""A finished run as one marked line: all that a reader needs who has the build's log and no disk of ours."""
+"""Serialise a finished run as one marked line, for readers that have only the build's log."""
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
+from contract import report_line
+from contract.report_line import JunitCounts, ReportedCase, ReportedStage, RunReport, shorten
 from harness.reporting import junit
-from harness.reporting.events import LONGEST_TOLD, MARK
-from harness.reporting.level import Case
+from harness.reporting.level import Case, StageResult
 from harness.reporting.report import Report, last_lines, level_words
-
-FAILED_TOLD = 8  # failed cases whose lines are told; the rest is in the run's directory
-LINES_TOLD = 15  # last lines of a failed case
-LINE_TOLD = 200  # characters
-NOTES_TOLD = 8
 
 
 def line(report: Report) -> str:
-    """Return the line; plain ASCII, so that no reader finds a line's end inside it."""
-    body: dict[str, Any] = {
-        "t": report.finished,
-        "event": "run-report",
-        **{key: getattr(report, key) for key in ("run", "recipe", "ref", "pr", "src", "lane")},
-        "version": report.version,
-        "base_version": report.base_version,
-        "partial": report.partial,
-        "verdict": report.verdict.value,
-        "verdict_sentence": report.verdict.sentence,
-        "commit_state": report.commit_state,
-        "reason": _short(report.reason),
-        "stage": report.stage,
-        "interrupted_in": report.interrupted_in,
-        "level": report.level,
-        "level_words": _short(level_words(report)),
-        "seconds": report.seconds,
-        "no_secret_leak": report.no_secret_leak,
-        "stages": [
-            {"name": s.name, "outcome": s.outcome, "seconds": s.seconds, "reason": _short(s.reason)}
-            for s in report.stages
-        ],
-        "junit": {key: float(value) for key, value in junit.counts_of(report).items()},
-        "failed": [_case(case) for case in report.failed[:FAILED_TOLD]],
-        "failed_in_all": len(report.failed),
-        "notes": [_short(note) for note in report.notes[:NOTES_TOLD]],
-        "evidence": [item.path for item in report.evidence],
-        "repeat": report.repeat,
-    }
-    return MARK + json.dumps(body)
+    """Return the line.
+
+    Nothing is validated here: a report that a reader would refuse is still in the log for people.
+    """
+    return RunReport.model_construct(
+        t=report.finished,
+        run=report.run,
+        recipe=report.recipe,
+        ref=report.ref,
+        pr=report.pr,
+        src=report.src,
+        lane=report.lane,
+        version=report.version,
+        base_version=report.base_version,
+        partial=report.partial,
+        verdict=report.verdict,
+        verdict_sentence=report.verdict.sentence,
+        commit_state=report.commit_state,
+        reason=shorten(report.reason),
+        stage=report.stage,
+        interrupted_in=report.interrupted_in,
+        level=report.level,
+        level_words=shorten(level_words(report)),
+        seconds=report.seconds,
+        no_secret_leak=report.no_secret_leak,
+        stages=tuple(_stage(stage) for stage in report.stages),
+        junit=_counts(report),
+        failed=tuple(_case(case) for case in report.failed[: report_line.MAX_FAILED]),
+        failed_in_all=len(report.failed),
+        notes=tuple(shorten(note) for note in report.notes[: report_line.MAX_NOTES]),
+        evidence=tuple(item.path for item in report.evidence),
+        repeat=report.repeat,
+    ).line()
 
 
-def _case(case: Case) -> dict[str, object]:
-    lines = last_lines(case.details)[-LINES_TOLD:] if case.details else []
-    return {
-        "id": _short(case.id),
-        "stage": case.stage,
-        "life": case.life,
-        "outcome": case.outcome,
-        "message": _short(case.message),
-        "lines": [text[:LINE_TOLD] for text in lines],
-    }
+def _stage(stage: StageResult) -> ReportedStage:
+    return ReportedStage.model_construct(
+        name=stage.name,
+        outcome=stage.outcome,
+        seconds=stage.seconds,
+        reason=shorten(stage.reason),
+    )
 
 
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_TOLD else text[: LONGEST_TOLD - 1] + "…"
+def _counts(report: Report) -> JunitCounts:
+    counts = junit.counts_of(report)
+    return JunitCounts.model_construct(
+        tests=int(counts["tests"]),
+        failures=int(counts["failures"]),
+        errors=int(counts["errors"]),
+        skipped=int(counts["skipped"]),
+        time=float(counts["time"]),
+    )
+
+
+def _case(case: Case) -> ReportedCase:
+    lines = last_lines(case.details)[-report_line.MAX_CASE_LINES :] if case.details else []
+    return ReportedCase.model_construct(
+        id=shorten(case.id),
+        stage=case.stage,
+        life=case.life,
+        outcome=case.outcome,
+        message=shorten(case.message),
+        lines=tuple(text[: report_line.MAX_CASE_LINE] for text in lines),
+    )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.reporting.events import unforgeable
+from contract.markdown import printable
+from contract.marker import quote_markers
 from harness.reporting.level import StageResult
 from harness.reporting.report import (
     MARKS,
     Report,
-    clean,
     cut,
     last_lines,
     level_words,
@@ -27,10 +27,10 @@ MARK_COLOURS = {"pass": "32", "fail": "31", "error": "31", "skip": "2", "unverif
 
 def live(elapsed_seconds: float, recipe: str, life: str, text: str) -> str:
     """Return one line of a run that goes on; what follows a line's end is put below, aligned."""
-    first, *more = unforgeable(text).splitlines() or [""]
+    first, *more = quote_markers(text).splitlines() or [""]
     head = f"{elapsed_seconds:7.1f} s  {recipe}  {life:<7}"
-    lines = [f"{head}  {clean(first)}".rstrip()]
-    lines += [f"{'':<{len(head) + 2}}{clean(line)}".rstrip() for line in more]
+    lines = [f"{head}  {printable(first)}".rstrip()]
+    lines += [f"{'':<{len(head) + 2}}{printable(line)}".rstrip() for line in more]
     return "\n".join(lines)
 
 
@@ -44,17 +44,17 @@ def summary(report: Report, folder: Path, *, colour: bool = False) -> str:
     width = max([NAME_WIDTH, *(len(stage.name) for stage in report.stages)])
     lines += [_stage(s, width, paint) for s in report.stages] or ["  no stage was begun"]
     lines += ["", f"  {paint(verdict_words(report), COLOURS[report.colour])}"]
-    lines += [f"  {clean(level_words(report))}"]
+    lines += [f"  {printable(level_words(report))}"]
     if report.reason and report.reason not in {case.message for case in report.failed}:
-        lines += [f"  {report.stage or 'why'}: {clean(report.reason)}"]
+        lines += [f"  {report.stage or 'why'}: {printable(report.reason)}"]
     if report.interrupted_in:
-        lines += [f"  ended early, in: {clean(report.interrupted_in)}"]
+        lines += [f"  ended early, in: {printable(report.interrupted_in)}"]
     for case in report.failed:
         mark = paint(MARKS[case.outcome], MARK_COLOURS[case.outcome])
-        lines += ["", f"  {mark} {clean(case.id)}: {clean(case.message)}"]
+        lines += ["", f"  {mark} {printable(case.id)}: {printable(case.message)}"]
         lines += [f"      {line}" for line in last_lines(case.details)]
     lines += ["", *_rest(report, folder)]
-    return unforgeable("\n".join(lines))
+    return quote_markers("\n".join(lines))
 
 
 def _title(report: Report) -> str:
@@ -65,19 +65,19 @@ def _title(report: Report) -> str:
     if report.version:
         base = f"{report.base_version} → " if report.base_version else ""
         words.append(f"{base}{report.version}")
-    return f"{clean(' '.join(words))} ".ljust(WIDTH, "─")
+    return f"{printable(' '.join(words))} ".ljust(WIDTH, "─")
 
 
 def _stage(stage: StageResult, width: int, paint: Callable[[str, str], str]) -> str:
     mark = paint(MARKS[stage.outcome], MARK_COLOURS[stage.outcome])
-    told = f"{stage.name:<{width}}{stage.seconds:6.1f} s  {clean(cut(stage.reason))}"
+    told = f"{stage.name:<{width}}{stage.seconds:6.1f} s  {printable(cut(stage.reason))}"
     return f"  {mark} {told}".rstrip()
 
 
 def _rest(report: Report, folder: Path) -> list[str]:
     lines = [f"  phases (s): {phases_line(report)}"]
-    lines += [f"  secrets: {clean(secrets_words(report))}"]
-    lines += [f"  note: {clean(note)}" for note in report.notes]
+    lines += [f"  secrets: {printable(secrets_words(report))}"]
+    lines += [f"  note: {printable(note)}" for note in report.notes]
     lines += [f"  everything: {folder}"]
     return [*lines, *([f"  again: {report.repeat}"] if report.repeat else [])]
 

@@ -1,79 +1,14 @@
-"""The closed list of verdicts, and which one a run ends in."""
+"""Which verdict a run gets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
 
+from contract.verdicts import Verdict
 from harness.reporting.events import Event
 from harness.reporting.level import NOT_REACHED, UNTESTED, Case, Record, gather
 
-Colour = Literal["green", "red", "grey"]
-CommitState = Literal["success", "failure", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a verdict means to people, to pages, to the caller of pytest and to the forge."""
-
-    sentence: str
-    colour: Colour
-    exit_status: int
-    commit_state: CommitState
-
-
-class Verdict(StrEnum):
-    """How a run ends; only the recipe's and the suite's faults turn a pull request red."""
-
-    PASSED = "passed"
-    RECIPE = "recipe"
-    SUITE = "suite"
-    TIMEOUT = "timeout"
-    INFRA = "infra"
-    INTERRUPTED = "interrupted"
-    CANCELLED = "cancelled"
-
-    @property
-    def sentence(self) -> str:
-        """What the verdict says, for people."""
-        return MEANING[self].sentence
-
-    @property
-    def colour(self) -> Colour:
-        """The colour it is shown in."""
-        return MEANING[self].colour
-
-    @property
-    def exit_status(self) -> int:
-        """pytest's exit status for this verdict."""
-        return MEANING[self].exit_status
-
-    @property
-    def commit_state(self) -> CommitState:
-        """The state of the commit at the forge."""
-        return MEANING[self].commit_state
-
-
-# A run that decided nothing is an "error": "warning" would count as success among required states.
-# A timeout ends with 1, since it is neither green nor retried like trouble of the host's.
-MEANING = {
-    Verdict.PASSED: Meaning("everything planned ran and held", "green", 0, "success"),
-    Verdict.RECIPE: Meaning("the recipe failed", "red", 1, "failure"),
-    Verdict.SUITE: Meaning("the recipe's suite is at fault", "red", 1, "failure"),
-    Verdict.TIMEOUT: Meaning(
-        "a deadline passed; not blamed on the PR by itself", "grey", 1, "error"
-    ),
-    Verdict.INFRA: Meaning(
-        "trouble of the CI host or of something it needs; not the recipe's fault",
-        "grey",
-        16,
-        "error",
-    ),
-    Verdict.INTERRUPTED: Meaning("the run was interrupted", "grey", 2, "error"),
-    Verdict.CANCELLED: Meaning("the run was cancelled", "grey", 2, "error"),
-}
 PRECEDENCE = (Verdict.RECIPE, Verdict.SUITE, Verdict.TIMEOUT, Verdict.INFRA)
 BAD = ("fail", "error")
 

@@ -12,18 +12,25 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from contract import run_dir
+from contract.verdicts import OUTCOMES, Verdict
 from harness.errors import InfraError
 from harness.plan import LANE_STAGES, STAGES, Lane
 from harness.reporting import events, report, report_line, terminal
 from harness.reporting.events import EventLog
-from harness.reporting.level import OUTCOMES, SUPERFICIAL
+from harness.reporting.level import SUPERFICIAL
 from harness.reporting.report import Report
-from harness.reporting.verdict import Verdict
 from harness.secret import Redactor
 from harness.suites.collect import Place
 from harness.suites.outcome import Outcome
 
-WORDS = (*STAGES, *OUTCOMES, *LANE_STAGES, *Verdict, *events.TOLD)  # what reports are made of
+WORDS = (
+    *STAGES,
+    *OUTCOMES,
+    *LANE_STAGES,
+    *Verdict,
+    *events.PUBLIC_EVENTS,
+)  # what reports are made of
 LONGEST_MESSAGE = 4_000  # characters of a case's message
 LONGEST_DETAILS = 64_000  # characters of its details, the last ones
 
@@ -44,7 +51,7 @@ class Recorder:
             InfraError: the disk does not take it.
         """
         self.redactor = Redactor(words=(*WORDS, recipe))
-        self.events = EventLog(folder / "events.jsonl", scrub=self.redactor.scrub)
+        self.events = EventLog(folder / run_dir.EVENTS, scrub=self.redactor.scrub)
         self.failed = False
         self.escaped = False
         self._folder, self._recipe, self._lane = folder, recipe, lane

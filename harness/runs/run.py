@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contract import run_dir
 from harness.errors import InfraError, RecipeFailure
 from harness.host import orphans, resources, signals, slots
 from harness.host.lock import Owner, recipe_lock, take
@@ -281,7 +282,7 @@ class Run:
         self.recorder.take_out_foreign()
         self._look_for_secrets()
         self.recorder.finish(why)
-        secret_scan.scan(self.dir, self.recorder.redactor, names=report.FILES)
+        secret_scan.scan(self.dir, self.recorder.redactor, names=run_dir.REPORTS)
         if self._record is not None and self.apps.are_over:
             registry.forget(self.settings, self._record)
 
@@ -312,7 +313,7 @@ class Run:
 
 def _set_aside(folder: Path) -> None:
     """Rename the directory of an earlier run of this id, which a Drone that lost its database gives again."""
-    if not (folder / "events.jsonl").exists():
+    if not (folder / run_dir.EVENTS).exists():
         return
     free = next(
         n for n in itertools.count(1) if not folder.with_name(f"{folder.name}.{n}").exists()

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from contract.markdown import printable
+from contract.marker import quote_markers
 from harness import plan
 from harness.errors import RecipeFailure
 from harness.jail import jail, untrusted_junit
 from harness.jail.jail import Left
 from harness.jail.untrusted_junit import Heard, Hearing
-from harness.reporting.events import unforgeable
-from harness.reporting.report import clean
 from harness.runs.run import Run
 from harness.suites import trusted
 from harness.suites.app import App
@@ -49,14 +49,14 @@ def verify(run: Run, app: App) -> None:
     reached = jail.App(app.domain, run.settings.proxy_address, run.settings.ca_file)
     with run.recorder.phase(STEP.stage, app.life):
         left = jail.run_tests(tests, reached, seconds=seconds, progress=app.progress)
-    output = unforgeable(run.recorder.scrub(left.output))
+    output = quote_markers(run.recorder.scrub(left.output))
     run.recorder.keep_log(app.life, LOG, output)
     hearing = untrusted_junit.read(left.results)
     for case in hearing.cases:
         _record(run, case)
     problem = run.recorder.scrub(judge(left, hearing, seconds))
     if problem:
-        tail = "\n  ".join(clean(line) for line in output.splitlines()[-SHOWN_LINES:])
+        tail = "\n  ".join(printable(line) for line in output.splitlines()[-SHOWN_LINES:])
         raise RecipeFailure(f"{problem}\n  {tail}")
     app.progress(f"{hearing.count('pass') + hearing.left_out} of its own tests passed, as they say")
 

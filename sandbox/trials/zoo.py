@@ -140,8 +140,8 @@ def problem(variant: Variant, status: int, found: Report) -> str | None:
     """Return what is wrong with how a variant was caught, or None."""
     if found.verdict.value != variant.verdict:
         return f"verdict {found.verdict.value}, expected {variant.verdict}: {found.reason}"
-    if status != found.verdict.exit_status:
-        return f"exit status {status}, expected {found.verdict.exit_status}"
+    if status != found.verdict.exit_code:
+        return f"exit status {status}, expected {found.verdict.exit_code}"
     if found.stage != variant.stage:
         return f"caught at {found.stage}, expected {variant.stage}: {found.reason}"
     told = "\n".join([found.reason, *(f"{c.message}\n{c.details}" for c in found.failed)])

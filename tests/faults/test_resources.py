@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.reporting import events, report
+from contract import run_dir
+from harness.reporting import events
 from harness.reporting.events import EventLog
 from harness.swarm import engine
 from tests.faults.homemade import Ended, Tiny
@@ -196,7 +197,7 @@ def test_reports_that_no_disk_took_are_written_by_the_next_run(tiny: Tiny, tmp_p
         env = {**os.environ, "CCCI_RUNS_DIR": str(runs)}
         first = tiny.run(*INSTALL, env=env)
         assert judged(first) == (0, "passed")
-        for name in report.FILES:
+        for name in run_dir.REPORTS:
             (first.folder / name).unlink()
         first.folder.rename(runs / "earlier")
         second = tiny.run(*INSTALL, env=env)

@@ -12,12 +12,15 @@ from typing import Any
 from hypothesis import example
 from hypothesis import strategies as st
 
-from bridge.answers import markdown, sticky_comment
+from bridge.answers import sticky_comment
 from bridge.builds import drone_log
 from bridge.builds.verdict import Verdict
 from bridge.comments.grammar import Command, parse_command, parse_trigger
 from bridge.store import Run
 from bridge.web.endpoints import REPO, Stirred, is_signed, read_delivery
+from contract import markdown
+from contract.marker import MARKER
+from contract.report_line import STAGE_NAME, RunReport
 from tests.adversarial.fuzz.inputs import PIECES, TEXTS, VALUES, fuzz
 
 NEAR = st.lists(
@@ -102,7 +105,7 @@ def test_a_delivery_is_read_or_refused(event: str, body: bytes) -> None:
 
 LINES = st.builds(
     lambda mark, row, end: f"{mark}{json.dumps(row)}{end}",
-    st.sampled_from([drone_log.MARK, drone_log.MARK, f" {drone_log.MARK}", ""]),
+    st.sampled_from([MARKER, MARKER, f" {MARKER}", ""]),
     st.fixed_dictionaries(
         {"event": st.sampled_from(["run-started", "stage-started", "case", "run-report"]) | VALUES},
         optional={
@@ -132,7 +135,7 @@ def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None
     parts.feed("" if log.endswith("\n") else "\n")
     assert parts.progress == whole.progress and parts.report == whole.report
     names = [whole.progress.now, *whole.progress.stages, *whole.progress.outcomes]
-    assert all(name == "" or drone_log.NAME.fullmatch(name) for name in names)
+    assert all(name == "" or STAGE_NAME.fullmatch(name) for name in names)
 
 
 # -- foreign text in a comment
@@ -148,17 +151,17 @@ def outside_code(text: str) -> str:
 @fuzz(text=PIECES)
 def test_foreign_text_is_plain_words_or_code(text: str) -> None:
     """In one line, with nothing that code could end at or a table be cut at."""
-    for shown in (markdown.code(text), markdown.prose(text), markdown.cell(text)):
+    for shown in (markdown.code_span(text), markdown.prose(text), markdown.table_cell(text)):
         assert "\n" not in shown and "\r" not in shown
         assert not re.search(r"[@<>\[\]#|!*_~\\]", outside_code(shown))
         assert shown.count("`") in (0, 2)
-    assert not re.search(r"(?<!\\)\|", markdown.cell(text))
+    assert not re.search(r"(?<!\\)\|", markdown.table_cell(text))
 
 
 @fuzz(lines=st.lists(PIECES, max_size=6))
 def test_a_block_of_foreign_lines_ends_where_it_should(lines: list[str]) -> None:
     """No line within closes the fence."""
-    first, *within, last = markdown.block(lines).split("\n")
+    first, *within, last = markdown.fence(lines, "text").split("\n")
     assert first.removesuffix("text") == last and len(within) == len(lines)
     assert all(not re.match(rf" {{0,3}}{last}", line) for line in within)
 
@@ -203,7 +206,7 @@ OURS = re.compile(
 
 def rendered(report: dict[str, Any], person: str) -> str:
     """Return the comment about a finished run."""
-    made = drone_log.Report.model_validate(report)
+    made = RunReport.model_validate(report)
     verdict = Verdict(made.verdict, "failure", made.reason, made.model_dump(mode="json"))
     progress = json.dumps({"version": made.version, "base_version": made.base_version})
     run = Run(1, "org/shop", 3, "cold", "shop", "a" * 40, person, 7, 1.0, state="done", build=17,

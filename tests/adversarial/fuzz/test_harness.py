@@ -12,6 +12,7 @@ import yaml
 from hypothesis import strategies as st
 
 from bridge.builds import drone_log as reading
+from contract.marker import MARKER, quote_markers
 from harness.errors import RecipeFailure, SettingError
 from harness.host.proc import Done
 from harness.recipe import env_sample, flaws, hazards, post_deploy, versions
@@ -254,16 +255,16 @@ def test_a_file_of_events_is_read_as_far_as_it_is_one(folder: Path, lines: list[
 @fuzz(text=PIECES)
 def test_no_text_forges_a_marked_line(text: str) -> None:
     """Whatever an app prints, the bridge believes none of it."""
-    safe = events.unforgeable(text)
-    assert not [line for line in safe.splitlines() if line.startswith(events.MARK.strip())]
+    safe = quote_markers(text)
+    assert not [line for line in safe.splitlines() if line.startswith(MARKER.strip())]
     told = reading.read(f"  1.0 s  shop  fresh: {safe}")
     assert (told.report, told.progress) == (None, reading.Progress())
 
 
-@fuzz(text=PIECES, name=st.sampled_from(sorted(events.TOLD)))
+@fuzz(text=PIECES, name=st.sampled_from(sorted(events.PUBLIC_EVENTS)))
 def test_a_marked_line_is_one_line_of_plain_ascii(text: str, name: str) -> None:
     """Foreign text in it cannot end it."""
     line = events.marked(Event(1.0, name, {"message": text, "stage": text, "outcome": text}))
     assert line is not None and line.isascii() and line.isprintable()
-    assert line.startswith(events.MARK)
-    assert json.loads(line.removeprefix(events.MARK))["event"] == name
+    assert line.startswith(MARKER)
+    assert json.loads(line.removeprefix(MARKER))["event"] == name

@@ -13,11 +13,12 @@ import pytest
 import requests
 
 from bridge.builds import drone_log as bridge_told
+from contract.marker import MARKER
 from harness import plan, settings
 from harness.errors import RecipeFailure
 from harness.jail.jail import Left
 from harness.jail.untrusted_junit import Heard, Hearing
-from harness.reporting import events, report, terminal
+from harness.reporting import report, terminal
 from harness.runs.run import Request, Run
 from harness.secret import Secret
 from harness.settings import Settings
@@ -155,7 +156,7 @@ def test_what_cannot_be_believed_is_no_pass(stage: Stage, code: str) -> None:
 def test_a_forged_green_touches_no_other_stage(stage: Stage) -> None:
     """It can say that it passed; install stays failed, the verdict red, the level what it was."""
     forged = GREEN.format(name="own.install") + " " * 10
-    lines = events.MARK + json.dumps(FORGED_END)
+    lines = MARKER + json.dumps(FORGED_END)
     code = f"import os\nopen('/results', 'w').write({forged!r})\n"
     code += f"os.write(2, b'\\n' + {lines.encode()!r} + b'\\n')\nos._exit(0)\n"
     conftest = "import sys\nsys.stderr = sys.__stderr__\n"
@@ -172,7 +173,7 @@ def test_a_forged_green_touches_no_other_stage(stage: Stage) -> None:
 
 def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
     """In the log of a build, a marked line of its output, a message or a name is not marked."""
-    mark = events.MARK + json.dumps(FORGED_END)
+    mark = MARKER + json.dumps(FORGED_END)
     escaped = mark.replace('"', "&quot;")
     forged = f'<t><testcase name="&#10;{escaped}"><failure message="&#10;{escaped}">\n{mark}\n'
     code = f"import os\nopen('/results', 'w').write({forged + '</failure></testcase></t>'!r})\n"
@@ -182,7 +183,7 @@ def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
     problem = stage.verify(code)
     found = stage.report()
     log = (stage.run.dir / "logs" / "fresh-recipe_tests.log").read_text()
-    assert events.MARK.strip() in log, "it proves nothing"
+    assert MARKER.strip() in log, "it proves nothing"
     told = "\n".join([*stage.said, problem, log, terminal.summary(found, stage.run.dir)])
     assert bridge_told.read(told).report is None
     assert found.verdict.value == "recipe"

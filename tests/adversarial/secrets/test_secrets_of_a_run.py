@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from contract.marker import MARKER
+from contract.verdicts import Verdict
 from harness.reporting import events, report, report_line, secret_scan, terminal
-from harness.reporting.verdict import Verdict
 from harness.secret import MASK, Redactor, Secret
 from tests.support.recorded_run import Watched, clean_run
 from tests.support.secret_encodings import DRESSES, PLAIN, VALUES, knowing, zipped
@@ -27,7 +28,7 @@ def test_a_run_says_that_no_secret_leaked(tmp_path: Path) -> None:
     words = "no secret of the run stands in any of its files"
     assert words in files["summary.md"].decode().replace("\\", "")
     assert words in terminal.summary(found, run.run.dir)
-    assert json.loads(report_line.line(found).removeprefix(events.MARK))["no_secret_leak"] is True
+    assert json.loads(report_line.line(found).removeprefix(MARKER))["no_secret_leak"] is True
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -66,7 +67,7 @@ def test_a_leak_makes_the_run_not_green_and_names_the_file(tmp_path: Path) -> No
         "logs/trace.txt (masked)",
         "trace.zip (an archive that held a secret, removed)",
     )
-    assert "logs/trace.txt" in found.reason and found.verdict.exit_status == 16
+    assert "logs/trace.txt" in found.reason and found.verdict.exit_code == 16
     files = run.leaving()
     body = json.loads(files["report.json"])
     assert body["no_secret_leak"] is False and body["leaks"] == list(found.leaks)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.reporting.verdict import Verdict
+from contract.verdicts import Verdict
 from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, Played
 
 
@@ -218,7 +218,7 @@ def test_a_suite_that_cheats_is_not_green(name: str, cheats: Played) -> None:
     assert cheat.says in told
     assert [s for s in cheat.unproven if outcomes[s] in ("pass", "skip")] == [], outcomes
     assert found.level == cheat.level
-    assert cheats.status == found.verdict.exit_status == 1
+    assert cheats.status == found.verdict.exit_code == 1
 
 
 def test_what_a_suite_wrote_over_its_reports_is_gone(cheats: Played) -> None:

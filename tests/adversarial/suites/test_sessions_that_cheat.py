@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from contract.verdicts import Verdict
 from harness.reporting import report
-from harness.reporting.verdict import Verdict
 from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, Played
 
 
@@ -58,7 +58,7 @@ def test_a_suite_that_ends_the_session_is_not_green(
     assert alone.play().status == status, alone.out
     folder = alone.folder / "runs" / "7"
     found = report.read(folder) if (folder / "report.json").exists() else report.finish_dead(folder)
-    assert found.verdict.exit_status == status and found.level in (None, 0)
+    assert found.verdict.exit_code == status and found.level in (None, 0)
     assert says in f"{found.reason} {found.verdict.value}"
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from contract.verdicts import Verdict
 from harness import lifecycle, plan
 from harness.errors import RecipeFailure
 from harness.reporting import report, verdict
 from harness.reporting.events import Event
-from harness.reporting.verdict import Verdict
 from harness.runs.run import Run
 from harness.settings import CHECKOUT
 from harness.suites.app import App

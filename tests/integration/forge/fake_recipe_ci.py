@@ -95,7 +95,7 @@ def main() -> int:
         tell("run-finished", how="finished", reason="")
         made = report.build(events.read(path))
         say(report_line.line(made))
-        return made.verdict.exit_status
+        return made.verdict.exit_code
 
 
 sys.exit(main())

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from bridge.answers import messages, sticky_comment
-from bridge.answers.markdown import LONGEST_CODE, block, cell, code, prose
 from bridge.answers.sticky_comment import Links
-from bridge.builds.drone_log import Report
 from bridge.builds.verdict import Verdict
 from bridge.store import Run
+from contract.markdown import MAX_CODE, code_span, fence, prose, table_cell
+from contract.report_line import RunReport
 
 LINKS = Links("http://drone.ours", "http://runs.ours")
 RUN = Run(1, "org/shop", 3, "cold", "shop", "a" * 40, "alice", 7, 1.0, build=17, ended=2.0)
@@ -29,7 +29,7 @@ REPORT: dict[str, Any] = {
 
 def finished(**told: Any) -> Run:
     """Return a run that failed, with what its report told."""
-    report = Report.model_validate({**REPORT, **told})
+    report = RunReport.model_validate({**REPORT, **told})
     verdict = Verdict("recipe", "failure", report.reason, report.model_dump(mode="json"))
     return replace(RUN, state="done", verdict=verdict.to_json())
 
@@ -50,12 +50,12 @@ def told(**report: Any) -> str:
         ("\x1b[31mred\x1b[0m \x1b]8;;http://evil.example\x07link\x1b]8;;\x07", "`red link`"),
         ("a\x00b\u202ec", "`a\ufffdb\ufffdc`"),
         ("`@alice`", "`´@alice´`"),
-        ("x" * 1000, f"`{'x' * (LONGEST_CODE - 1)}…`"),
+        ("x" * 1000, f"`{'x' * (MAX_CODE - 1)}…`"),
     ],
 )
 def test_code_is_one_short_line_that_nothing_ends(text: str, shown: str) -> None:
     """Within it a forge mentions nobody and links nothing."""
-    assert code(text) == shown
+    assert code_span(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -65,18 +65,18 @@ def test_code_is_one_short_line_that_nothing_ends(text: str, shown: str) -> None
 )  # fmt: skip
 def test_what_is_no_plain_word_is_code(text: str) -> None:
     """Also what a forge would make a link, a list or a picture of."""
-    assert prose(text) == code(text)
+    assert prose(text) == code_span(text)
 
 
 @pytest.mark.parametrize("text", ["it failed: no answer (within 30 s), twice", "don't know?"])
 def test_plain_words_stay_plain(text: str) -> None:
     """They are easier to read so."""
-    assert prose(text) == cell(text) == text
+    assert prose(text) == table_cell(text) == text
 
 
 def test_a_block_holds_lines_as_they_are_printed() -> None:
     """Without what a terminal would act on, and fenced by more ticks than any line has."""
-    assert block(["\x1b[31mred\x1b[0m", "a\tb ", "\u202e", "````"]).split("\n") == [
+    assert fence(["\x1b[31mred\x1b[0m", "a\tb ", "\u202e", "````"], "text").split("\n") == [
         *("`````text", "red", "a    b", "\ufffd", "````", "`````")
     ]
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bridge.builds import drone_log
-from bridge.builds.drone_log import LONGEST_LINE, MARK, Reading
+from bridge.builds.drone_log import Reading
+from contract.marker import MARKER, MAX_LINE
 
 REPORT: dict[str, Any] = {
     "event": "run-report",
@@ -24,12 +25,12 @@ REPORT: dict[str, Any] = {
 }
 STAGE = {"name": "lint", "outcome": "pass"}
 CASE = {"id": "test_it", "outcome": "fail"}
-STARTED = MARK + json.dumps({"event": "stage-started", "stage": "install"})
+STARTED = MARKER + json.dumps({"event": "stage-started", "stage": "install"})
 
 
 def line(row: object) -> str:
     """Return a marked line."""
-    return f"{MARK}{json.dumps(row)}\n"
+    return f"{MARKER}{json.dumps(row)}\n"
 
 
 def test_a_marked_line_is_heard() -> None:
@@ -59,18 +60,16 @@ def test_a_mark_that_does_not_begin_a_line_is_noise(before: str) -> None:
 def test_a_marked_line_of_another_form_is_noise(text: str) -> None:
     """It tells nothing and ends nothing."""
     reading = Reading()
-    assert not reading.feed(f"{MARK}{text}\n") and reading.report is None
+    assert not reading.feed(f"{MARKER}{text}\n") and reading.report is None
     assert reading.feed(f"{STARTED}\n")
 
 
 def test_a_line_that_is_too_long_is_noise() -> None:
     """Nor does what comes after its first part become a line of its own."""
-    long = MARK + json.dumps(
-        {"event": "stage-started", "stage": "install", "x": "y" * LONGEST_LINE}
-    )
+    long = MARKER + json.dumps({"event": "stage-started", "stage": "install", "x": "y" * MAX_LINE})
     assert drone_log.read(f"{long}\n").progress.now == ""
     reading = Reading()
-    assert not reading.feed("x" * (LONGEST_LINE + 1))
+    assert not reading.feed("x" * (MAX_LINE + 1))
     assert not reading.feed(f"{STARTED}\n")
     assert reading.feed(f"{STARTED}\n")
 
@@ -79,8 +78,8 @@ def test_a_line_without_an_end_is_not_kept() -> None:
     """However much an app prints, what is remembered of it has a bound."""
     reading = Reading()
     for _ in range(20):
-        reading.feed("x" * LONGEST_LINE)
-    assert len(pickle.dumps(reading)) < 2 * LONGEST_LINE
+        reading.feed("x" * MAX_LINE)
+    assert len(pickle.dumps(reading)) < 2 * MAX_LINE
 
 
 @pytest.mark.parametrize(

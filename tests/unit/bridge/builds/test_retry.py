@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from bridge.builds import drone_log
 from bridge.builds.verdict import Verdict
 from bridge.builds.watcher import Watcher
 from bridge.clients.drone import Build, Step
 from bridge.clients.gitea import Pull
 from bridge.comments.grammar import Command
 from bridge.store import Outbox, Run, Spoken, Store
+from contract.marker import MARKER
 
 SHA = "a" * 40
 RUN = Run(0, "org/shop", 3, "cold", "shop", SHA, "alice", 7, 1.0)
@@ -28,7 +28,7 @@ def report(verdict: str, **more: Any) -> str:
     """Return the log of a build that came to a verdict."""
     row = {"event": "run-report", "run": "1", "recipe": "shop", "ref": SHA, "lane": "cold",
            "verdict": verdict, "commit_state": ENDS.get(verdict, "error"), "reason": "because"}  # fmt: skip
-    return f"{drone_log.MARK}{json.dumps({**row, **more})}\n"
+    return f"{MARKER}{json.dumps({**row, **more})}\n"
 
 
 class Drone:

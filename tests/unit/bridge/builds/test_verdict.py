@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from bridge.answers import messages
-from bridge.builds.drone_log import Progress, Report
+from bridge.builds.drone_log import Progress
 from bridge.builds.verdict import judge
 from bridge.clients.drone import Build, Step
 from bridge.store import Run
+from contract.report_line import RunReport
 
 SHA = "a" * 40
 RUN = Run(0, "org/shop", 3, "cold", "shop", SHA, "alice", 7, 1.0)
@@ -23,10 +24,10 @@ def build(status: str, code: int = 1, *, clone: str = "success", error: str = ""
     return Build(1, status, "custom", error, {}, 1.0, 2.0, steps)
 
 
-def report(**more: str) -> Report:
+def report(**more: str) -> RunReport:
     """Return a green report of exactly the run's commit and lane."""
     row = {"run": "1", "recipe": "shop", "ref": SHA, "lane": "cold", "verdict": "passed"}
-    return Report.model_validate({**row, "commit_state": "success", **more})
+    return RunReport.model_validate({**row, "commit_state": "success", **more})
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_cancelled_run_shows_only_what_is_of_its_commit() -> None:
     ],
 )
 def test_only_a_green_report_of_this_commit_in_a_green_build_is_green(
-    ended: Build, told: Report, green: bool
+    ended: Build, told: RunReport, green: bool
 ) -> None:
     """Everything must agree."""
     found = judge(RUN, ended, Progress(), told)

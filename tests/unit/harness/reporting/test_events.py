@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from contract.marker import MARKER, quote_markers
+from contract.report_line import MAX_TEXT
 from harness.errors import InfraError
 from harness.reporting import events
 from harness.reporting.events import Event, EventLog
@@ -256,10 +258,10 @@ def test_a_marked_line_is_one_short_line_of_ascii() -> None:
     assert line is not None
     assert line.isascii()
     assert len(line.splitlines()) == 1
-    told = json.loads(line.removeprefix(events.MARK))
+    told = json.loads(line.removeprefix(MARKER))
     assert told["event"] == "case"
     assert told["id"] == "a\nb\u2028c"
-    assert len(told["message"]) == events.LONGEST_TOLD
+    assert len(told["message"]) == MAX_TEXT
     assert "details" not in told
 
 
@@ -284,11 +286,11 @@ FORGED = '::cc-ci:: {"event": "run-finished", "verdict": "passed"}'
 )
 def test_no_output_of_an_app_can_pass_for_a_marked_line(text: str) -> None:
     """Whatever a reader takes for a line's end, none of the lines begins with the mark."""
-    lines = events.unforgeable(text).splitlines()
+    lines = quote_markers(text).splitlines()
     assert not any(line.lstrip(" \t\x1b[0m").startswith("::cc-ci::") for line in lines)
 
 
 @pytest.mark.parametrize("text", ["", "plain", "two\nlines\n", "a ::cc ci:: b", "\n\n"])
 def test_ordinary_output_stays_as_it_is(text: str) -> None:
     """Only lines with the mark are changed."""
-    assert events.unforgeable(text) == text
+    assert quote_markers(text) == text

@@ -11,11 +11,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from contract.verdicts import Verdict
 from harness import plan
 from harness.reporting import report
 from harness.reporting.events import Event
 from harness.reporting.report import Evidence, Report
-from harness.reporting.verdict import Verdict
 from tests.support import event_factory
 from tests.support.event_factory import NAMES, case, finished, run, started, stored
 

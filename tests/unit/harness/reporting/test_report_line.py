@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from harness.reporting import events, report, report_line
+from contract.marker import MARKER
+from contract.report_line import MAX_CASE_LINE, MAX_CASE_LINES, MAX_FAILED, MAX_NOTES, MAX_TEXT
+from harness.reporting import report, report_line
 from harness.reporting.events import Event
 from tests.support.event_factory import case, run
 
@@ -26,12 +28,12 @@ def test_the_line_of_a_finished_run_is_short_and_plain() -> None:
     ]
     notes = [Event(1.0, "note", {"text": f"{n}{LONG}"}) for n in range(50)]
     line = report_line.line(report.build([*run(*failed), *notes]))
-    assert line.startswith(events.MARK) and line.isascii() and len(line.splitlines()) == 1
-    body = json.loads(line.removeprefix(events.MARK))
-    assert (len(body["failed"]), body["failed_in_all"]) == (report_line.FAILED_TOLD, 50)
-    assert len(body["notes"]) == report_line.NOTES_TOLD
+    assert line.startswith(MARKER) and line.isascii() and len(line.splitlines()) == 1
+    body = json.loads(line.removeprefix(MARKER))
+    assert (len(body["failed"]), body["failed_in_all"]) == (MAX_FAILED, 50)
+    assert len(body["notes"]) == MAX_NOTES
     first = body["failed"][0]
-    assert {len(first["id"]), len(first["message"]), len(body["notes"][0])} == {events.LONGEST_TOLD}
-    assert len(first["lines"]) == report_line.LINES_TOLD
-    assert max(map(len, first["lines"])) <= report_line.LINE_TOLD
+    assert {len(first["id"]), len(first["message"]), len(body["notes"][0])} == {MAX_TEXT}
+    assert len(first["lines"]) == MAX_CASE_LINES
+    assert max(map(len, first["lines"])) <= MAX_CASE_LINE
     assert "\x1b" not in "".join(first["lines"])

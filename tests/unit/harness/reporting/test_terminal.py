@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contract import markdown
 from harness.reporting import report, terminal
 from tests.support.event_factory import NAMES, case, run, stored
 
@@ -89,7 +90,7 @@ def test_the_quick_lane_is_labelled() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_colours_change_nothing_but_the_colour(name: str) -> None:
     """Without its colours the text is the same; without asking there are none."""
-    assert report.ANSI.sub("", told(name, colour=True)) == told(name)
+    assert markdown.strip_ansi(told(name, colour=True)) == told(name)
     assert "\x1b" in told(name, colour=True)
     assert "\x1b" not in told(name)
 

@@ -4,40 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from contract.verdicts import Verdict
 from harness.reporting import level, verdict
 from harness.reporting.events import Event
-from harness.reporting.verdict import Verdict
 from tests.support import event_factory
 from tests.support.event_factory import case, finished, run, started
-
-
-@pytest.mark.parametrize(
-    ("name", "colour", "status", "state"),
-    [
-        ("passed", "green", 0, "success"),
-        ("recipe", "red", 1, "failure"),
-        ("suite", "red", 1, "failure"),
-        ("timeout", "grey", 1, "error"),
-        ("infra", "grey", 16, "error"),
-        ("interrupted", "grey", 2, "error"),
-        ("cancelled", "grey", 2, "error"),
-    ],
-)
-def test_the_list_of_verdicts(name: str, colour: str, status: int, state: str) -> None:
-    """Each verdict has its colour, exit status and commit state; only two are red."""
-    found = Verdict(name)
-    assert (found.colour, found.exit_status, found.commit_state) == (colour, status, state)
-    assert found.sentence
-
-
-def test_the_list_is_closed() -> None:
-    """Seven verdicts, each with a meaning."""
-    assert len(Verdict) == len(verdict.MEANING) == 7
-
-
-def test_a_timeout_is_not_blamed_on_the_pull_request() -> None:
-    """The words people read say so."""
-    assert "not blamed on the PR by itself" in Verdict.TIMEOUT.sentence
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What the harness, the bridge and other readers of runs share; imports nothing else of this project."""
