@@ -10,7 +10,10 @@ import hashlib
 
 from harness.errors import UsageError
 
-STACK, SERVICE, OBJECT = 45, 63, 64
+MAX_STACK_NAME = 45  # characters; abra cuts longer names
+MAX_SERVICE_NAME = 63  # characters
+MAX_OBJECT_NAME = 64  # characters, of a secret or config
+PROXY_NETWORK = "proxy"  # the network that the web services of all apps join
 
 
 def unique(life: str, recipe: str, run: str, pr: str, ref: str) -> str:
@@ -25,15 +28,15 @@ def app_domain(token: str, recipe: str, parent: str) -> str:
         UsageError: the stack's name would be cut, says by how much.
     """
     domain = f"{token}-{recipe}.{parent}"
-    over = len(domain) - STACK
+    over = len(domain) - MAX_STACK_NAME
     if over > 0:
         raise UsageError(
             f"the domain '{domain}' is {over} characters too long: abra cuts a stack's name at "
-            f"{STACK}; set CCCI_APPS_DOMAIN to a shorter domain"
+            f"{MAX_STACK_NAME}; set CCCI_APPS_DOMAIN to a shorter domain"
         )
     return domain
 
 
 def stack_name(domain: str) -> str:
     """Return the name of the stack that abra deploys for a domain."""
-    return domain.replace(".", "_")[:STACK]
+    return domain.replace(".", "_")[:MAX_STACK_NAME]

@@ -44,7 +44,7 @@ class Step:
     quick: int | None
     needs: tuple[str, ...] = ()
 
-    def place(self, lane: Lane) -> int | None:
+    def position(self, lane: Lane) -> int | None:
         """Return where the step stands in a lane, or None."""
         return self.cold if lane == "cold" else self.quick
 
@@ -106,7 +106,7 @@ def needed(step: Step, lane: Lane) -> tuple[str, ...]:
     return tuple(
         name
         for name in step.needs
-        if GENERIC[name].place(lane) is not None and GENERIC[name].life(lane) == life
+        if GENERIC[name].position(lane) is not None and GENERIC[name].life(lane) == life
     )
 
 

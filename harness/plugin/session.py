@@ -108,7 +108,7 @@ class Runs:
     @staticmethod
     def _lanes(place: Place) -> list[str]:
         lanes: tuple[plan.Lane, ...] = ("cold", "quick")
-        return [lane for lane in lanes if place.step.place(lane) is not None]
+        return [lane for lane in lanes if place.step.position(lane) is not None]
 
     def remember(self, items: list[pytest.Item]) -> None:
         """Keep all items, to bring back what the selected ones need."""
@@ -120,7 +120,7 @@ class Runs:
         Returns the items that are not run.
         """
         lane = self.request.lane
-        chosen = [i for i in items if i.stash[PLACE].step.place(lane) is not None]
+        chosen = [i for i in items if i.stash[PLACE].step.position(lane) is not None]
         if self.only:
             chosen = [i for i in chosen if i.stash[PLACE].step.stage in self.only]
         chosen_ids = {id(item) for item in chosen}

@@ -15,19 +15,22 @@ from pathlib import Path
 
 from harness.errors import InfraError
 from harness.host import proc
-from harness.recipe.compose import LARGEST, exports
-from harness.recipe.env_sample import RESERVED
+from harness.recipe.env_sample import RESERVED_NAMES
+from harness.recipe.limits import MAX_FILE_SIZE
 
-TIMEOUT = 10.0  # seconds for one reading
-MOST_TRIES = 500  # readings of pieces; one for each function, one more for each '}' in its texts
+BASH_TIMEOUT = 10.0  # seconds for one reading
+MAX_PARSE_ATTEMPTS = (
+    500  # readings of pieces; one for each function, one more for each '}' in its texts
+)
 VALUE = r"""(?:[\w./:,@%+=-]*|'[^'`]*'|"[^"`$\\!]*")"""
 ASSIGNMENT = re.compile(rf"(?:export )?[A-Za-z_]\w*={VALUE}(?: [A-Za-z_]\w*={VALUE})*;?")
 PAIR = re.compile(rf" ([A-Za-z_]\w*)=({VALUE})(?= |;|$)")
 STRICTER = re.compile(r"set(?: -[eu]+| -[eu]*o pipefail)+;?")
 HEADER = re.compile(r"(?:function )?(?P<name>[\w:.-]+) \(\) ?")
-OWN = frozenset({"COMPOSE_FILE", "DOMAIN", "TYPE", "RECIPE"})  # of the app's env file
+EXPORT = re.compile(r"^export[ \t]+(?P<key>\w+)=(?P<value>\"[^\"]*\"|'[^']*'|\S*)", re.MULTILINE)
+APP_KEYS = frozenset({"COMPOSE_FILE", "DOMAIN", "TYPE", "RECIPE"})  # of the app's env file
 # What a reader of the file may call afterwards, so that a function of that name would run.
-COMMANDS = """
+CALLED_COMMANDS = """
     . : [ abra alias awk bash bg bind break builtin caller cat cd command
     command_not_found_handle compgen complete compopt continue cut declare dirs disown docker
     echo enable env eval exec exit export false fc fg getopts git grep hash head help history
@@ -35,10 +38,10 @@ COMMANDS = """
     readonly return sed set sh shift shopt sleep sort source sudo suspend tail test times tr
     trap true type typeset ulimit umask unalias unset wait
 """
-TAKEN = frozenset(COMMANDS.split())
+RESERVED_FUNCTIONS = frozenset(CALLED_COMMANDS.split())
 
 
-def beyond(checkout: Path) -> str:
+def problem(checkout: Path) -> str:
     """Return what abra.sh does besides exporting plain values and defining functions, "" for nothing.
 
     Raises:
@@ -47,8 +50,8 @@ def beyond(checkout: Path) -> str:
     path = checkout / "abra.sh"
     if not path.is_file():
         return "is no file" if path.exists() else ""
-    data = path.read_bytes()[: LARGEST + 1]
-    if len(data) > LARGEST:
+    data = path.read_bytes()[: MAX_FILE_SIZE + 1]
+    if len(data) > MAX_FILE_SIZE:
         return "is larger than 1 MiB"
     strange = re.search(rb"[^\t\n\x20-\x7e\x80-\xff]", data)
     if strange:
@@ -65,6 +68,15 @@ def beyond(checkout: Path) -> str:
             )
         return f"is not readable as shell: {said.rpartition(str(path))[2].strip(': ')}"
     return _top_level(done.out.split("\n"), exports(checkout))
+
+
+def exports(checkout: Path) -> dict[str, str]:
+    """Return the variables that abra.sh exports; the file is read, never run."""
+    try:
+        text = (checkout / "abra.sh").read_text(errors="replace")[:MAX_FILE_SIZE]
+    except OSError:
+        return {}
+    return {m["key"]: m["value"].strip("'\"") for m in EXPORT.finditer(text)}
 
 
 def _top_level(lines: Sequence[str], read: dict[str, str]) -> str:
@@ -87,9 +99,9 @@ def _top_level(lines: Sequence[str], read: dict[str, str]) -> str:
             found |= dict(pairs if line.startswith("export ") else ())
             at += 1
         elif header and lines[at + 1 : at + 2] == ["{ "]:
-            if header["name"] in TAKEN:
+            if header["name"] in RESERVED_FUNCTIONS:
                 return f"defines '{header['name']}', which is a command that its reader may call"
-            end, used = _end(lines, at, MOST_TRIES - tries)
+            end, used = _end(lines, at, MAX_PARSE_ATTEMPTS - tries)
             if end is None:
                 return f"has a function '{header['name']}' whose end is not a line of its own"
             tries, at = tries + used, end + 1
@@ -99,7 +111,7 @@ def _top_level(lines: Sequence[str], read: dict[str, str]) -> str:
 
 
 def _set(key: str, value: str) -> str:
-    if RESERVED.fullmatch(key) or key in OWN:
+    if RESERVED_NAMES.fullmatch(key) or key in APP_KEYS:
         return f"sets {key}, which is not the recipe's to set"
     return f"sets {key} from a command" if "$(" in value else ""
 
@@ -140,4 +152,4 @@ def _bash(*words: str, stdin: bytes | None = None) -> proc.Done:
     """Let bash parse something; it reads no start-up file and runs nothing."""
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin", "LC_ALL": "C.UTF-8"}
     argv = ["bash", "--norc", "--noprofile", *words]
-    return proc.run(argv, timeout=TIMEOUT, env=env, stdin=stdin, check=False)
+    return proc.run(argv, timeout=BASH_TIMEOUT, env=env, stdin=stdin, check=False)

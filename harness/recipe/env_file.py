@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 LINE = re.compile(r"\s*(?P<off>#\s*)?(?P<key>[A-Za-z_][A-Za-z0-9_]*)=(?P<value>.*)")
-SECRET_KEY = re.compile(r"SECRET_(?P<name>[A-Z0-9_]+)_VERSION")
+SECRET_VERSION_KEY = re.compile(r"SECRET_(?P<name>[A-Z0-9_]+)_VERSION")
 MODIFIER = re.compile(r"(?P<key>length|charset|generate)=(?P<value>[^\s#]+)")
 QUOTED = re.compile(r"""\s*(?P<value>"[^"]*"|'[^']*')(?P<comment>\s*#.*|\s*)""")
 COMMENT = re.compile(r"(?:^|\s)#.*")
@@ -127,7 +127,7 @@ def missing_lines(old: str, new: str) -> list[str]:
     lines = []
     for line in after:
         if line.off:
-            if SECRET_KEY.fullmatch(line.key) and line.key not in known | enabled:
+            if SECRET_VERSION_KEY.fullmatch(line.key) and line.key not in known | enabled:
                 lines.append(f"{line.key}={line.raw}{line.comment}")
         elif line.key not in given or (line.extends and line.text.strip() not in texts):
             lines.append(line.text)
@@ -138,7 +138,7 @@ def secret_specs(env: EnvFile) -> list[SecretSpec]:
     """Return the secrets that an env file declares; of two lines for one, the later counts."""
     specs = {}
     for line in _parsed(env.lines):
-        name = SECRET_KEY.fullmatch(line.key)
+        name = SECRET_VERSION_KEY.fullmatch(line.key)
         if name is not None and not line.off:
             specs[line.key] = _spec(name["name"].lower(), line)
     return list(specs.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-RESERVED = re.compile(
+RESERVED_NAMES = re.compile(
     r"STACK_NAME|PATH|IFS|CDPATH|BASH_ENV|SHELLOPTS|BASHOPTS|PROMPT_COMMAND|PS4|GLOBIGNORE|GODEBUG"
     r"|LD_\w+|ABRA_\w+|CCCI_\w+|SSH_ASKPASS|SSH_AUTH_SOCK"
     r"|GIT_(?:DIR|WORK_TREE|EXEC_PATH|TEMPLATE_DIR|ASKPASS|EDITOR|PAGER|SSH\w*|CONFIG\w*|EXTERNAL_DIFF)"
@@ -47,7 +47,7 @@ def _line(line: str, recipe: str) -> str:
             "in quotes that end on that line, without a backslash"
         )
     key, value = found["key"], found["value"].strip().strip("'\"")
-    if RESERVED.fullmatch(key):
+    if RESERVED_NAMES.fullmatch(key):
         return f"sets {key}, which is not the recipe's to set"
     if key in ("TYPE", "RECIPE") and value.partition(":")[0] != recipe:
         return f"says that the recipe is '{value}', but it is '{recipe}'"

@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.naming import OBJECT, SERVICE
-from harness.recipe.compose import Compose, Named, Service, interpolated
+from harness.naming import MAX_OBJECT_NAME, MAX_SERVICE_NAME, PROXY_NETWORK
+from harness.recipe.compose import Compose, ComposeObject, ComposeService
+from harness.recipe.interpolation import interpolated
 
 DURATIONS = (
     ("stop_grace_period",),
@@ -21,7 +22,6 @@ DURATIONS = (
       for key in ("delay", "monitor", "window")),
 )  # fmt: skip
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?")
-SHARED = "proxy"  # the network that the web services of all apps join
 HOST_KEY = re.compile(r"host|server|addr|upstream|backend", re.IGNORECASE)
 WELL_KNOWN = frozenset({"node.id", "node.hostname", "node.role"})
 CONSTRAINT = re.compile(r"\s*(?P<key>[\w.-]+)\s*(?P<how>==|!=)\s*(?P<value>.*?)\s*")
@@ -64,14 +64,14 @@ def names(found: Compose, stack: str) -> list[str]:
     return [problem for kind, name in full for problem in _name(kind, name)]
 
 
-def _full(named: Named, stack: str, values: Mapping[str, str]) -> str:
+def _full(named: ComposeObject, stack: str, values: Mapping[str, str]) -> str:
     if named.template:
         return str(interpolated(named.template, values))
     return named.key if named.external else f"{stack}_{named.key}"
 
 
 def _name(kind: str, name: str) -> Iterator[str]:
-    most = OBJECT if kind in ("secret", "config") else SERVICE
+    most = MAX_OBJECT_NAME if kind in ("secret", "config") else MAX_SERVICE_NAME
     if len(name) > most:
         yield (
             f"{kind} '{name}' is {len(name) - most} characters too long: it has {len(name)}, "
@@ -98,7 +98,7 @@ def placements(found: Compose, nodes: Sequence[Mapping[str, str]]) -> list[str]:
     ]
 
 
-def _constraints(service: Service) -> list[str]:
+def _constraints(service: ComposeService) -> list[str]:
     listed = _at(service.raw, ("deploy", "placement", "constraints"))
     return [str(text) for text in listed] if isinstance(listed, list) else []
 
@@ -121,7 +121,7 @@ def warnings(found: Compose) -> list[str]:
     return [text for service in found.services for text in _warnings(service, known)]
 
 
-def _warnings(service: Service, known: set[str]) -> Iterator[str]:
+def _warnings(service: ComposeService, known: set[str]) -> Iterator[str]:
     who = f"service '{service.name}'"
     if not service.image:
         yield f"{who} has no image"
@@ -142,12 +142,12 @@ def _warnings(service: Service, known: set[str]) -> Iterator[str]:
         )
 
 
-def _bare_names(service: Service, known: set[str]) -> Iterator[tuple[str, str]]:
+def _bare_names(service: ComposeService, known: set[str]) -> Iterator[tuple[str, str]]:
     """Yield each setting of a service on the shared network that names another one without its stack.
 
     Every service has its short name as alias on each network it joins (incident N1).
     """
-    if SHARED not in service.networks:
+    if PROXY_NETWORK not in service.networks:
         return
     for key, value in _environment(service).items():
         for name in sorted(known):
@@ -157,7 +157,7 @@ def _bare_names(service: Service, known: set[str]) -> Iterator[tuple[str, str]]:
                 yield key, name
 
 
-def _environment(service: Service) -> dict[str, str]:
+def _environment(service: ComposeService) -> dict[str, str]:
     raw = service.raw.get("environment") or {}
     pairs = raw.items() if isinstance(raw, dict) else (str(e).partition("=")[::2] for e in raw)
     return {str(key): str(value) for key, value in pairs}

@@ -17,12 +17,12 @@ from pathlib import Path
 from harness.errors import CommandFailed, InfraError, RecipeFailure, TimedOut, UsageError
 from harness.host import proc
 from harness.host.proc import Done
+from harness.recipe.limits import MAX_FILES, MAX_TREE_SIZE
 
-TIMEOUT = 120.0  # seconds for one command
-COUNTING = 10.0  # seconds for counting a commit's files; a recipe's takes milliseconds
-LARGEST_FILE = 1024**3  # bytes that git may write into one file, a fetched pack too
-MOST_FILES, LARGEST_TREE = 10_000, 100 * 1024**2  # of one commit; bytes
-SAFE = (
+COMMAND_TIMEOUT = 120.0  # seconds for one command
+COUNT_TIMEOUT = 10.0  # seconds for counting a commit's files; a recipe's takes milliseconds
+MAX_WRITTEN_FILE = 1024**3  # bytes that git may write into one file, a fetched pack too
+SAFE_CONFIG = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
     ("core.attributesFile", "/dev/null"),
@@ -38,12 +38,12 @@ SAFE = (
     ("http.lowSpeedLimit", "100"),  # bytes a second: a server that accepts and says nothing …
     ("http.lowSpeedTime", "30"),  # … is given up after so many seconds
 )
-REFUSED = (
+COMMIT_REFUSED = (
     re.compile(  # what servers say that give out a commit only by a branch's name, or not at all
         "not our ref|unadvertised object|couldn't find remote ref|no such remote ref", re.IGNORECASE
     )
 )
-PASSED = (  # of our environment: what reaches a repository, and the mark of the run (the janitor's)
+PASSED_VARIABLES = (  # of our environment: what reaches a repository, and the mark of the run (the janitor's)
     *("PATH", "HOME", "CCCI_RUN", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "SSL_CERT_FILE"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
 )
@@ -120,7 +120,7 @@ def _fetch_commit(mirror: Path, url: str, ref: str) -> None:
     doing = f"fetching from '{url}'"
     done = _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False)
     found = done.status == 0
-    if not found and not REFUSED.search(done.text):
+    if not found and not COMMIT_REFUSED.search(done.text):
         said = (done.text.splitlines() or ["it did not say why"])[-1]
         raise InfraError(f"{doing} failed: {said}")
     if not found:
@@ -158,17 +158,6 @@ def checkout(target: Path, ref: str) -> None:
     refuse_escapes(target)
 
 
-def head(target: Path) -> str:
-    """Return the full sha of the checkout."""
-    return _git(target, "rev-parse", "HEAD", doing="reading the checkout's commit").out.strip()
-
-
-def is_clean(target: Path) -> bool:
-    """Say whether the checkout is exactly its commit; untracked files count, as for abra."""
-    words = ("status", "--porcelain", "--untracked-files=all")
-    return not _git(target, *words, doing="comparing the checkout with its commit").out.strip()
-
-
 def version_tags(target: Path) -> list[Tag]:
     """Return all tags that point to a commit, sorted by name."""
     fields = ("refname:lstrip=2", "objecttype", "objectname", "*objecttype", "*objectname")
@@ -184,13 +173,6 @@ def version_tags(target: Path) -> list[Tag]:
     return tags
 
 
-def show(target: Path, ref: str, path: str) -> str | None:
-    """Return a file's text at a commit, or None where there is none."""
-    words = ("cat-file", "blob", f"{ref}:{path}")
-    done = _git(target, *words, doing=f"reading '{path}'", check=False)
-    return done.out if done.status == 0 else None
-
-
 def _refuse_heavy(target: Path, ref: str) -> None:
     """Refuse a commit whose files are too many or too large, before any is written.
 
@@ -201,20 +183,20 @@ def _refuse_heavy(target: Path, ref: str) -> None:
     """
     words = ("ls-tree", "-r", "-l", "-z", "--full-tree", ref)
     try:
-        out = _git(target, *words, doing="counting the recipe's files", timeout=COUNTING).out
+        out = _git(target, *words, doing="counting the recipe's files", timeout=COUNT_TIMEOUT).out
     except InfraError as error:
         if not isinstance(error.__cause__, TimedOut):
             raise
         raise RecipeFailure(
-            f"the recipe has more files than can be counted in {COUNTING:.0f} s"
+            f"the recipe has more files than can be counted in {COUNT_TIMEOUT:.0f} s"
         ) from error
     sizes = [entry.partition("\t")[0].split()[-1] for entry in out.split("\0") if "\t" in entry]
-    if len(sizes) > MOST_FILES:
-        raise RecipeFailure(f"the recipe has {len(sizes)} files; {MOST_FILES} are the most")
+    if len(sizes) > MAX_FILES:
+        raise RecipeFailure(f"the recipe has {len(sizes)} files; {MAX_FILES} are the most")
     total = sum(int(size) for size in sizes if size.isdigit())
-    if total > LARGEST_TREE:
+    if total > MAX_TREE_SIZE:
         raise RecipeFailure(
-            f"the recipe's files have {total // 1024**2} MiB; {LARGEST_TREE // 1024**2} MiB are the most"
+            f"the recipe's files have {total // 1024**2} MiB; {MAX_TREE_SIZE // 1024**2} MiB are the most"
         )
 
 
@@ -249,16 +231,16 @@ def _git(
     *words: str | Path,
     doing: str,
     check: bool = True,
-    timeout: float = TIMEOUT,
+    timeout: float = COMMAND_TIMEOUT,
 ) -> Done:
     """Run git without hooks, prompts or the machine's configuration.
 
     Raises:
         InfraError: git failed or took too long, says at what.
     """
-    settings = [part for key, value in SAFE for part in ("-c", f"{key}={value}")]
+    settings = [part for key, value in SAFE_CONFIG for part in ("-c", f"{key}={value}")]
     place = ["-C", str(where)] if where else []
-    passed = {key: os.environ[key] for key in PASSED if key in os.environ}
+    passed = {key: os.environ[key] for key in PASSED_VARIABLES if key in os.environ}
     env = {
         **passed,
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -271,7 +253,7 @@ def _git(
     argv = ["git", *settings, *place, *words]
     try:
         return proc.run(
-            argv, timeout=timeout, env=env, check=check, shown=shown, largest_file=LARGEST_FILE
+            argv, timeout=timeout, env=env, check=check, shown=shown, largest_file=MAX_WRITTEN_FILE
         )
     except (CommandFailed, TimedOut) as error:
         raise InfraError(f"{doing} failed: {error}") from error

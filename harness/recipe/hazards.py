@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.recipe.compose import Compose, interpolated
+from harness.naming import PROXY_NETWORK
+from harness.recipe.compose import Compose
+from harness.recipe.interpolation import interpolated
+from harness.recipe.yaml_loading import scalar_text
 
 HAZARDS = {
     "docker-socket": "a service controls the host's Docker",
@@ -39,15 +42,16 @@ HAZARDS = {
     "include": "a file takes in another one unseen",
     "shell": "abra.sh does more than export values and define functions",
 }
-TAKE_OVER = ("/etc", "/root", "/home", "/usr", "/bin", "/sbin", "/lib", "/boot", "/proc", "/sys", "/var/lib",
-             "/nix", "/run", "/var/run", "/var/spool")  # fmt: skip
+SENSITIVE_PATHS = (
+    *("/etc", "/root", "/home", "/usr", "/bin", "/sbin", "/lib", "/nix", "/boot", "/proc", "/sys"),
+    *("/run", "/var/run", "/var/lib", "/var/spool"),
+)
 HARMLESS_BINDS = frozenset({"/etc/localtime", "/etc/timezone"})  # as long as they are read-only
 VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 OFF = frozenset({"", "false", "0", "no", "n", "off"})
-SHARED_NETWORK = "proxy"
-MOST_REPLICAS = 10
+MAX_REPLICAS = 10
 REPLICAS = re.compile(r"[0-9]{1,9}")
-ALONE = {  # what a service may say of its namespaces without sharing the host's
+SAFE_NAMESPACES = {  # what a service may say of its namespaces without sharing the host's
     "network_mode": {"", "none", "bridge", "default"},
     "pid": {""},
     "ipc": {"", "none", "private", "shareable"},
@@ -120,15 +124,15 @@ class _File:
     stack: str
 
     def all(self, tree: Mapping[str, Any]) -> Iterator[Hazard]:
-        for service, body in _map(tree.get("services")).items():
-            yield from self.service(f"services.{service}", _map(body))
-        for key, body in _map(tree.get("volumes")).items():
-            yield from self.volume(f"volumes.{key}", key, _map(body))
-        for key, body in _map(tree.get("networks")).items():
-            yield from self.network(f"networks.{key}", key, _map(body))
+        for service, body in _map_or_empty(tree.get("services")).items():
+            yield from self.service(f"services.{service}", _map_or_empty(body))
+        for key, body in _map_or_empty(tree.get("volumes")).items():
+            yield from self.volume(f"volumes.{key}", key, _map_or_empty(body))
+        for key, body in _map_or_empty(tree.get("networks")).items():
+            yield from self.network(f"networks.{key}", key, _map_or_empty(body))
         for section in ("secrets", "configs"):
-            for key, body in _map(tree.get(section)).items():
-                yield from self.object(f"{section}.{key}", key, _map(body))
+            for key, body in _map_or_empty(tree.get(section)).items():
+                yield from self.object(f"{section}.{key}", key, _map_or_empty(body))
         if "include" in tree:
             yield self.hazard("include", "include", "takes in other files")
 
@@ -138,24 +142,28 @@ class _File:
     # -- services
 
     def service(self, at: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
-        if _text(body.get("privileged")).lower() not in OFF:
+        if scalar_text(body.get("privileged")).lower() not in OFF:
             yield self.hazard("privileged", f"{at}.privileged", "runs with all rights of the host")
-        for key, harmless in ALONE.items():
-            if _text(body.get(key)) not in harmless:
-                yield self.hazard("host-namespace", f"{at}.{key}", f"is '{_text(body[key])}'")
+        for key, harmless in SAFE_NAMESPACES.items():
+            if scalar_text(body.get(key)) not in harmless:
+                yield self.hazard("host-namespace", f"{at}.{key}", f"is '{scalar_text(body[key])}'")
         for key, kind in LISTS.items():
             for entry in _items(body.get(key)):
-                yield self.hazard(kind, f"{at}.{key}", f"asks for '{_text(entry)}'")
+                yield self.hazard(kind, f"{at}.{key}", f"asks for '{scalar_text(entry)}'")
         for entry in _items(body.get("security_opt")):
-            if _text(entry).replace("=", ":") not in (
+            if scalar_text(entry).replace("=", ":") not in (
                 "no-new-privileges",
                 "no-new-privileges:true",
             ):
-                yield self.hazard("security-option", f"{at}.security_opt", f"sets '{_text(entry)}'")
+                yield self.hazard(
+                    "security-option", f"{at}.security_opt", f"sets '{scalar_text(entry)}'"
+                )
         for entry in _entries(body.get("ports")):
             port = entry.get("published") if isinstance(entry, dict) else entry
             if port is not None:
-                yield self.hazard("published-port", f"{at}.ports", f"publishes '{_text(port)}'")
+                yield self.hazard(
+                    "published-port", f"{at}.ports", f"publishes '{scalar_text(port)}'"
+                )
         for entry in _entries(body.get("volumes")):
             yield from self.mount(f"{at}.volumes", entry)
         for entry in _entries(body.get("env_file")):
@@ -163,11 +171,11 @@ class _File:
             yield from self.file(f"{at}.env_file", path)
         for key, kind in (("build", "build"), ("extends", "include")):
             if body.get(key) is not None:
-                yield self.hazard(kind, f"{at}.{key}", f"is '{_text(body[key])}'")
+                yield self.hazard(kind, f"{at}.{key}", f"is '{scalar_text(body[key])}'")
         networks = body.get("networks")
         if "host" in (networks if isinstance(networks, list | dict) else ()):
             yield self.hazard("host-namespace", f"{at}.networks", "joins the host's network")
-        yield from self.deployment(f"{at}.deploy", _map(body.get("deploy")))
+        yield from self.deployment(f"{at}.deploy", _map_or_empty(body.get("deploy")))
 
     def mount(self, at: str, entry: Any) -> Iterator[Hazard]:
         """Judge one mount: named volumes, anonymous ones and tmpfs are harmless, everything else is not."""
@@ -180,8 +188,8 @@ class _File:
         yield self.hazard(_bind_kind(path), at, f"mounts '{source}' of the host")
 
     def deployment(self, at: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
-        replicas = _text(body.get("replicas"))
-        if replicas and not (REPLICAS.fullmatch(replicas) and int(replicas) <= MOST_REPLICAS):
+        replicas = scalar_text(body.get("replicas"))
+        if replicas and not (REPLICAS.fullmatch(replicas) and int(replicas) <= MAX_REPLICAS):
             yield self.hazard("many-tasks", f"{at}.replicas", f"is '{replicas}'")
         for label, value in _labels(body.get("labels")):
             if label.lower() == BOT_LABEL:
@@ -197,9 +205,9 @@ class _File:
 
     def volume(self, at: str, key: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
         yield from self.named(at, key, body)
-        options = _map(body.get("driver_opts"))
-        device = _text(options.get("device"))
-        if device.startswith("/") or "bind" in _text(options.get("o")):
+        options = _map_or_empty(body.get("driver_opts"))
+        device = scalar_text(options.get("device"))
+        if device.startswith("/") or "bind" in scalar_text(options.get("o")):
             yield self.hazard(
                 _bind_kind(_plain_path(device)),
                 f"{at}.driver_opts",
@@ -209,17 +217,21 @@ class _File:
             yield self.hazard(
                 "volume-driver", f"{at}.driver_opts", f"sets {', '.join(sorted(options))}"
             )
-        if _text(body.get("driver")) not in ("", "local"):
-            yield self.hazard("volume-driver", f"{at}.driver", f"is '{_text(body['driver'])}'")
+        if scalar_text(body.get("driver")) not in ("", "local"):
+            yield self.hazard(
+                "volume-driver", f"{at}.driver", f"is '{scalar_text(body['driver'])}'"
+            )
 
     def network(self, at: str, key: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
         name = _name(key, body)
         if name == "host":
             yield self.hazard("host-namespace", at, "is the host's network")
-        elif not (_is_external(body) and name == SHARED_NETWORK):
+        elif not (_is_external(body) and name == PROXY_NETWORK):
             yield from self.named(at, key, body)
-        if _text(body.get("driver")) not in ("", "overlay"):
-            yield self.hazard("network-driver", f"{at}.driver", f"is '{_text(body['driver'])}'")
+        if scalar_text(body.get("driver")) not in ("", "overlay"):
+            yield self.hazard(
+                "network-driver", f"{at}.driver", f"is '{scalar_text(body['driver'])}'"
+            )
 
     def object(self, at: str, key: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
         """Judge a secret or config: whose it is, and where its content comes from."""
@@ -229,7 +241,7 @@ class _File:
         for source in ("environment", "driver"):
             if body.get(source) is not None:
                 yield self.hazard(
-                    "outside-file", f"{at}.{source}", f"takes '{_text(body[source])}'"
+                    "outside-file", f"{at}.{source}", f"takes '{scalar_text(body[source])}'"
                 )
 
     def named(self, at: str, key: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
@@ -245,7 +257,7 @@ class _File:
     def file(self, at: str, path: Any) -> Iterator[Hazard]:
         """Judge a file that is read when the app is deployed: it must be one of the checkout's."""
         root = self.checkout.resolve()
-        text = _text(path)
+        text = scalar_text(path)
         try:
             real = (root / text).resolve()
         except (OSError, ValueError, RuntimeError):
@@ -258,9 +270,13 @@ class _File:
 def _mount(entry: Any) -> tuple[str, str, bool]:
     """Return a mount's type, its source, and whether it is read-only."""
     if isinstance(entry, dict):
-        read_only = _text(entry.get("read_only")).lower() == "true"
-        return _text(entry.get("type")) or "volume", _text(entry.get("source")), read_only
-    source, _, rest = _text(entry).partition(":")
+        read_only = scalar_text(entry.get("read_only")).lower() == "true"
+        return (
+            scalar_text(entry.get("type")) or "volume",
+            scalar_text(entry.get("source")),
+            read_only,
+        )
+    source, _, rest = scalar_text(entry).partition(":")
     if not rest:
         return "volume", "", False
     return "volume", source, "ro" in rest.partition(":")[2].split(",")
@@ -281,27 +297,27 @@ def _bind_kind(path: str) -> str:
         return "docker-socket"
     if path == "/dev" or path.startswith("/dev/"):
         return "device"
-    inside = any(path == top or path.startswith(f"{top}/") for top in TAKE_OVER)
+    inside = any(path == top or path.startswith(f"{top}/") for top in SENSITIVE_PATHS)
     return "host-root" if inside or not path.strip("/.") or path.startswith(("..", "~")) else "bind"
 
 
 def _is_external(body: Mapping[str, Any]) -> bool:
-    return _text(body.get("external")).lower() not in OFF
+    return scalar_text(body.get("external")).lower() not in OFF
 
 
 def _name(key: str, body: Mapping[str, Any]) -> str:
     """Return what Docker calls an object that is external or has a name of its own, else its key."""
     external = body.get("external")
     inner = external.get("name") if isinstance(external, dict) else None
-    return _text(body.get("name") or inner) or key
+    return scalar_text(body.get("name") or inner) or key
 
 
 def _labels(value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
-        yield from ((str(key), _text(item)) for key, item in value.items())
+        yield from ((str(key), scalar_text(item)) for key, item in value.items())
     else:
         for item in _items(value):
-            key, _, text = _text(item).partition("=")
+            key, _, text = scalar_text(item).partition("=")
             yield key, text
 
 
@@ -313,15 +329,11 @@ def _entries(value: Any) -> list[Any]:
 def _items(value: Any) -> list[Any]:
     """Return the entries as `_entries`, of a map its `key=value`."""
     if isinstance(value, dict):
-        return [f"{key}={_text(item)}" if item is not None else key for key, item in value.items()]
+        return [
+            f"{key}={scalar_text(item)}" if item is not None else key for key, item in value.items()
+        ]
     return _entries(value)
 
 
-def _map(value: Any) -> dict[str, Any]:
+def _map_or_empty(value: Any) -> dict[str, Any]:
     return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {}
-
-
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -17,13 +17,13 @@ from harness import plan
 from harness.errors import InfraError, UsageError
 from harness.host import resources
 from harness.host.resources import GIB, MIB, Need
+from harness.naming import PROXY_NETWORK
+from harness.recipe import git
 from harness.settings import Settings
 from harness.suites import collect
 from harness.swarm import engine
 
-FULL_SHA = re.compile(r"[0-9a-f]{40}")
 CONNECT = 5.0  # seconds for the proxy to take a connection
-PROXY_NETWORK = "proxy"
 
 
 def asked(settings: Settings, recipe: str, ref: str, stages: Collection[str]) -> None:
@@ -36,7 +36,7 @@ def asked(settings: Settings, recipe: str, ref: str, stages: Collection[str]) ->
         known = collect.enrolled(settings.suites_dir)
         if recipe not in known:
             raise UsageError(f"recipe '{recipe}' is not enrolled{_near(recipe, known)}")
-    if ref and not FULL_SHA.fullmatch(ref):
+    if ref and not git.is_full_sha(ref):
         raise UsageError(f"REF is '{ref}', but must be a full commit sha (40 hex digits)")
     for stage in sorted(stages):
         if stage not in plan.STAGES:

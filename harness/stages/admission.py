@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from harness.errors import RecipeFailure
-from harness.recipe import abra_sh, compose, env_sample, flaws, hazards, post_deploy
+from harness.recipe import abra_sh, env_sample, flaws, hazards, post_deploy, yaml_loading
 from harness.recipe.env_file import EnvFile, SecretSpec, secret_specs
 from harness.recipe.hazards import Hazard
 from harness.runs.run import Run
@@ -28,12 +28,12 @@ def admit_checkout(run: Run) -> None:
         RecipeFailure: a compose file that is none, an `.env.sample` that readers disagree about, an
             `abra.sh` that does more than export values and define functions; names file and line.
     """
-    compose.require_readable(run.checkout_dir)
+    yaml_loading.require_readable(run.checkout_dir)
     wrong = env_sample.problem(provision.sample(run), run.recipe)
     if wrong:
         raise RecipeFailure(f"'.env.sample' of the recipe, {wrong}")
-    beyond = abra_sh.beyond(run.checkout_dir)
-    found = [Hazard("shell", "abra.sh", beyond)] if beyond else []
+    problem = abra_sh.problem(run.checkout_dir)
+    found = [Hazard("shell", "abra.sh", problem)] if problem else []
     _refuse(hazards.refusal(found, run.suite_settings.allow))
 
 

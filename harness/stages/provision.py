@@ -10,8 +10,9 @@ from pathlib import Path
 
 from harness.errors import RecipeFailure
 from harness.host import wait
-from harness.recipe.compose import LARGEST, Compose
+from harness.recipe.compose import Compose
 from harness.recipe.env_file import UNDECODABLE, EnvFile, SecretSpec, missing_lines, secret_specs
+from harness.recipe.limits import MAX_FILE_SIZE
 from harness.runs.run import Run
 from harness.secret import Secret
 from harness.stages.sentinel import Place
@@ -73,7 +74,7 @@ def sample(run: Run) -> str:
         raise RecipeFailure(
             "the recipe has no file '.env.sample', so abra cannot make an app of it"
         )
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_FILE_SIZE:
         raise RecipeFailure("'.env.sample' of the recipe is larger than 1 MiB")
     return path.read_bytes().decode(errors=UNDECODABLE)
 

@@ -188,4 +188,4 @@ def refuse_unpaired(recipe: str, found: Suite) -> None:
 def order(item: pytest.Item, lane: Lane) -> tuple[str, int]:
     """Return the sort key of an item: recipes one after the other, each in the order of its steps."""
     place = item.stash[PLACE]
-    return place.recipe, place.step.place(lane) or 0
+    return place.recipe, place.step.position(lane) or 0

@@ -165,7 +165,7 @@ def test_compose_files_are_read_and_judged_or_refused(
         assert bool(hazards.refusal(asked, ())) is bool(asked)
         told = [*flaws.durations(found), *flaws.names(found, STACK), *flaws.warnings(found)]
         assert all(isinstance(text, str) for text in [*told, *flaws.placements(found, [])])
-        assert found.backup.services is not None and found.images is not None
+        assert found.backed_up_services is not None and found.images is not None
 
 
 @fuzz(

@@ -9,10 +9,10 @@ from harness import plan
 def test_every_step_comes_after_what_it_needs(lane: plan.Lane) -> None:
     """Nothing runs before its needs, in either lane."""
     for step in (*plan.GENERIC.values(), *plan.CHECKS.values(), *plan.TESTS.values()):
-        place = step.place(lane)
+        position = step.position(lane)
         for name in plan.needed(step, lane):
-            before = plan.GENERIC[name].place(lane)
-            assert place is None or (before is not None and before < place)
+            before = plan.GENERIC[name].position(lane)
+            assert position is None or (before is not None and before < position)
 
 
 def test_the_quick_lane_never_needs_the_fresh_life() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.recipe import abra_sh
-from harness.recipe.compose import LARGEST
+from harness.recipe.limits import MAX_FILE_SIZE
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ from harness.recipe.compose import LARGEST
 def test_each_thing_it_may_not_do_has_its_reason(tmp_path: Path, text: str, why: str) -> None:
     """The reason is the one that the author can act on."""
     (tmp_path / "abra.sh").write_text(text)
-    said = abra_sh.beyond(tmp_path)
+    said = abra_sh.problem(tmp_path)
     assert said.startswith(why) and bool(said) == bool(why), said
 
 
@@ -55,33 +55,33 @@ def test_each_thing_it_may_not_do_has_its_reason(tmp_path: Path, text: str, why:
 )
 def test_what_does_nothing_is_nothing(tmp_path: Path, text: str) -> None:
     """Stricter modes and plain values."""
-    assert abra_sh.beyond(tmp_path) == ""
+    assert abra_sh.problem(tmp_path) == ""
     (tmp_path / "abra.sh").write_text(text)
-    assert abra_sh.beyond(tmp_path) == ""
+    assert abra_sh.problem(tmp_path) == ""
 
 
 def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path) -> None:
     """A folder would be no error of a shell's until it is read; a comment of a megabyte is no recipe's."""
     path = tmp_path / "abra.sh"
     path.mkdir()
-    assert abra_sh.beyond(tmp_path) == "is no file"
+    assert abra_sh.problem(tmp_path) == "is no file"
     path.rmdir()
-    path.write_text("#" * LARGEST)
-    assert abra_sh.beyond(tmp_path) == ""
-    path.write_text("#" * (LARGEST + 1))
-    assert abra_sh.beyond(tmp_path) == "is larger than 1 MiB"
+    path.write_text("#" * MAX_FILE_SIZE)
+    assert abra_sh.problem(tmp_path) == ""
+    path.write_text("#" * (MAX_FILE_SIZE + 1))
+    assert abra_sh.problem(tmp_path) == "is larger than 1 MiB"
 
 
 def test_a_function_is_not_taken_apart_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each '}' at the start of a line in its texts costs a process."""
-    monkeypatch.setattr(abra_sh, "MOST_TRIES", 3)
+    monkeypatch.setattr(abra_sh, "MAX_PARSE_ATTEMPTS", 3)
     for braces, why in ((2, ""), (3, "has a function 'f' whose end")):
         text = "f() {\ncat <<E\n" + "}\n" * braces + "E\n}\n"
         (tmp_path / "abra.sh").write_text(text)
-        assert abra_sh.beyond(tmp_path).startswith(why) is True
-        assert bool(abra_sh.beyond(tmp_path)) == bool(why)
+        assert abra_sh.problem(tmp_path).startswith(why) is True
+        assert bool(abra_sh.problem(tmp_path)) == bool(why)
 
 
 def test_the_shell_that_takes_it_apart_reads_no_file_of_the_user(
@@ -91,5 +91,5 @@ def test_the_shell_that_takes_it_apart_reads_no_file_of_the_user(
     (tmp_path / "start").write_text(f"touch {tmp_path}/ran\n")
     monkeypatch.setenv("BASH_ENV", str(tmp_path / "start"))
     (tmp_path / "abra.sh").write_text("f() {\n:\n}\n")
-    assert abra_sh.beyond(tmp_path) == ""
+    assert abra_sh.problem(tmp_path) == ""
     assert not (tmp_path / "ran").exists()

@@ -8,7 +8,8 @@ import pytest
 
 from harness.errors import RecipeFailure
 from harness.recipe import flaws, hazards
-from harness.recipe.compose import Compose, Covered, Mount, exports
+from harness.recipe.abra_sh import exports
+from harness.recipe.compose import Compose, CoveredVolume, Mount
 from harness.recipe.env_file import EnvFile
 
 SOURCES = Path(__file__).parents[4] / "sandbox" / "recipes"
@@ -298,12 +299,11 @@ services:
 
 def test_the_labels_promise_volumes_or_paths_in_them(tmp_path: Path) -> None:
     """Whole volumes by default, some left out, of some a path, and only of services taking part."""
-    found = load(tmp_path, PG).backup
-    assert found.services == ("app", "db")
-    assert found.excluded == (("app", "cache"),)
+    found = load(tmp_path, PG)
+    assert found.backed_up_services == ("app", "db")
     assert found.covered == (
-        Covered("app", "uploads", "/up", None, None),
-        Covered(
+        CoveredVolume("app", "uploads", "/up", None, None),
+        CoveredVolume(
             "db",
             "postgres",
             "/var/lib/postgresql/data",
@@ -316,7 +316,7 @@ def test_the_labels_promise_volumes_or_paths_in_them(tmp_path: Path) -> None:
 def test_an_operator_may_switch_backups_off(tmp_path: Path) -> None:
     """The label is often fed by ENABLE_BACKUPS."""
     found = load(tmp_path, PG, {**ENV, "ENABLE_BACKUPS": "false"})
-    assert found.backup.services == ("app",)
+    assert found.backed_up_services == ("app",)
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,9 @@ def test_a_forge_that_accepts_and_says_nothing_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A silent server does not hold a run up for git's own patience."""
-    assert dict(git.SAFE)["http.lowSpeedTime"] == "30"
-    quick = tuple((k, "1" if k == "http.lowSpeedTime" else v) for k, v in git.SAFE)
-    monkeypatch.setattr(git, "SAFE", quick)
+    assert dict(git.SAFE_CONFIG)["http.lowSpeedTime"] == "30"
+    quick = tuple((k, "1" if k == "http.lowSpeedTime" else v) for k, v in git.SAFE_CONFIG)
+    monkeypatch.setattr(git, "SAFE_CONFIG", quick)
     with socket.socket() as mute:
         mute.bind(("127.0.0.1", 0))
         mute.listen()
