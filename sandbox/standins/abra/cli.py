@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.standins.abra import VERSION, log
-from sandbox.standins.abra.files import apps
+from sandbox.standins.abra.command_line import Line, Syntax, find, parse
+from sandbox.standins.abra.files import abra_dir
 from sandbox.standins.abra.log import Fatal
-from sandbox.standins.abra.parse import Line, Syntax, find, parse
 
 if TYPE_CHECKING:
-    from sandbox.standins.abra.commands.secrets import Spec
-    from sandbox.standins.abra.files.apps import App
+    from sandbox.standins.abra.commands.secret_specs import Spec
+    from sandbox.standins.abra.files.abra_dir import App
 
 IN_USE_TRIES = 5  # abra retries a volume that is still in use
 IN_USE_EVERY = 1.0  # seconds
@@ -60,17 +60,17 @@ def _recipe_lint(line: Line) -> None:
     from sandbox.standins.abra.commands import lint
 
     log.needs_terminal()
-    checkout = apps.home().checkout(line.names[0])
+    checkout = abra_dir.home().checkout(line.names[0])
     checkout.ensure("", chaos=line.has("chaos"), offline=line.has("offline"))
     lint.lint(checkout)
 
 
 def _app_new(line: Line) -> None:
-    from sandbox.standins.abra.files import compose, env
+    from sandbox.standins.abra.files import compose, env_file
 
     log.needs_terminal()
     _needs_no_input(line)
-    data = apps.home()
+    data = abra_dir.home()
     recipe, *version = line.names
     if version and line.has("chaos"):
         raise Fatal("cannot use [version] and --chaos together")
@@ -86,14 +86,14 @@ def _app_new(line: Line) -> None:
     sample = checkout.path / ".env.sample"
     if not sample.is_file():
         raise Fatal(f"{recipe} has no .env.sample")
-    compose.load(compose.enabled(checkout.path, env.read(sample).values))
+    compose.load(compose.enabled(checkout.path, env_file.read(sample).values))
     pinned = "" if line.has("chaos") else wanted or checkout.newest()
     text = sample.read_text().replace(f"{recipe}.example.com", domain)
-    path.write_text(env.pin(text, pinned or checkout.chaos_version()))
+    path.write_text(env_file.pin(text, pinned or checkout.chaos_version()))
     log.info(f"new app '{domain}' created on server '{server}' with recipe '{recipe}'")
 
 
-def _server(data: apps.Data, line: Line) -> str:
+def _server(data: abra_dir.Data, line: Line) -> str:
     known = data.servers()
     server = line.flags.get("server") or (known[0] if len(known) == 1 else "")
     if server not in known:
@@ -106,7 +106,7 @@ def _app_deploy(line: Line) -> None:
 
     log.needs_terminal()
     _needs_no_input(line)
-    app = apps.home().app(line.names[0])
+    app = abra_dir.home().app(line.names[0])
     wishes = deploy.Wishes(
         version=line.names[1] if len(line.names) > 1 else "",
         chaos=line.has("chaos"),
@@ -123,13 +123,13 @@ def _app_undeploy(line: Line) -> None:
 
     log.needs_terminal()
     _needs_no_input(line)
-    deploy.undeploy(apps.home().app(line.names[0]))
+    deploy.undeploy(abra_dir.home().app(line.names[0]))
 
 
 def _app_ls(line: Line) -> None:
     from sandbox.standins.abra.commands import listing
 
-    found = listing.servers(apps.home().apps(), status=line.has("status"))
+    found = listing.servers(abra_dir.home().apps(), status=line.has("status"))
     if line.has("machine"):
         log.info("reading apps", machine=True)
         print(json.dumps(found))
@@ -151,28 +151,28 @@ def _app_ps(line: Line) -> None:
 
 
 def _app_run(line: Line) -> None:
-    from sandbox.standins.abra.commands import remote
+    from sandbox.standins.abra.commands import in_container
 
     terminal = _terminal_for_exec(line)
     if not line.tail:
         raise Fatal("no <cmd> provided; it belongs behind '--'")
     domain, service = line.names
-    app = apps.home().app(domain)
-    remote.run(app, service, line.tail, terminal=terminal, user=line.flags.get("user", ""))
+    app = abra_dir.home().app(domain)
+    in_container.run(app, service, line.tail, terminal=terminal, user=line.flags.get("user", ""))
 
 
 def _app_cmd(line: Line) -> None:
-    from sandbox.standins.abra.commands import remote
+    from sandbox.standins.abra.commands import in_container
 
     terminal = _terminal_for_exec(line)
     app = _ensured(line)
     _, service, name = line.names
     user = line.flags.get("user", "")
-    remote.function(app, service, name, line.tail, terminal=terminal, user=user)
+    in_container.function(app, service, name, line.tail, terminal=terminal, user=user)
 
 
 def _secret_generate(line: Line) -> int:
-    from sandbox.standins.abra.commands import secrets
+    from sandbox.standins.abra.commands import secret_specs
     from sandbox.standins.abra.tools import docker
 
     log.needs_terminal()
@@ -184,7 +184,7 @@ def _secret_generate(line: Line) -> int:
         if spec.remote in present:
             log.warn(f"{spec.remote} already exists", machine=line.has("machine"))
             continue
-        value = secrets.value(spec)
+        value = secret_specs.value(spec)
         docker.create_secret(spec.remote, value.encode())
         made.append({"name": spec.name, "value": value})
     if not made:
@@ -215,7 +215,7 @@ def _chosen(line: Line, specs: list[Spec]) -> list[Spec]:
 
 
 def _secret_insert(line: Line) -> None:
-    from sandbox.standins.abra.commands import secrets
+    from sandbox.standins.abra.commands import secret_specs
     from sandbox.standins.abra.tools import docker
 
     log.needs_terminal()
@@ -228,7 +228,7 @@ def _secret_insert(line: Line) -> None:
     value = value.strip() if line.has("trim") else value
     if not value:
         raise Fatal(f"secret {name} is empty")
-    full = secrets.remote_name(app.stack, name, version)
+    full = secret_specs.remote_name(app.stack, name, version)
     if not docker.create_secret(full, value):
         raise Fatal(f"secret {full} already exists")
     log.info(f"{full} successfully stored on server")
@@ -277,9 +277,9 @@ def _secret_rm(line: Line) -> None:
 
 
 def _specs(app: App) -> list[Spec]:
-    from sandbox.standins.abra.commands import secrets
+    from sandbox.standins.abra.commands import secret_specs
 
-    return secrets.wanted(app.compose(), app.env, app.values(), app.stack)
+    return secret_specs.wanted(app.compose(), app.env, app.values(), app.stack)
 
 
 def _volume_rm(line: Line) -> None:
@@ -287,7 +287,7 @@ def _volume_rm(line: Line) -> None:
 
     log.needs_terminal()
     _needs_no_input(line)
-    app = apps.home().app(line.names[0])
+    app = abra_dir.home().app(line.names[0])
     _require_undeployed(app)
     found = docker.volumes(app.stack)
     if len(line.names) > 1:
@@ -304,7 +304,7 @@ def _app_remove(line: Line) -> None:
 
     log.needs_terminal()
     _needs_no_input(line)
-    app = apps.home().app(line.names[0])
+    app = abra_dir.home().app(line.names[0])
     _require_undeployed(app)
     for name, secret_id in docker.secrets().items():
         if name.startswith(f"{app.stack}_"):
@@ -348,16 +348,16 @@ def _restore(line: Line) -> None:
 
 
 def _bot(line: Line, command: str, *, snapshot: str = "") -> None:
-    from sandbox.standins.abra.commands import remote
+    from sandbox.standins.abra.commands import in_container
 
     log.needs_terminal_for_exec()
     app = _ensured(line)
-    remote.bot(app, command, no_input=line.has("no-input"), snapshot=snapshot)
+    in_container.bot(app, command, no_input=line.has("no-input"), snapshot=snapshot)
 
 
 def _ensured(line: Line) -> App:
     """Return the app, with its checkout brought to the version in its env file unless chaos."""
-    app = apps.home().app(line.names[0])
+    app = abra_dir.home().app(line.names[0])
     version = app.env.version
     app.checkout.ensure(version, chaos=line.has("chaos"), offline=line.has("offline"))
     return app

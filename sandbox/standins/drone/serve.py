@@ -17,8 +17,8 @@ from waitress.server import create_server
 from sandbox.standins.drone.config import Config
 from sandbox.standins.drone.runner.runner import Runner
 from sandbox.standins.drone.server import api
+from sandbox.standins.drone.server.build_service import Server
 from sandbox.standins.drone.server.forge import Forge
-from sandbox.standins.drone.server.server import Server
 from sandbox.standins.drone.server.store import Store
 from sandbox.standins.drone.server.trigger import Trigger
 

@@ -22,7 +22,7 @@ from harness.reporting import events
 from harness.reporting.events import Event
 from harness.suites import suite_settings
 from harness.swarm.abra import Abra, AbraFailed, Lint, parse_lint
-from sandbox.standins.abra.files import env as standin
+from sandbox.standins.abra.files import env_file as standin
 from tests.adversarial.fuzz.inputs import PIECES, SHELL, TEXTS, VALUES, fuzz
 
 STACK = "a1-shop_ci_test"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.drone import real
+from tests.integration.drone import real_env
 from tests.integration.drone.drone_env import Place
-from tests.integration.drone.standin import StandIn
+from tests.integration.drone.standin_env import StandIn
 from tests.support.poll import end
 
 MakeStandIn = Callable[..., StandIn]
@@ -21,8 +21,8 @@ def drone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Return a running Drone: real servers where the environment names them, else the stand-in."""
     folder = tmp_path_factory.mktemp("drone")
     place: Place
-    if real.there():
-        place = real.Real(folder)
+    if real_env.there():
+        place = real_env.Real(folder)
         try:
             place.set_up()
             yield place

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.integration.drone.children import FILES
 from tests.integration.drone.conftest import MakeStandIn
 from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recorded import like
+from tests.integration.drone.recordings import like
+from tests.integration.drone.step_programs import FILES
 from tests.support.poll import living, number_in, until
 
 pytestmark = pytest.mark.contract

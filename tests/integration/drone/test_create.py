@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recorded import exchanges, like
-from tests.integration.drone.standin import StandIn
+from tests.integration.drone.recordings import exchanges, like
+from tests.integration.drone.standin_env import StandIn
 
 pytestmark = pytest.mark.contract
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recorded import exchanges, like
+from tests.integration.drone.recordings import exchanges, like
 from tests.support.poll import until
 
 pytestmark = pytest.mark.contract

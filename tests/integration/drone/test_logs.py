@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recorded import FOLDER, like
+from tests.integration.drone.recordings import FOLDER, like
 from tests.support.poll import until
 
 pytestmark = pytest.mark.contract

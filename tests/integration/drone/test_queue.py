@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.drone.conftest import MakeStandIn
 from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recorded import like
+from tests.integration.drone.recordings import like
 
 pytestmark = pytest.mark.contract
 

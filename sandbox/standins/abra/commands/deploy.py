@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.standins.abra import log
-from sandbox.standins.abra.commands import lint, remote, secrets
-from sandbox.standins.abra.files import apps, compose
-from sandbox.standins.abra.files.apps import App
+from sandbox.standins.abra.commands import in_container, lint, secret_specs
+from sandbox.standins.abra.files import abra_dir, compose
+from sandbox.standins.abra.files.abra_dir import App
 from sandbox.standins.abra.files.compose import Compose
 from sandbox.standins.abra.log import Fatal
 from sandbox.standins.abra.tools import docker
@@ -54,7 +54,9 @@ def deploy(app: App, wishes: Wishes) -> None:
     if deployed and not (wishes.force or wishes.chaos):
         raise Fatal(f"{app.domain} is already deployed")
     found, values = app.compose(), app.values()
-    secrets.require(secrets.wanted(found, app.env, values, app.stack), set(docker.secrets()))
+    secret_specs.require(
+        secret_specs.wanted(found, app.env, values, app.stack), set(docker.secrets())
+    )
     _warn_about_missing(app)
     if not wishes.no_domain_checks:
         _check_domain(app)
@@ -135,13 +137,13 @@ def _apply(
         recipe=app.env.recipe,
         version=version,
         chaos_version=chaos_version,
-        mode=apps.endpoint_mode(os.environ),
+        mode=abra_dir.endpoint_mode(os.environ),
     )
     fd = os.memfd_create("override")
     try:
         os.write(fd, json.dumps(tree).encode())
         files = [*(str(file) for file in found.files), f"/proc/self/fd/{fd}"]
-        env = apps.compose_environment(values, os.environ)
+        env = abra_dir.compose_environment(values, os.environ)
         docker.stack_deploy(app.stack, files, env=env, fds=[fd])
     finally:
         os.close(fd)
@@ -151,9 +153,9 @@ def _warn_about_missing(app: App) -> None:
     sample = app.checkout.path / ".env.sample"
     if not sample.is_file():
         return
-    from sandbox.standins.abra.files import env
+    from sandbox.standins.abra.files import env_file
 
-    for key in env.read(sample).values:
+    for key in env_file.read(sample).values:
         if key not in app.env.values and key not in ("TYPE", "RECIPE"):
             log.warn(f"{key} missing from {app.domain}.env")
 
@@ -211,4 +213,4 @@ def _post_deploy(app: App, key: str) -> None:
     for words in (part.split() for part in text.split("|")):
         if len(words) >= 2:
             log.info(f"running post-command '{' '.join(words)}'")
-            remote.function(app, words[0], words[1], words[2:], terminal=False)
+            in_container.function(app, words[0], words[1], words[2:], terminal=False)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sandbox.standins.abra import log
-from sandbox.standins.abra.files import apps, compose, env, versions
+from sandbox.standins.abra.files import abra_dir, compose, env_file, versions
+from sandbox.standins.abra.files.checkout import Checkout
 from sandbox.standins.abra.files.compose import Compose, Tree
 from sandbox.standins.abra.log import Fatal
 from sandbox.standins.abra.tools import docker
-from sandbox.standins.abra.tools.git import Checkout
 
 Severity = Literal["warn", "error"]
 COLUMNS = ("REF", "RULE", "SEVERITY", "SATISFIED", "SKIPPED", "RESOLVE")
@@ -73,15 +73,15 @@ def read(checkout: Checkout) -> Recipe:
     """
     folder = checkout.path
     sample_path, script, readme = folder / ".env.sample", folder / "abra.sh", folder / "README.md"
-    sample = env.read(sample_path).values if sample_path.is_file() else None
-    exported = env.exports(script.read_text()) if script.is_file() else {}
+    sample = env_file.read(sample_path).values if sample_path.is_file() else None
+    exported = env_file.exports(script.read_text()) if script.is_file() else {}
     files = compose.all_present(folder)
     try:
         if not files:
             raise Fatal("no compose file")
         found = compose.load(files)
         values = {**(sample or {}), **exported, "STACK_NAME": checkout.recipe}
-        environment = apps.compose_environment(values, os.environ)
+        environment = abra_dir.compose_environment(values, os.environ)
         complaint = docker.stack_config([str(file) for file in files], env=environment)
         if complaint:
             raise Fatal(complaint)

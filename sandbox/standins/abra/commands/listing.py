@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from sandbox.standins.abra.files import versions
-from sandbox.standins.abra.files.apps import App
+from sandbox.standins.abra.files.abra_dir import App
 from sandbox.standins.abra.tools import docker
 
 UNKNOWN = "unknown"

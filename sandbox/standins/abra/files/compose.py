@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.standins.abra.files.env import interpolate
+from sandbox.standins.abra.files.env_file import interpolate
 from sandbox.standins.abra.log import Fatal
 
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+|0")

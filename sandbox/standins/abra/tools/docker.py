@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 from sandbox.standins.abra.log import Fatal
-from sandbox.standins.abra.tools import shell
+from sandbox.standins.abra.tools import proc
 
 NAMESPACE = "com.docker.stack.namespace"
 TIMEOUT = 30.0  # seconds for one answer of the engine
@@ -165,7 +165,7 @@ def stack_deploy(
     words = ["docker", "stack", "deploy", "--resolve-image", "never"]
     for file in files:
         words += ["-c", file]
-    done = shell.run([*words, stack], env=env, fds=fds)
+    done = proc.run([*words, stack], env=env, fds=fds)
     if done.status != 0:
         raise Fatal(done.said)
 
@@ -176,7 +176,7 @@ def stack_remove(stack: str) -> None:
     Raises:
         Fatal: Docker refuses.
     """
-    done = shell.run(["docker", "stack", "rm", stack])
+    done = proc.run(["docker", "stack", "rm", stack])
     if done.status != 0:
         raise Fatal(done.said)
 
@@ -186,7 +186,7 @@ def stack_config(files: Sequence[str], *, env: Mapping[str, str]) -> str | None:
     words = ["docker", "stack", "config"]
     for file in files:
         words += ["-c", file]
-    done = shell.run(words, env=env)
+    done = proc.run(words, env=env)
     if done.status == 0 or "unknown shorthand flag" in done.err:  # CLIs before 25 lack the command
         return None
     return done.said

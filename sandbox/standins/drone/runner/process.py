@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sandbox.standins.drone.server.server import Turn
+from sandbox.standins.drone.server.build_service import Turn
 
 CHUNK = 32 * 1024  # bytes that one read takes at most
 

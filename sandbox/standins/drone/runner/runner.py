@@ -11,13 +11,13 @@ import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.standins.drone.pipeline.pipeline import Pipeline, PipelineError, Step, When, read
+from sandbox.standins.drone.pipeline.drone_yml import Pipeline, PipelineError, Step, When, read
 from sandbox.standins.drone.pipeline.substitute import SubstituteError, substitute
-from sandbox.standins.drone.runner import environ, process
-from sandbox.standins.drone.runner.environ import Context
+from sandbox.standins.drone.runner import environment, process
+from sandbox.standins.drone.runner.environment import Context
 from sandbox.standins.drone.runner.process import CannotStart
 from sandbox.standins.drone.runner.script import clone, script
-from sandbox.standins.drone.server.server import Server, Turn
+from sandbox.standins.drone.server.build_service import Server, Turn
 
 SKIP_REST = 78  # exit status: passed, and the steps that follow are not needed
 KILLED = 137
@@ -155,13 +155,15 @@ class Stage:
     def _step(self, number: int, step: Step) -> int | None:
         path = self._workspace.scripts / re.sub(r"[^A-Za-z0-9._-]", "-", step.name)
         path.write_text(script(step.commands))
-        values = environ.of_step(self._context, step.name, number, step.environment, self._failed)
+        values = environment.of_step(
+            self._context, step.name, number, step.environment, self._failed
+        )
         log = self._server.step_started(self._turn, number)
         return process.run(self._turn, path, self._workspace.source, values, log.write)
 
 
 def _pipeline(context: Context) -> Pipeline:
-    text = substitute(context.build.config, environ.for_substitution(context))
+    text = substitute(context.build.config, environment.for_substitution(context))
     for pipeline in read(text):
         if pipeline.name == context.stage.name:
             return pipeline

@@ -14,10 +14,10 @@ from werkzeug.exceptions import HTTPException
 
 from sandbox.standins.drone import VERSION
 from sandbox.standins.drone.config import Config, Repo, User
-from sandbox.standins.drone.server.builds import Build
+from sandbox.standins.drone.server.build_service import Server
 from sandbox.standins.drone.server.forge import ForgeError
-from sandbox.standins.drone.server.log import LiveLog
-from sandbox.standins.drone.server.server import Server
+from sandbox.standins.drone.server.live_log import LiveLog
+from sandbox.standins.drone.server.model import Build
 from sandbox.standins.drone.server.trigger import HEADS, NOWHERE, NoConfig, Trigger
 
 NO_STORE = "no-cache, no-store, must-revalidate, private, max-age=0"

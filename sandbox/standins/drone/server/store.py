@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sandbox.standins.drone.server.builds import Build, revive
-from sandbox.standins.drone.server.log import Line
+from sandbox.standins.drone.server.live_log import Line
+from sandbox.standins.drone.server.model import Build, revive
 
 SCHEMA = """\
 CREATE TABLE IF NOT EXISTS build (id INTEGER PRIMARY KEY, document TEXT NOT NULL);

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.standins.drone.config import Repo
-from sandbox.standins.drone.pipeline.pipeline import PipelineError, read
-from sandbox.standins.drone.server.builds import Build, Seed
+from sandbox.standins.drone.pipeline.drone_yml import PipelineError, read
+from sandbox.standins.drone.server.build_service import Server
 from sandbox.standins.drone.server.forge import Forge
-from sandbox.standins.drone.server.server import Server
+from sandbox.standins.drone.server.model import Build, Seed
 
 NOT_PARAMS = ("access_token", "branch", "commit")
 SKIPPED = ("[ci skip]", "[skip ci]", "***no_ci***")

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from sandbox.standins.abra import cli
-from sandbox.standins.abra.commands import lint, remote
+from sandbox.standins.abra.command_line import Syntax, find, parse
+from sandbox.standins.abra.commands import in_container, lint
 from sandbox.standins.abra.commands.lint import Recipe
 from sandbox.standins.abra.files import versions
 from sandbox.standins.abra.files.compose import Compose
 from sandbox.standins.abra.log import Fatal
-from sandbox.standins.abra.parse import Syntax, find, parse
 
 README = "<!-- metadata -->\n" + "\n".join(f"* **{key}**: x" for key in lint.METADATA)
 GOOD: dict[str, Any] = {
@@ -105,7 +105,7 @@ def test_versions_are_ordered_by_recipe_then_upstream() -> None:
 
 def test_functions_of_abra_sh_are_found() -> None:
     """Both ways to write a shell function count, calls do not."""
-    assert remote.functions("a() {\n b\n}\nfunction c-d () {\n}\n# e() {\n") == ["a", "c-d"]
+    assert in_container.functions("a() {\n b\n}\nfunction c-d () {\n}\n# e() {\n") == ["a", "c-d"]
 
 
 def test_one_letter_means_what_its_command_says() -> None:

@@ -6,11 +6,11 @@ import pytest
 
 from harness.settings import SLOTS
 from sandbox.host import paths
-from sandbox.standins.drone.pipeline.pipeline import PipelineError, fits, read
+from sandbox.standins.drone.pipeline.drone_yml import PipelineError, fits, read
 from sandbox.standins.drone.pipeline.quote import quote
 from sandbox.standins.drone.pipeline.substitute import SubstituteError, substitute
-from sandbox.standins.drone.server import log
-from sandbox.standins.drone.server.log import LiveLog, cut
+from sandbox.standins.drone.server import live_log
+from sandbox.standins.drone.server.live_log import LiveLog, cut
 from tests.integration.drone.drone_env import pipeline, step
 
 pytestmark = pytest.mark.contract
@@ -51,9 +51,9 @@ def test_a_late_follower_gets_the_last_entries() -> None:
     live._publish()
     follower = live.follow(ping=1)
     first = next(follower)
-    assert first is not None and first.pos == 7001 - log.REPLAYED
+    assert first is not None and first.pos == 7001 - live_log.REPLAYED
     live.close()
-    assert len(list(follower)) == log.REPLAYED - 1
+    assert len(list(follower)) == live_log.REPLAYED - 1
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 
 from tests.integration.drone.conftest import MakeStandIn
 from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recorded import like
-from tests.integration.drone.standin import ROOT
+from tests.integration.drone.recordings import like
+from tests.integration.drone.standin_env import ROOT
 from tests.support.poll import living, number_in, until
 
 pytestmark = pytest.mark.contract

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.integration.drone.drone_env import REPO, SLUG, Place, pipeline, step
-from tests.integration.drone.recorded import like
+from tests.integration.drone.recordings import like
 
 pytestmark = pytest.mark.contract
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandbox.standins.abra.files import versions
 from sandbox.standins.abra.log import Fatal
-from sandbox.standins.abra.tools import shell
+from sandbox.standins.abra.tools import proc
 
 ENV = {
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -101,9 +101,9 @@ class Checkout:
             raise Fatal(f"version {version} of recipe {self.recipe} is not known here")
         self._git("checkout", "--quiet", "--force", "--detach", found.out.strip())
 
-    def _try(self, *words: str) -> shell.Done:
+    def _try(self, *words: str) -> proc.Done:
         argv = ["git", *SAFE, "-C", str(self.path), *words]
-        return shell.run(argv, env={**os.environ, **ENV}, timeout=60.0)
+        return proc.run(argv, env={**os.environ, **ENV}, timeout=60.0)
 
     def _git(self, *words: str) -> str:
         done = self._try(*words)

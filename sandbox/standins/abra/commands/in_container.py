@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from sandbox.standins.abra.files.apps import App
+from sandbox.standins.abra.files.abra_dir import App
 from sandbox.standins.abra.log import Fatal
-from sandbox.standins.abra.tools import docker, shell
+from sandbox.standins.abra.tools import docker, proc
 
 BOT_LABEL = "coop-cloud.backupbot.enabled=true"
 SCRIPT = "/tmp/abra.sh"
@@ -37,7 +37,7 @@ def _container_of(service: dict[str, Any]) -> str:
 def run(app: App, service: str, argv: Sequence[str], *, terminal: bool, user: str) -> NoReturn:
     """Become a command in one of the app's containers; its exit status is ours."""
     found = container(app, service)
-    shell.become(docker.exec_words(found, argv, terminal=terminal, user=user))
+    proc.become(docker.exec_words(found, argv, terminal=terminal, user=user))
 
 
 def functions(script: str) -> list[str]:
@@ -70,13 +70,13 @@ def function(
     if name not in known:
         raise Fatal(f"{app.env.recipe} doesn't have a {name} function")
     found = container(app, service)
-    copied = shell.run(["docker", "cp", str(script), f"{found}:{SCRIPT}"])
+    copied = proc.run(["docker", "cp", str(script), f"{found}:{SCRIPT}"])
     if copied.status != 0:
         raise Fatal(copied.said)
-    bash = shell.run(["docker", "exec", found, "bash", "-c", "true"]).status == 0
+    bash = proc.run(["docker", "exec", found, "bash", "-c", "true"]).status == 0
     line = function_line(app, service, name, arguments)
     argv = ["bash" if bash else "sh", "-c", line]
-    status = shell.attached(docker.exec_words(found, argv, terminal=terminal, user=user))
+    status = proc.attached(docker.exec_words(found, argv, terminal=terminal, user=user))
     if status != 0:
         raise Fatal(f"{name} of {service}: exit status {status}")
 
@@ -97,6 +97,6 @@ def bot(app: App, command: str, *, no_input: bool, snapshot: str = "") -> None:
     env |= {"SNAPSHOT": snapshot} if snapshot else {}
     argv = ["/usr/bin/backup", "--", command]
     words = docker.exec_words(_container_of(found[0]), argv, terminal=True, env=env)
-    status = shell.attached(words)
+    status = proc.attached(words)
     if status != 0:
         raise Fatal(f"backup {command}: exit status {status}")

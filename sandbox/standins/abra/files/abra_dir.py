@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.standins.abra.files import compose, env
+from sandbox.standins.abra.files import compose, env_file
+from sandbox.standins.abra.files.checkout import Checkout
 from sandbox.standins.abra.files.compose import Compose
-from sandbox.standins.abra.files.env import Env
+from sandbox.standins.abra.files.env_file import Env
 from sandbox.standins.abra.log import Fatal
-from sandbox.standins.abra.tools.git import Checkout
 
 FOLDERS = ("servers", "recipes", "logs")  # abra makes what is missing when it starts
 OBEYED = re.compile(r"(?:LD|DOCKER|GO)_?[A-Z_]*|PATH|HOME|TMPDIR")
@@ -32,12 +32,12 @@ class App:
     @property
     def stack(self) -> str:
         """The name of its stack."""
-        return env.stack_name(self.domain, self.env.values)
+        return env_file.stack_name(self.domain, self.env.values)
 
     def values(self) -> dict[str, str]:
         """Return the compose environment: env file, exports of abra.sh, STACK_NAME."""
         script = self.checkout.path / "abra.sh"
-        exported = env.exports(script.read_text()) if script.is_file() else {}
+        exported = env_file.exports(script.read_text()) if script.is_file() else {}
         return {**self.env.values, **exported, "STACK_NAME": self.stack}
 
     def compose(self) -> Compose:
@@ -50,7 +50,7 @@ class App:
 
     def pin(self, version: str) -> None:
         """Write a version into the env file, behind the recipe's name."""
-        self.path.write_text(env.pin(self.path.read_text(), version))
+        self.path.write_text(env_file.pin(self.path.read_text(), version))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Data:
         raise Fatal(f"cannot find app with name {domain}")
 
     def _app(self, server: str, path: Path) -> App:
-        read = env.read(path)
+        read = env_file.read(path)
         return App(path.name.removesuffix(".env"), server, path, read, self.checkout(read.recipe))
 
 

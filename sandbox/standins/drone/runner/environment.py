@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbox.standins.drone import VERSION
 from sandbox.standins.drone.config import Config, Repo
-from sandbox.standins.drone.server.builds import Build, Stage
+from sandbox.standins.drone.server.model import Build, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sandbox.standins.abra import log
 from sandbox.standins.abra.files import compose
 from sandbox.standins.abra.files.compose import Compose
-from sandbox.standins.abra.files.env import Env
+from sandbox.standins.abra.files.env_file import Env
 from sandbox.standins.abra.log import Fatal
 
 LONGEST_NAME = 64  # characters of a secret's name; Swarm's limit

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from sandbox.standins.abra.commands import secrets
-from sandbox.standins.abra.commands.secrets import Spec
-from sandbox.standins.abra.files import env
+from sandbox.standins.abra.commands import secret_specs
+from sandbox.standins.abra.commands.secret_specs import Spec
+from sandbox.standins.abra.files import env_file
 from sandbox.standins.abra.files.compose import Compose
 from sandbox.standins.abra.log import Fatal
 
@@ -18,7 +18,7 @@ SPEC = Spec("db_pass", "v1", "st_db_pass_v1", None, "default", True)
 
 def wanted(line: str, stack: str = "st") -> list[Spec]:
     """Return the secrets of a recipe with one, whose env file has this line."""
-    read = env.parse(line)
+    read = env_file.parse(line)
     tree = {
         "services": {"app": {"secrets": ["db_pass"]}},
         "secrets": {
@@ -30,7 +30,7 @@ def wanted(line: str, stack: str = "st") -> list[Spec]:
         },
     }
     values = {**read.values, "STACK_NAME": stack}
-    return secrets.wanted(Compose((), tree), read, values, stack)
+    return secret_specs.wanted(Compose((), tree), read, values, stack)
 
 
 def test_only_secrets_of_enabled_services_are_wanted() -> None:
@@ -52,7 +52,7 @@ def test_a_name_over_64_characters_is_fatal() -> None:
     with pytest.raises(Fatal, match="> 64 chars"):
         wanted("SECRET_DB_PASS_VERSION=v1", stack="s" * 55)
     with pytest.raises(Fatal, match="> 64 chars"):
-        secrets.remote_name("s" * 60, "x", "v11")
+        secret_specs.remote_name("s" * 60, "x", "v11")
 
 
 def test_generate_false_is_kept() -> None:
@@ -62,30 +62,32 @@ def test_generate_false_is_kept() -> None:
 
 def test_a_length_gives_that_many_letters_and_digits() -> None:
     """With `length=N` the value is N random characters of the default charset."""
-    value = secrets.value(replace(SPEC, length=43))
+    value = secret_specs.value(replace(SPEC, length=43))
     assert len(value) == 43
     assert set(value) <= set(string.ascii_letters + string.digits)
 
 
 def test_no_length_gives_a_passphrase() -> None:
     """Without a length the value is words, not of a length anybody chose."""
-    assert len(secrets.value(SPEC).split("-")) == secrets.PASSPHRASE_WORDS
+    assert len(secret_specs.value(SPEC).split("-")) == secret_specs.PASSPHRASE_WORDS
 
 
 def test_an_unknown_charset_is_the_default() -> None:
     """A charset that abra does not know does nothing and says nothing."""
-    assert secrets.letters("hex") == secrets.letters("default")
+    assert secret_specs.letters("hex") == secret_specs.letters("default")
 
 
 def test_charsets_add_up() -> None:
     """A comma joins charsets."""
-    assert secrets.letters("default,special") == secrets.letters("default") + "!@#$%^&*_-+="
+    assert (
+        secret_specs.letters("default,special") == secret_specs.letters("default") + "!@#$%^&*_-+="
+    )
 
 
 def test_what_is_missing_is_called_by_how_it_is_made() -> None:
     """A secret for a person is "not inserted", another one "not generated"."""
     by_hand = replace(SPEC, remote="st_key_v1", generate=False)
-    assert secrets.missing([SPEC, by_hand, replace(SPEC, remote="here")], {"here"}) == [
+    assert secret_specs.missing([SPEC, by_hand, replace(SPEC, remote="here")], {"here"}) == [
         "secret st_db_pass_v1 not generated",
         "secret st_key_v1 not inserted",
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sandbox.standins.drone.server.builds import Stage
+from sandbox.standins.drone.server.model import Stage
 
 
 def may_start(stage: Stage, undone: Sequence[Stage]) -> bool:

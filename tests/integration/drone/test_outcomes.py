@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recorded import like
+from tests.integration.drone.recordings import like
 from tests.support.poll import until
 
 pytestmark = pytest.mark.contract

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.standins.drone.config import Config, Repo
-from sandbox.standins.drone.pipeline.pipeline import Pipeline
-from sandbox.standins.drone.server.builds import Build, Seed, Stage, Step, outcome
-from sandbox.standins.drone.server.log import LiveLog
-from sandbox.standins.drone.server.queue import may_start
+from sandbox.standins.drone.pipeline.drone_yml import Pipeline
+from sandbox.standins.drone.server.concurrency import may_start
+from sandbox.standins.drone.server.live_log import LiveLog
+from sandbox.standins.drone.server.model import Build, Seed, Stage, Step, outcome
 from sandbox.standins.drone.server.store import Store
 
 MACHINE = "stand-in"
