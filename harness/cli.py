@@ -9,12 +9,12 @@ from pathlib import Path
 
 import click
 
-from contract import run_dir
+from contract import run_files
 from contract.verdicts import INFRA_EXIT_CODE, USAGE_EXIT_CODE
 from harness import doctor
 from harness import settings as settings_module
 from harness.errors import CcCiError, UsageError
-from harness.reporting import report, terminal
+from harness.reporting import run_dir, terminal
 from harness.runs import janitor, preflight, registry
 from harness.settings import CHECKOUT, Settings
 from harness.suites import collect
@@ -71,16 +71,16 @@ def run(recipe: str, options: tuple[str, ...]) -> None:
 def report_(run_id: str | None) -> None:
     """Print a run's summary again, the newest run's without RUN_ID."""
     folder = _run_folder(_settings().runs_dir, run_id)
-    click.echo(terminal.summary(report.read(folder), folder))
+    click.echo(terminal.summary(run_dir.read(folder), folder))
 
 
 def _run_folder(runs: Path, run_id: str | None) -> Path:
     if run_id:
         folder = runs / run_id
     else:
-        logs = sorted(runs.glob(f"*/{run_dir.EVENTS}"), key=lambda path: path.stat().st_mtime)
+        logs = sorted(runs.glob(f"*/{run_files.EVENTS}"), key=lambda path: path.stat().st_mtime)
         folder = logs[-1].parent if logs else runs
-    if not (folder / run_dir.EVENTS).is_file():
+    if not (folder / run_files.EVENTS).is_file():
         raise UsageError(f"there is no run '{run_id or 'at all'}' in '{runs}'")
     return folder
 
@@ -94,7 +94,7 @@ def janitor_(domain: str) -> None:
     if domain:
         registry.keep(settings, domain, until=0.0)
     result = janitor.sweep(
-        settings, engine.client(), own_run="", progress=click.echo, finish=report.finish_dead
+        settings, engine.client(), own_run="", progress=click.echo, finish=run_dir.finish_dead
     )
     click.echo(str(result))
 

@@ -11,7 +11,7 @@ from bridge.answers import messages
 from bridge.builds.drone_log import Progress
 from bridge.builds.verdict import Verdict
 from bridge.store import Run
-from contract import run_dir
+from contract import run_files
 from contract.markdown import code_span, fence, one_line, prose, table_cell
 from contract.report_line import ReportedCase, ReportedStage, RunReport
 
@@ -181,7 +181,7 @@ def _reason(stage: ReportedStage, said: str) -> str:
 def _counts(report: RunReport, links: Links) -> str:
     n = report.junit
     told = messages.counts(n.tests, n.failures, n.errors, n.skipped, report.seconds)
-    address = links.file(report, run_dir.JUNIT)
+    address = links.file(report, run_files.JUNIT)
     return f"**{messages.TESTS}:** {told}" + (f" ([junit.xml]({address}))" if address else "")
 
 
@@ -211,7 +211,7 @@ def _html(text: str) -> str:
 
 
 def _evidence(report: RunReport, links: Links) -> str:
-    paths = [run_dir.SUMMARY, run_dir.REPORT, run_dir.EVENTS, *report.evidence]
+    paths = [run_files.SUMMARY, run_files.REPORT, run_files.EVENTS, *report.evidence]
     if not links.runs:
         return ""
     shown = [f"[{code_span(path)}]({links.file(report, path)})" for path in paths[:EVIDENCE_SHOWN]]

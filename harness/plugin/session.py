@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from contract import run_dir
+from contract import run_files
 from contract.verdicts import Verdict
 from harness import plan
 from harness.errors import UsageError
 from harness.host import signals
 from harness.plugin import suite_guard
 from harness.plugin.scheduling import scope_of
-from harness.reporting import report, terminal
+from harness.reporting import report, run_dir, terminal
 from harness.runs import fault
 from harness.runs.run import Request, Run
 from harness.settings import Settings
@@ -318,8 +318,8 @@ class Runs:
         others = {self.run_id(recipe) for recipe in self._never_began}
         for folder in (folder for folder in folders if folder.name not in others):
             with contextlib.suppress(OSError):  # a disk that died under our own run
-                if folder.name not in found and (folder / run_dir.EVENTS).exists():
-                    found[folder.name] = report.read(folder)
+                if folder.name not in found and (folder / run_files.EVENTS).exists():
+                    found[folder.name] = run_dir.read(folder)
         return list(found.values())
 
     def status(self) -> int | None:

@@ -17,7 +17,7 @@ from harness.errors import CcCiError
 from harness.host import signals
 from harness.plugin import scheduling
 from harness.plugin.session import Runs
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.runs import janitor
 from harness.swarm import engine
 
@@ -90,7 +90,7 @@ class Controller:
             engine.client(),
             own_run=runs.session_id,
             progress=runs.console,
-            finish=report.finish_dead,
+            finish=run_dir.finish_dead,
         )
 
     def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from harness.reporting.level import Case
-
-if TYPE_CHECKING:
-    from harness.reporting.report import Report
+from harness.reporting.report import Report
 
 INVALID = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 HEAD = '<?xml version="1.0" encoding="utf-8"?>'

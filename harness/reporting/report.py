@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from contract import markdown, run_dir
-from contract.markdown import escape
 from contract.verdicts import Colour, CommitState, Verdict
 from harness import plan
-from harness.reporting import events, junit, level, secret_scan, verdict
-from harness.reporting.events import Event, EventLog
+from harness.reporting import level, verdict
+from harness.reporting.events import Event
 from harness.reporting.level import UNTESTED, Case, Record, StageResult
 
 SCHEMA = 1
-MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "skip": "–", "unverified": "?"}
 UNSURE = (Verdict.TIMEOUT, Verdict.INFRA)  # say nothing final, so what they show lowers no level
-LAST_LINES = 25  # of a failed case's details
-LONGEST_LINE = 400  # characters
-LONGEST_CELL = 160  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,36 +214,7 @@ def _repeat(record: Record) -> str:
     return shlex.join([*words, *(["--quick"] if record.lane == "quick" else [])])
 
 
-# %% Recorder
-
-
-def headline(report: Report) -> str:
-    """Return verdict and level in a few words."""
-    return f"{verdict_words(report)}; {level_words(report)}"
-
-
-def verdict_words(report: Report) -> str:
-    """Return the verdict with its meaning; a run that lives has none yet."""
-    if report.running:
-        return "still running"
-    return f"{report.verdict.value}: {report.verdict.sentence}"
-
-
-def level_words(report: Report) -> str:
-    """Return the level with its meaning and the note on it."""
-    if report.level is None:
-        return report.level_note
-    note = f" ({report.level_note})" if report.level_note else ""
-    return f"level {report.level}: {level.sentence(report.level)}{note}"
-
-
-def secrets_words(report: Report) -> str:
-    """Return in words whether the run's secrets stayed out of its files."""
-    if report.no_secret_leak is None:
-        return "no last look for secrets: the run ended before it"
-    if report.no_secret_leak:
-        return "no secret of the run stands in any of its files"
-    return f"A SECRET WAS FOUND and masked: {', '.join(report.leaks) or 'in the output'}"
+# %% Serialising
 
 
 def to_json(report: Report) -> str:
@@ -266,135 +228,3 @@ def to_json(report: Report) -> str:
         "commit_state": report.commit_state,
     }
     return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
-
-
-def to_markdown(report: Report) -> str:
-    """Return the report for people, as Markdown that no text of an app can break out of."""
-    name = f"{report.recipe or 'run'} {report.short or report.run}"
-    lines = [f"# {escape(name)}: {escape(verdict_words(report))}", ""]
-    if report.reason:
-        lines += [f"**{escape(report.stage or 'why')}**: {escape(report.reason)}", ""]
-    lines += [escape(_sentence(level_words(report))), ""]
-    if report.interrupted_in:
-        lines += [f"Ended early, in: {escape(report.interrupted_in)}.", ""]
-    lines += _stage_table(report.stages)
-    for case in report.failed:
-        place = ", ".join(part for part in (case.stage, case.life) if part)
-        lines += ["", f"## {MARKS[case.outcome]} {escape(case.id)}", ""]
-        lines += [f"In {escape(place)}: {escape(case.message or 'no message')}"]
-        lines += ["", markdown.fence(last_lines(case.details))] if case.details else []
-    lines += ["", f"Secrets: {escape(secrets_words(report))}.", ""]
-    lines += [f"Phases: {escape(phases_line(report))}.", ""]
-    lines += [f"- Note: {escape(note)}" for note in report.notes]
-    lines += [
-        f"- Evidence: {escape(item.kind)} {markdown.code_span(item.path)}"
-        for item in report.evidence
-    ]
-    if report.repeat:
-        lines += ["", "Repeat it:", "", markdown.fence([report.repeat])]
-    return "\n".join(lines) + "\n"
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
-
-
-def _stage_table(stages: Sequence[StageResult]) -> list[str]:
-    if not stages:
-        return ["No stage was begun."]
-    rows = [
-        f"| {MARKS[s.outcome]} | {escape(s.name)} | {s.seconds:.1f} | {escape(cut(s.reason))} |"
-        for s in stages
-    ]
-    return ["| | stage | seconds | |", "|---|---|---:|---|", *rows]
-
-
-def phases_line(report: Report) -> str:
-    """Return the time of each phase, the rest, and all of it, in one line."""
-    told = [f"{name} {seconds:.1f}" for name, seconds in report.phases.items()]
-    told.append(f"outside of phases {report.unaccounted:.1f}")
-    return f"{', '.join(told)}; {report.seconds:.1f} s in all"
-
-
-def last_lines(details: str) -> list[str]:
-    """Return the last lines of a case's details, each cut to a length that can be read."""
-    lines = [markdown.printable(line.rstrip())[:LONGEST_LINE] for line in details.splitlines()]
-    return lines[-LAST_LINES:]
-
-
-def cut(text: str) -> str:
-    """Return a text that fits the cell of a table."""
-    return text if len(text) <= LONGEST_CELL else text[: LONGEST_CELL - 1] + "…"
-
-
-# %% Run directories
-
-
-def read(folder: Path, *, alive: bool = False, unwritten: Sequence[Event] = ()) -> Report:
-    """Build the report of a run directory; one that holds no events gives an empty report.
-
-    unwritten: events that a full disk did not take.
-    """
-    found = events.read_all(folder / run_dir.EVENTS)
-    told = (*found.events, *unwritten)
-    return build(told, alive=alive, broken=found.broken, run=folder.name)
-
-
-def write_all(folder: Path) -> Report:
-    """Write the reports of a run directory from its events; return the report.
-
-    Raises:
-        OSError: the disk does not take them.
-    """
-    made = read(folder)
-    write(folder, made)
-    return made
-
-
-def write(folder: Path, made: Report) -> None:
-    """Write report.json, summary.md and junit.xml.
-
-    Raises:
-        OSError: the disk does not take them.
-    """
-    texts = (to_json(made), to_markdown(made), junit.to_xml(made))
-    for name, text in zip(run_dir.REPORTS, texts, strict=True):
-        _replace(folder / name, text)
-
-
-def without(runs: Path) -> tuple[Path, ...]:
-    """Return the directories of runs that told their end and have no report."""
-    folders = (path.parent for path in runs.glob(f"*/{run_dir.EVENTS}"))
-    bare = (folder for folder in folders if not (folder / run_dir.JUNIT).exists())
-    return tuple(folder for folder in bare if events.is_over(folder / run_dir.EVENTS))
-
-
-def finish_dead(folder: Path) -> Report:
-    """Finish the directory of a run that died: its report is at best one of an interruption.
-
-    Nobody knows its secrets any more. What it wrote itself was masked as it was written; other files
-    are removed, unless the run had come to its last look for secrets.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    found = read(folder)
-    log = EventLog(folder / run_dir.EVENTS, now=lambda: found.finished)
-    if found.no_secret_leak is None:
-        known = {*run_dir.REPORTS, run_dir.EVENTS, *(item.path for item in found.evidence)}
-        for name in secret_scan.keep_only(folder, known):
-            log.write(
-                "note", text=f"'{name}' was removed: nobody can say whether it holds a secret"
-            )
-    log.write("run-finished", how="interrupted", reason="")
-    log.close()
-    shutil.rmtree(folder / secret_scan.WORKPLACE, ignore_errors=True)
-    return write_all(folder)
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file under another name and rename it, so that nobody ever reads half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(text, encoding="utf-8", errors="replace")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -6,7 +6,8 @@ from contract import report_line
 from contract.report_line import JunitCounts, ReportedCase, ReportedStage, RunReport, shorten
 from harness.reporting import junit
 from harness.reporting.level import Case, StageResult
-from harness.reporting.report import Report, last_lines, level_words
+from harness.reporting.report import Report
+from harness.reporting.words import last_lines, level_words
 
 
 def line(report: Report) -> str:

@@ -8,9 +8,9 @@ from pathlib import Path
 from contract.markdown import printable
 from contract.marker import quote_markers
 from harness.reporting.level import StageResult
-from harness.reporting.report import (
+from harness.reporting.report import Report
+from harness.reporting.words import (
     MARKS,
-    Report,
     cut,
     last_lines,
     level_words,

@@ -12,11 +12,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from contract import run_dir
+from contract import run_files
 from contract.verdicts import OUTCOMES, Verdict
 from harness.errors import InfraError
 from harness.plan import LANE_STAGES, STAGES, Lane
-from harness.reporting import events, report, report_line, terminal
+from harness.reporting import events, report, report_line, run_dir, terminal, words
 from harness.reporting.events import EventLog
 from harness.reporting.level import SUPERFICIAL
 from harness.reporting.report import Report
@@ -51,7 +51,7 @@ class Recorder:
             InfraError: the disk does not take it.
         """
         self.redactor = Redactor(words=(*WORDS, recipe))
-        self.events = EventLog(folder / run_dir.EVENTS, scrub=self.redactor.scrub)
+        self.events = EventLog(folder / run_files.EVENTS, scrub=self.redactor.scrub)
         self.failed = False
         self.escaped = False
         self._folder, self._recipe, self._lane = folder, recipe, lane
@@ -142,7 +142,7 @@ class Recorder:
             fault=outcome.fault,
             structural=outcome.structural,
         )
-        self._show(f"{report.MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life)
+        self._show(f"{words.MARKS[outcome.kind]} {name} ({seconds:.1f} s)", life)
         if message and (outcome.fault or outcome.kind == "skip"):
             self._show(f"    {message}", life)
 
@@ -180,7 +180,7 @@ class Recorder:
     def report(self) -> Report:
         """Return the report of what has happened so far, also of what the disk did not take."""
         try:
-            return report.read(self._folder, unwritten=self.events.unwritten)
+            return run_dir.read(self._folder, unwritten=self.events.unwritten)
         except OSError:
             return report.build(self.events.told, run=self._folder.name)
 
@@ -191,7 +191,7 @@ class Recorder:
         """
         made = self.report()
         try:
-            report.write(self._folder, made)
+            run_dir.write(self._folder, made)
         except OSError as error:
             self.say(f"could not write the reports into '{self._folder}': {error.strerror}")
         return made

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contract import run_dir
+from contract import run_files
 from harness.errors import InfraError, RecipeFailure
 from harness.host import orphans, resources, signals, slots
 from harness.host.lock import Owner, recipe_lock, take
@@ -23,7 +23,7 @@ from harness.plan import Lane
 from harness.recipe import git
 from harness.recipe.compose import Compose
 from harness.recipe.versions import newest_older
-from harness.reporting import report, secret_scan
+from harness.reporting import run_dir, secret_scan
 from harness.runs import janitor, registry
 from harness.runs.apps import Apps
 from harness.runs.recorder import Recorder
@@ -150,14 +150,18 @@ class Run:
 
     def _sweep(self, say: Callable[[str], None]) -> None:
         janitor.sweep(
-            self.settings, engine.client(), own_run=self.id, progress=say, finish=report.finish_dead
+            self.settings,
+            engine.client(),
+            own_run=self.id,
+            progress=say,
+            finish=run_dir.finish_dead,
         )
 
     def _write_late_reports(self) -> None:
         """Write the reports of runs that came to their end on a disk that took no report then."""
-        for folder in report.without(self.settings.runs_dir):
+        for folder in run_dir.without(self.settings.runs_dir):
             with contextlib.suppress(OSError):  # it still takes none
-                report.write_all(folder)
+                run_dir.write_all(folder)
                 name = folder.name
                 self.recorder.say(
                     f"wrote the reports of run {name}, whose disk took none at its end"
@@ -282,7 +286,7 @@ class Run:
         self.recorder.take_out_foreign()
         self._look_for_secrets()
         self.recorder.finish(why)
-        secret_scan.scan(self.dir, self.recorder.redactor, names=run_dir.REPORTS)
+        secret_scan.scan(self.dir, self.recorder.redactor, names=run_files.REPORTS)
         if self._record is not None and self.apps.are_over:
             registry.forget(self.settings, self._record)
 
@@ -313,7 +317,7 @@ class Run:
 
 def _set_aside(folder: Path) -> None:
     """Rename the directory of an earlier run of this id, which a Drone that lost its database gives again."""
-    if not (folder / run_dir.EVENTS).exists():
+    if not (folder / run_files.EVENTS).exists():
         return
     free = next(
         n for n in itertools.count(1) if not folder.with_name(f"{folder.name}.{n}").exists()

@@ -22,7 +22,7 @@ from pathlib import Path
 from harness.errors import CcCiError, TimedOut
 from harness.host import proc, wait
 from harness.naming import app_domain, stack_name, unique
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.runs import janitor, registry
 from harness.settings import CHECKOUT, Settings
 from harness.swarm import engine
@@ -88,7 +88,7 @@ def soak(settings: Settings, count: int, file: Path, say: Say) -> int:
         done = _runs(settings, count, file, temporary, say)
         if len(done) < count:
             say(f"interrupted after {len(done)} of {count} runs")
-            finish = report.finish_dead
+            finish = run_dir.finish_dead
             janitor.sweep(settings, engine.client(), own_run="", progress=say, finish=finish)
         found = compare(settings, before, done, start, temporary)
         _append(file, asdict(found))
@@ -126,7 +126,7 @@ def _run(settings: Settings, recipe: str, lane: str, session: str, temporary: Pa
     except CcCiError as error:
         return Done(session, recipe, lane, ref, "none", str(error), 0.0, inventory.gauges())
     folder = settings.runs_dir / session
-    told = report.read(folder)
+    told = run_dir.read(folder)
     if told.verdict.value == "passed":
         shutil.rmtree(folder, ignore_errors=True)
     busy = told.seconds - told.phases.get("queue", 0.0)

@@ -23,7 +23,7 @@ import yaml
 
 from harness.errors import CcCiError, CommandFailed, InfraError, UsageError
 from harness.host import proc
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT, SLOTS, Settings
 from harness.suites.collect import LIFECYCLE
@@ -120,7 +120,7 @@ def _pytest(
     directory = settings.runs_dir / session
     if not (directory / "report.json").is_file():
         raise InfraError(f"the run of {recipe} left no report:\n{done.text[-2000:]}")
-    return done, report.read(directory)
+    return done, run_dir.read(directory)
 
 
 def head_of(settings: Settings, recipe: str) -> str:

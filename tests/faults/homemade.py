@@ -17,7 +17,7 @@ from typing import IO
 from harness import settings
 from harness.host import lock
 from harness.naming import app_domain, stack_name, unique
-from harness.reporting import report
+from harness.reporting import report, run_dir
 from harness.settings import CHECKOUT
 from harness.swarm import engine, remove
 
@@ -80,7 +80,7 @@ class Ended:
     @property
     def report(self) -> report.Report:
         """The report as it can be read from the run's directory now."""
-        return report.read(self.folder)
+        return run_dir.read(self.folder)
 
     @property
     def told(self) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from contract import run_dir
+from contract import run_files
 from harness.reporting import events
 from harness.reporting.events import EventLog
 from harness.swarm import engine
@@ -197,7 +197,7 @@ def test_reports_that_no_disk_took_are_written_by_the_next_run(tiny: Tiny, tmp_p
         env = {**os.environ, "CCCI_RUNS_DIR": str(runs)}
         first = tiny.run(*INSTALL, env=env)
         assert judged(first) == (0, "passed")
-        for name in run_dir.REPORTS:
+        for name in run_files.REPORTS:
             (first.folder / name).unlink()
         first.folder.rename(runs / "earlier")
         second = tiny.run(*INSTALL, env=env)

@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 from harness import settings
 from harness.host import orphans, wait
 from harness.naming import app_domain, stack_name, unique
-from harness.reporting import report
+from harness.reporting import report, run_dir
 from harness.runs import registry
 from harness.settings import CHECKOUT
 from harness.swarm import engine, remove
@@ -443,7 +443,7 @@ class Started:
         json.loads((self.dir / "report.json").read_text())
         ElementTree.parse(self.dir / "junit.xml")
         assert (self.dir / "summary.md").read_text().startswith("# ")
-        return report.read(self.dir)
+        return run_dir.read(self.dir)
 
     def left(self) -> list[str]:
         """Return everything that still exists of its run."""

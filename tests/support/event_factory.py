@@ -31,6 +31,11 @@ def case(stage: str, outcome: str = "pass", **more: Any) -> Event:
     return Event(101.0, "case", {**data, **more})
 
 
+def phase(t: float, name: str, seconds: object, life: str | None = "fresh") -> Event:
+    """Return a phase that ended at a time."""
+    return Event(t, "phase", {"phase": name, "life": life, "seconds": seconds})
+
+
 def finished(**more: Any) -> Event:
     """Return the last event of a run that came to its end, unless told otherwise."""
     return Event(102.0, "run-finished", {"how": "finished", "reason": "", **more})

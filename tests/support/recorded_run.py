@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.plan import GENERIC
-from harness.reporting import report
+from harness.reporting import report, run_dir
 from harness.secret import Secret
 from harness.suites.collect import Place
 from harness.suites.outcome import Outcome
@@ -38,7 +38,7 @@ class Watched:
     def closed(self) -> report.Report:
         """Close the run and return its report."""
         self.run.close()
-        return report.read(self.run.dir)
+        return run_dir.read(self.run.dir)
 
     def leaving(self) -> dict[str, bytes]:
         """Return every byte that leaves the run, by file; the printed lines too."""

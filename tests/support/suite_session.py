@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
 from tests.support import fake_stages_plugin
@@ -92,4 +92,4 @@ class Played:
 
     def report(self, name: str = "") -> Report:
         """Return the report of a recipe's run; of the only run without a name."""
-        return report.read(self.folder / "runs" / (f"7-{name}" if name else "7"))
+        return run_dir.read(self.folder / "runs" / (f"7-{name}" if name else "7"))

@@ -10,7 +10,7 @@ import uuid
 from pathlib import Path
 
 from harness import settings
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
 from sandbox.trials import zoo
@@ -48,4 +48,4 @@ class Real:
     @property
     def report(self) -> Report:
         """The run's report."""
-        return report.read(self.dir)
+        return run_dir.read(self.dir)

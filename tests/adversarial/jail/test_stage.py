@@ -18,7 +18,7 @@ from harness import plan, settings
 from harness.errors import RecipeFailure
 from harness.jail.jail import Left
 from harness.jail.untrusted_junit import Heard, Hearing
-from harness.reporting import report, terminal
+from harness.reporting import report, run_dir, terminal
 from harness.runs.run import Request, Run
 from harness.secret import Secret
 from harness.settings import Settings
@@ -71,7 +71,7 @@ class Stage:
     def report(self) -> report.Report:
         """Return the report of the run, written as at its end."""
         self.run.recorder.tell("run-finished", how="finished", reason="")
-        return report.write_all(self.run.dir)
+        return run_dir.write_all(self.run.dir)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from harness import settings
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
 from harness.swarm import engine
@@ -77,7 +77,7 @@ def ran(
     names = [event["Actor"]["Attributes"]["name"] for event in made]
     return (
         done.returncode,
-        report.read(FOUND.runs_dir / run),
+        run_dir.read(FOUND.runs_dir / run),
         [n for n in names if f"-{NAME}_" in n],
     )
 

@@ -10,7 +10,7 @@ import pytest
 
 from contract.marker import MARKER
 from contract.verdicts import Verdict
-from harness.reporting import events, report, report_line, secret_scan, terminal
+from harness.reporting import events, report_line, run_dir, secret_scan, terminal
 from harness.secret import MASK, Redactor, Secret
 from tests.support.recorded_run import Watched, clean_run
 from tests.support.secret_encodings import DRESSES, PLAIN, VALUES, knowing, zipped
@@ -157,8 +157,8 @@ def test_a_killed_run_says_that_nobody_looked_and_keeps_what_it_masked_itself(
     run.run.recorder.events.write("evidence", kind="log", path="logs/fresh-app.log")
     (folder / "trace.txt").write_text(PLAIN)
     (folder / "link").symlink_to("/etc/passwd")
-    report.finish_dead(folder)
-    found = report.read(folder)
+    run_dir.finish_dead(folder)
+    found = run_dir.read(folder)
     assert (found.verdict, found.no_secret_leak) == (Verdict.INTERRUPTED, None)
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         ("events.jsonl", "junit.xml", "logs", "report.json", "summary.md")

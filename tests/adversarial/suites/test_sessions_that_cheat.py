@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.verdicts import Verdict
-from harness.reporting import report
+from harness.reporting import run_dir
 from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, Played
 
 
@@ -57,7 +57,9 @@ def test_a_suite_that_ends_the_session_is_not_green(
     alone.enrol("ending", HEAD + forged + CHECK + code)
     assert alone.play().status == status, alone.out
     folder = alone.folder / "runs" / "7"
-    found = report.read(folder) if (folder / "report.json").exists() else report.finish_dead(folder)
+    found = (
+        run_dir.read(folder) if (folder / "report.json").exists() else run_dir.finish_dead(folder)
+    )
     assert found.verdict.exit_code == status and found.level in (None, 0)
     assert says in f"{found.reason} {found.verdict.value}"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness import settings
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.settings import CHECKOUT
 
 pytestmark = pytest.mark.swarm
@@ -95,7 +95,7 @@ def test_incidents_u5_u9_a_plain_recipe_with_a_dropped_service_and_a_new_secret(
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    found = report.read(FOUND.runs_dir / run)
+    found = run_dir.read(FOUND.runs_dir / run)
     notes = "\n".join(found.notes)
     assert "no longer has service 'old': removed" in notes
     assert "SECRET_API_KEY_VERSION" in notes

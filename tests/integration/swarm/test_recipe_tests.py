@@ -13,7 +13,7 @@ import pytest
 
 from bridge.builds import drone_log as bridge_told
 from harness import settings
-from harness.reporting import report, report_line
+from harness.reporting import report_line, run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
 from harness.suites import trusted
@@ -81,7 +81,7 @@ def run(world: Path, *options: str) -> tuple[int, str, Report]:
         timeout=600,
         check=False,
     )
-    return done.returncode, done.stdout, report.read(FOUND.runs_dir / session)
+    return done.returncode, done.stdout, run_dir.read(FOUND.runs_dir / session)
 
 
 def test_own_tests_of_a_trusted_recipe_are_a_stage_wherever_stages_are_shown(world: Path) -> None:

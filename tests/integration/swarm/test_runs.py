@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness import settings
-from harness.reporting import events, report
+from harness.reporting import events, report, run_dir
 from harness.settings import CHECKOUT
 from harness.swarm import engine
 from sandbox.trials import zoo
@@ -82,7 +82,7 @@ class Started:
 
     def report(self) -> report.Report:
         """Return the report of its run."""
-        return report.read(self.dir)
+        return run_dir.read(self.dir)
 
     def kill(self) -> None:
         """End it whatever it does, and wait for its death."""

@@ -13,7 +13,7 @@ import pytest
 from harness import settings
 from harness.errors import InfraError
 from harness.naming import app_domain, stack_name, unique
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.runs import janitor, registry
 from harness.swarm import engine
 from sandbox.trials import inventory, soak, zoo
@@ -288,7 +288,7 @@ def test_a_red_run_is_kept_and_a_green_one_is_not(
         (tmp_path / name / "events.jsonl").write_text(
             events.replace(f"{queue}0.001", f"{queue}2.0")
         )
-        whole = report.read(tmp_path / name).seconds
+        whole = run_dir.read(tmp_path / name).seconds
         run = soak._run(found, "custom-html", "cold", name, tmp_path)
         assert run.verdict == verdict
         assert run.seconds == pytest.approx(whole - 2.0, abs=0.01), "waiting for a slot is not slow"

@@ -12,7 +12,6 @@ from bridge.answers import messages, sticky_comment
 from bridge.answers.sticky_comment import Links
 from bridge.builds.verdict import Verdict
 from bridge.store import Run
-from contract.markdown import MAX_CODE, code_span, fence, prose, table_cell
 from contract.report_line import RunReport
 
 LINKS = Links("http://drone.ours", "http://runs.ours")
@@ -37,48 +36,6 @@ def finished(**told: Any) -> Run:
 def told(**report: Any) -> str:
     """Return the comment about such a run."""
     return sticky_comment.render(finished(**report), [], LINKS)
-
-
-# -- foreign text in a line
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("", ""),
-        ("a\nb\r\n\tc\x85d\u2028e", "`a b c d e`"),
-        ("\x1b[31mred\x1b[0m \x1b]8;;http://evil.example\x07link\x1b]8;;\x07", "`red link`"),
-        ("a\x00b\u202ec", "`a\ufffdb\ufffdc`"),
-        ("`@alice`", "`´@alice´`"),
-        ("x" * 1000, f"`{'x' * (MAX_CODE - 1)}…`"),
-    ],
-)
-def test_code_is_one_short_line_that_nothing_ends(text: str, shown: str) -> None:
-    """Within it a forge mentions nobody and links nothing."""
-    assert code_span(text) == shown
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["www.evil.example", "see WWW.evil.example", "1. item", "- item", ") x", ":tada:", "a:b:", "x@y",
-     "# x", "x" * 301, "a & b", "a\u00e9b", "~~x~~", "a_b_"],
-)  # fmt: skip
-def test_what_is_no_plain_word_is_code(text: str) -> None:
-    """Also what a forge would make a link, a list or a picture of."""
-    assert prose(text) == code_span(text)
-
-
-@pytest.mark.parametrize("text", ["it failed: no answer (within 30 s), twice", "don't know?"])
-def test_plain_words_stay_plain(text: str) -> None:
-    """They are easier to read so."""
-    assert prose(text) == table_cell(text) == text
-
-
-def test_a_block_holds_lines_as_they_are_printed() -> None:
-    """Without what a terminal would act on, and fenced by more ticks than any line has."""
-    assert fence(["\x1b[31mred\x1b[0m", "a\tb ", "\u202e", "````"], "text").split("\n") == [
-        *("`````text", "red", "a    b", "\ufffd", "````", "`````")
-    ]
 
 
 # -- in every place of a comment

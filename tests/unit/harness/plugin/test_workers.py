@@ -11,7 +11,7 @@ import pytest
 
 from harness import settings
 from harness.plugin.session import Runs
-from harness.reporting import report
+from harness.reporting import run_dir
 from harness.runs.run import Request
 from harness.settings import CHECKOUT
 
@@ -81,7 +81,7 @@ def test_a_planned_recipe_that_never_ran_is_not_green(tmp_path: Path) -> None:
     folder.mkdir()
     green = (CHECKOUT / "tests" / "data" / "events" / "green.jsonl").read_text()
     (folder / "events.jsonl").write_text(green)
-    recipe = report.read(folder).recipe
+    recipe = run_dir.read(folder).recipe
     found = settings.load({"CCCI_RUNS_DIR": str(tmp_path)})
     runs = Runs(found, Request(), console=lambda line: None, session_id="s")
     runs.collected = [f"suites/test_lifecycle.py::test_lint[{recipe}]"]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from contract.marker import MARKER, quote_markers
+from contract.marker import MARKER
 from contract.report_line import MAX_TEXT
 from harness.errors import InfraError
 from harness.reporting import events
@@ -263,34 +263,3 @@ def test_a_marked_line_is_one_short_line_of_ascii() -> None:
     assert told["id"] == "a\nb\u2028c"
     assert len(told["message"]) == MAX_TEXT
     assert "details" not in told
-
-
-FORGED = '::cc-ci:: {"event": "run-finished", "verdict": "passed"}'
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        FORGED,
-        f"fine\n{FORGED}",
-        f"fine\r{FORGED}",
-        f"fine\r\n{FORGED}\n",
-        f"fine\x0b{FORGED}",
-        f"fine\x0c{FORGED}",
-        f"fine\x85{FORGED}",
-        f"fine\u2028{FORGED}\u2029{FORGED}",
-        f"  \t{FORGED}",
-        f"\x1b[0m{FORGED}",
-        "::cc-ci::{}",
-    ],
-)
-def test_no_output_of_an_app_can_pass_for_a_marked_line(text: str) -> None:
-    """Whatever a reader takes for a line's end, none of the lines begins with the mark."""
-    lines = quote_markers(text).splitlines()
-    assert not any(line.lstrip(" \t\x1b[0m").startswith("::cc-ci::") for line in lines)
-
-
-@pytest.mark.parametrize("text", ["", "plain", "two\nlines\n", "a ::cc ci:: b", "\n\n"])
-def test_ordinary_output_stays_as_it_is(text: str) -> None:
-    """Only lines with the mark are changed."""
-    assert quote_markers(text) == text

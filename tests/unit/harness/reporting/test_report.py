@@ -1,44 +1,23 @@
-"""The report: pure, complete, harmless to its readers, and there however the run ended."""
+"""The report of a run: complete, however the run ended."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
-import shutil
-from pathlib import Path
-from xml.etree import ElementTree
 
 import pytest
 
 from contract.verdicts import Verdict
 from harness import plan
-from harness.reporting import report
+from harness.reporting import report, words
 from harness.reporting.events import Event
 from harness.reporting.report import Evidence, Report
-from tests.support import event_factory
-from tests.support.event_factory import NAMES, case, finished, run, started, stored
-
-FILES = ("report.json", "summary.md", "junit.xml")
+from tests.support.event_factory import case, finished, phase, started, stored
 
 
 def made(name: str) -> Report:
     """Return the report of a stored run."""
     return report.build(stored(name))
-
-
-def valid(folder: Path) -> Report:
-    """Write the reports of a run directory; each can be read. Return the report."""
-    found = report.write_all(folder)
-    body = json.loads((folder / "report.json").read_text(encoding="utf-8"))
-    assert body["schema"] == report.SCHEMA
-    assert body["verdict"] in list(Verdict)
-    ElementTree.fromstring((folder / "junit.xml").read_text(encoding="utf-8"))
-    assert (folder / "summary.md").read_text(encoding="utf-8").startswith("# ")
-    return found
-
-
-# %% What is in it
 
 
 def test_a_green_run() -> None:
@@ -86,7 +65,7 @@ def test_the_quick_lane_has_no_level_and_says_so() -> None:
     """It can be green, never higher (G20)."""
     found = made("quick")
     assert (found.verdict, found.level, found.partial) == ("passed", None, False)
-    assert "lower confidence" in report.headline(found)
+    assert "lower confidence" in words.level_words(found)
 
 
 def test_an_unclean_teardown_is_told_and_lowers_no_level_for_good() -> None:
@@ -103,7 +82,7 @@ def test_a_partial_run_has_no_level() -> None:
         [started("install", "cleanup"), case("install"), case("cleanup"), finished()]
     )
     assert (found.verdict, found.partial, found.level) == ("passed", True, None)
-    assert "partial" in report.headline(found)
+    assert "partial" in words.level_words(found)
 
 
 def test_a_suite_without_a_functional_test_stops_at_three() -> None:
@@ -118,7 +97,7 @@ def test_a_run_that_lives_is_not_called_interrupted() -> None:
     """Its owner works on it: it is running, and where."""
     found = report.build(stored("interrupted"), alive=True)
     assert (found.running, found.interrupted_in, found.colour) == (True, "", "grey")
-    assert report.headline(found).startswith("still running")
+    assert words.verdict_words(found) == "still running"
     assert found.reason == "now in stage 'backup'"
 
 
@@ -139,11 +118,6 @@ def test_a_report_cannot_be_changed() -> None:
 
 
 # %% Times
-
-
-def phase(t: float, name: str, seconds: object, life: str | None = "fresh") -> Event:
-    """Return a phase that ended at a time."""
-    return Event(t, "phase", {"phase": name, "life": life, "seconds": seconds})
 
 
 def test_phases_are_summed_by_life_and_in_all() -> None:
@@ -230,213 +204,3 @@ def test_the_json_says_what_the_verdict_means() -> None:
         "seconds": 13.369,
     }
     assert body["evidence"][0] == {"kind": "log", "path": "logs/fresh-app.log"}
-
-
-# %% For people
-
-
-def test_the_verdict_is_the_first_line() -> None:
-    """Who reads one line knows the outcome."""
-    text = report.to_markdown(made("green"))
-    first = "# custom-html 617e8442: passed: everything planned ran and held"
-    assert text.splitlines()[0] == first
-
-
-def test_the_summary_has_all_its_parts() -> None:
-    """Stages with their marks, the failure with its log, phases, evidence, the command."""
-    text = report.to_markdown(made("red-install"))
-    assert "| ✓ | lint | 0.1 |" in text
-    assert "| ✗ | install | 13.4 | service 'db' keeps ending" in text
-    assert "| ? | backup | 0.0 |" in text
-    assert 'initdb: error: could not open file "/dev/stdin"' in text
-    assert "Phases: queue 0.0" in text
-    assert "`logs/fresh-db.log`" in text
-    assert (
-        text.rstrip()
-        .splitlines()[-2]
-        .startswith("pytest recipes_tests --recipe miniflux --ref 17be")
-    )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "ask @admin",
-        "@someone/team",
-        "see #12 and !34",
-        "closes someone/repo#5",
-        "<script>alert(1)</script>",
-        "![x](http://evil.example/x.png)",
-        "[click](javascript:alert(1))",
-        "see https://evil.example/a",
-        "see www.evil.example",
-        "me@evil.example",
-        "**bold** _it_ ~~gone~~ `code`",
-        "a | b | c",
-        "&#64;admin &lt;b&gt;",
-        "back\\slash\\@admin",
-        "back\\*slash",
-        "{{x}}",
-        "# heading",
-        "- item",
-        "1. item",
-        "+ item",
-        "> quote",
-        "=====",
-        "---",
-        "```",
-        "two\n\n# lines",
-        "tab\tand\x1b[31mred\x1b[0m",
-        "\u202eevil",
-        "$a^2$",
-        ":tada:",
-        "",
-    ],
-)
-def test_foreign_text_does_nothing_in_markdown(text: str) -> None:
-    """It mentions nobody, links nothing, refers to nothing, and is no markup."""
-    out = report.escape(text)
-    assert "\n" not in out
-    assert out.replace("\u200b", "").isprintable()
-    assert not re.search(r"@\w|[#!]\d|://\w|www\.|:\w+:", out)
-    assert not re.search(r"(?<!\\)(\\\\)*[`*_{}\[\]()<>#|!~&$]", out)
-    assert not re.match(r"[-+=>]|\d+[.)]", out)
-
-
-@pytest.mark.parametrize("text", ["plain words, 12:30:45 o'clock", "a.b/c-d", "größer → ✓"])
-def test_ordinary_text_stays_readable(text: str) -> None:
-    """What nobody acts on is not changed."""
-    assert report.escape(text) == text
-
-
-@pytest.mark.parametrize("ticks", ["```", "````", "`" * 30, "x ``` y"])
-def test_a_log_cannot_close_its_fence(ticks: str) -> None:
-    """The fence is longer than any in the log."""
-    bad = case("install", "fail", fault="recipe", message="x", details=f"{ticks}\n@admin\n# big")
-    lines = report.to_markdown(report.build(run(bad))).splitlines()
-    start = lines.index(ticks) - 1
-    fence = lines[start]
-    assert set(fence) == {"`"}
-    assert len(fence) > max(len(found) for found in re.findall("`+", ticks))
-    assert lines[start + 4] == fence
-
-
-def test_a_path_cannot_end_its_code() -> None:
-    """What is saved may be called anything."""
-    text = report.to_markdown(
-        report.build([Event(1.0, "evidence", {"kind": "log", "path": "a`\n@b"})])
-    )
-    assert "- Evidence: log `a´ @b`\n" in text
-
-
-def test_only_the_last_lines_of_a_log_are_shown() -> None:
-    """100 MB of log do not make a page of 100 MB."""
-    details = "\n".join(f"line {number} {'x' * 5000}" for number in range(1000))
-    bad = case("install", "fail", fault="recipe", message="x", details=details)
-    text = report.to_markdown(report.build(run(bad)))
-    assert "line 999 " in text
-    assert "line 974 " not in text
-    assert len(text) < 15_000
-
-
-def test_foreign_text_in_every_place_is_escaped() -> None:
-    """Messages, reasons, ids, notes, evidence, names: nothing gets around the escaping."""
-    bad = "@admin <img src=x>"
-    found = report.build(
-        [
-            started(recipe=bad, ref=bad, src=bad, version=bad, notes=[bad]),
-            case("install", "fail", id=bad, message=bad, details=bad, life=bad, fault="recipe"),
-            case(bad, "unverified", message=bad),
-            Event(1.0, "note", {"text": bad}),
-            Event(1.0, "evidence", {"kind": bad, "path": bad}),
-            phase(1.0, bad, 1.0, bad),
-            finished(how="interrupted", reason=bad),
-        ]
-    )
-    outside = re.sub(r"(?ms)^(`{3,})$.*?^\1$", "", report.to_markdown(found))
-    outside = re.sub(r"`[^`\n]*`", "", outside)
-    assert "admin" in outside
-    assert "@admin" not in outside
-    assert "<img" not in outside.replace("\\<img", "")
-
-
-# %% On disk
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_every_stored_run_has_all_its_files(name: str, tmp_path: Path) -> None:
-    """Three files, each readable, and nothing else beside the events."""
-    shutil.copy(event_factory.STORED / f"{name}.jsonl", tmp_path / "events.jsonl")
-    valid(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", *FILES}
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_run_that_died_anywhere_has_valid_reports(name: str, tmp_path: Path) -> None:
-    """After every line and in the middle of every line (G10)."""
-    content = (event_factory.STORED / f"{name}.jsonl").read_bytes()
-    path = tmp_path / "events.jsonl"
-    lines = content.splitlines(keepends=True)
-    done = b""
-    for line in lines:
-        for part in (done + line[: len(line) // 2], done + line):
-            path.write_bytes(part)
-            found = valid(tmp_path)
-            if b'"run-finished"' not in part:
-                assert found.verdict is not Verdict.PASSED
-        done += line
-
-
-def test_a_run_that_died_before_its_first_event_has_valid_reports(tmp_path: Path) -> None:
-    """The directory's name is all there is to tell."""
-    folder = tmp_path / "local-7"
-    folder.mkdir()
-    found = valid(folder)
-    assert (found.run, found.verdict) == ("local-7", "interrupted")
-
-
-@pytest.mark.parametrize("value", [None, 7, "x", [], {}, [[1], {"a": None}], True, 1e300, "\ud800"])
-def test_events_of_any_shape_give_valid_reports(value: object, tmp_path: Path) -> None:
-    """A value of a type nobody expected is told as well as it can be (V3)."""
-    keys = "run recipe ref pr src lane stages version abra notes phase life seconds text stage id"
-    keys += " outcome message details fault structural kind path verdict reason how not_applicable"
-    data = dict.fromkeys(keys.split(), value)
-    names = ["run-started", "phase", "state", "stage-started", "case", "note", "evidence"]
-    lines = [json.dumps({**data, "t": 1.0, "event": name}) for name in [*names, "run-finished"]]
-    (tmp_path / "events.jsonl").write_text("\n".join(lines) + "\n")
-    assert valid(tmp_path).verdict is not Verdict.PASSED
-
-
-def test_lines_that_could_not_be_read_are_told(tmp_path: Path) -> None:
-    """A report that leaves something out says so."""
-    content = (event_factory.STORED / "green.jsonl").read_text()
-    (tmp_path / "events.jsonl").write_text("rubbish\n" + content)
-    assert any("1 line(s)" in note for note in valid(tmp_path).notes)
-
-
-def test_reports_are_replaced_whole(tmp_path: Path) -> None:
-    """A reader of the old file keeps the whole old file, and nothing temporary stays."""
-    shutil.copy(event_factory.STORED / "green.jsonl", tmp_path / "events.jsonl")
-    (tmp_path / "report.json").write_text("old")
-    with (tmp_path / "report.json").open() as old:
-        report.write_all(tmp_path)
-        assert old.read() == "old"
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_a_report_that_cannot_be_written_leaves_the_old_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A full disk does not cost what was there."""
-    shutil.copy(event_factory.STORED / "green.jsonl", tmp_path / "events.jsonl")
-    (tmp_path / "report.json").write_text("old")
-
-    def full(path: Path, *args: object, **kwargs: object) -> int:
-        path.touch()
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space"):
-        report.write_all(tmp_path)
-    assert (tmp_path / "report.json").read_text() == "old"
-    assert not list(tmp_path.glob(".*"))
