@@ -42,11 +42,11 @@ class RanTooLong(TimedOut):
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Completed:
     """A finished command: its words, exit status, both streams and its time in seconds."""
 
     argv: tuple[str, ...]
-    status: int
+    exit_code: int
     out: str
     err: str
     seconds: float
@@ -70,7 +70,7 @@ def run(
     shown: str | None = None,
     newest: int = 0,
     largest_file: int | None = None,
-) -> Done:
+) -> Completed:
     """Run one command to its end and return what it said.
 
     timeout: seconds; then the whole process group is ended.
@@ -97,7 +97,7 @@ def run(
         with signals.deferred(), _limited(largest_file):
             process, streams = _start(words, cwd, env, stdin, terminal, name)
         out, err = _collect(process, streams, start + timeout, name, progress, newest)
-        status = process.wait()
+        exit_code = process.wait()
     except BaseException:
         if process is not None:
             end_group(process)
@@ -106,10 +106,10 @@ def run(
         for fd in streams:
             with contextlib.suppress(OSError):
                 os.close(fd)
-    done = Done(
-        words, status, _clean(out, terminal), _clean(err, terminal), time.monotonic() - start
+    done = Completed(
+        words, exit_code, _clean(out, terminal), _clean(err, terminal), time.monotonic() - start
     )
-    if check and status != 0:
+    if check and exit_code != 0:
         raise CommandFailed(_failure(name, done))
     return done
 
@@ -277,9 +277,9 @@ def _clean(data: bytes, terminal: bool) -> str:
     return ANSI.sub("", text).replace("\r\n", "\n").replace("\r", "\n") if terminal else text
 
 
-def _failure(name: str, done: Done) -> str:
+def _failure(name: str, done: Completed) -> str:
     """Return the message of a failed command: name, status, both streams indented."""
-    lines = [f"'{name}' ended with status {done.status}"]
+    lines = [f"'{name}' ended with status {done.exit_code}"]
     for label, text in (("stdout", done.out), ("stderr", done.err)):
         body = text.strip() or "(none)"
         lines += [f"  {label}:"] + [f"    {line}" for line in body.splitlines()[-30:]]

@@ -58,7 +58,7 @@ class Left:
     Nothing of it may be believed but the status, and that only when it is not 0.
     """
 
-    status: int | None
+    exit_code: int | None
     output: str
     results: bytes
     seconds: float
@@ -94,9 +94,9 @@ def check() -> None:
     """
     with _room() as folder:
         left = _run(folder, App("app.invalid", ("127.0.0.1", 9)), ["true"], CHECK_TIMEOUT)
-    if left.status != 0:
+    if left.exit_code != 0:
         said = " ".join(left.output.split()) or "nothing"
-        raise InfraError(f"no jail can be had here: status {left.status}, said: {said[-400:]}")
+        raise InfraError(f"no jail can be had here: status {left.exit_code}, said: {said[-400:]}")
 
 
 def run_tests(
@@ -121,7 +121,7 @@ def run_tests(
         words = [str(_python()), "-S", "-m", "pytest", tests.name, "--rootdir", PLACE]
         words += [f"--junitxml={RESULTS}", "-p", "no:cacheprovider", "--color=no", "--tb=short"]
         left = _run(folder, app, words, seconds, progress, packages)
-    if left.status not in (0, None) and not left.results:
+    if left.exit_code not in (0, None) and not left.results:
         check()  # it said nothing at all: was there a jail?
     return left
 
@@ -275,11 +275,11 @@ def _run(
                 shown="the jail",
                 newest=KEPT_OUTPUT,
             )
-            status, output, took = done.status, done.text, done.seconds
+            exit_code, output, took = done.exit_code, done.text, done.seconds
         except proc.RanTooLong as late:
-            status, output, took = None, late.output, seconds
+            exit_code, output, took = None, late.output, seconds
     with results.open("rb") as file:
-        return Left(status, output, file.read(KEPT_RESULTS), took)
+        return Left(exit_code, output, file.read(KEPT_RESULTS), took)
 
 
 def _network(way: Path, app: App, uid: int, groups: Sequence[Path]) -> list[str]:

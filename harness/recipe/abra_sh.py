@@ -60,7 +60,7 @@ def problem(checkout: Path) -> str:
             f"line {line} holds the control character {strange[0]!r}, so readers disagree about it"
         )
     done = _bash("--pretty-print", str(path))
-    if done.status != 0:
+    if done.exit_code != 0:
         said = (done.err.strip().splitlines() or ["no reason given"])[0]
         if "invalid option" in said:
             raise InfraError(
@@ -141,14 +141,14 @@ def _end(lines: Sequence[str], start: int, most: int) -> tuple[int | None, int]:
                 break
             piece = "\n".join(lines[start : at + 1]) + "\n"
             if (
-                _bash("-n", "/dev/stdin", stdin=piece.encode("utf-8", "surrogateescape")).status
+                _bash("-n", "/dev/stdin", stdin=piece.encode("utf-8", "surrogateescape")).exit_code
                 == 0
             ):
                 return (at if lines[at] == "}" else None), tries
     return None, tries
 
 
-def _bash(*words: str, stdin: bytes | None = None) -> proc.Done:
+def _bash(*words: str, stdin: bytes | None = None) -> proc.Completed:
     """Let bash parse something; it reads no start-up file and runs nothing."""
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/run/current-system/sw/bin", "LC_ALL": "C.UTF-8"}
     argv = ["bash", "--norc", "--noprofile", *words]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from harness.errors import CommandFailed, InfraError, RecipeFailure, TimedOut, UsageError
 from harness.host import proc
-from harness.host.proc import Done
+from harness.host.proc import Completed
 from harness.recipe.limits import MAX_FILES, MAX_TREE_SIZE
 
 COMMAND_TIMEOUT = 120.0  # seconds for one command
@@ -119,7 +119,7 @@ def _fetch_commit(mirror: Path, url: str, ref: str) -> None:
     fetch = ("fetch", "--quiet", "--no-tags", "--", url)
     doing = f"fetching from '{url}'"
     done = _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False)
-    found = done.status == 0
+    found = done.exit_code == 0
     if not found and not COMMIT_REFUSED.search(done.text):
         said = (done.text.splitlines() or ["it did not say why"])[-1]
         raise InfraError(f"{doing} failed: {said}")
@@ -133,7 +133,7 @@ def _fetch_commit(mirror: Path, url: str, ref: str) -> None:
 
 def _has(repository: Path, ref: str) -> bool:
     done = _git(repository, "cat-file", "-t", ref, doing="looking for the commit", check=False)
-    return done.status == 0 and done.out.strip() == "commit"
+    return done.exit_code == 0 and done.out.strip() == "commit"
 
 
 def checkout(target: Path, ref: str) -> None:
@@ -232,7 +232,7 @@ def _git(
     doing: str,
     check: bool = True,
     timeout: float = COMMAND_TIMEOUT,
-) -> Done:
+) -> Completed:
     """Run git without hooks, prompts or the machine's configuration.
 
     Raises:

@@ -95,14 +95,14 @@ def judge(left: Left, hearing: Hearing, seconds: float) -> str:
 
     seconds: what they were given.
     """
-    if left.status is None:
+    if left.exit_code is None:
         return f"its own tests did not end within {seconds:.0f} s and were ended"
     bad = hearing.count("fail", "error")
     if bad:
         first = next(case for case in hearing.cases if case.outcome in ("fail", "error"))
         return f"{bad} of its own tests failed, first {first.name}: {first.message}"
-    if left.status != 0:
-        return f"its own tests ended with {_meaning(left.status)}"
+    if left.exit_code != 0:
+        return f"its own tests ended with {_meaning(left.exit_code)}"
     if hearing.unreadable:
         return f"its own tests ended with status 0, but their results say nothing: {hearing.unreadable}"
     if not hearing.count("pass"):

@@ -53,10 +53,10 @@ class App:
         """
         self._require_running(service)
         done = containers.execute(self.stack, service, argv, user=user, env=env)
-        if done.status != 0:
+        if done.exit_code != 0:
             said = (done.err.strip() or done.out.strip() or "(nothing)")[-1500:]
             raise RecipeFailure(
-                f"'{argv[0]}' in service '{service}' ended with status {done.status}: {said}"
+                f"'{argv[0]}' in service '{service}' ended with status {done.exit_code}: {said}"
             )
         return done.out
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from harness.errors import CommandFailed, InfraError
 from harness.host import proc
-from harness.host.proc import Done
+from harness.host.proc import Completed
 from harness.secret import Secret
 
 FATAL = re.compile(r"FATA\s+(?P<text>.*)")
@@ -63,22 +63,24 @@ class Abra:
     extra: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = lambda line: None
 
-    def app_backup_create(self, domain: str, *, timeout: float = LONG) -> Done:
+    def app_backup_create(self, domain: str, *, timeout: float = LONG) -> Completed:
         """Back up one app; that this succeeds proves nothing about the snapshot."""
         return self._run(["app", "backup", "create", "-n", domain], timeout=timeout)
 
-    def app_backup_snapshots(self, domain: str) -> Done:
+    def app_backup_snapshots(self, domain: str) -> Completed:
         """List the app's snapshots as text."""
         return self._run(["app", "backup", "snapshots", "-n", domain])
 
-    def app_cmd(self, domain: str, service: str, function: str, arguments: Sequence[str]) -> Done:
+    def app_cmd(
+        self, domain: str, service: str, function: str, arguments: Sequence[str]
+    ) -> Completed:
         """Run a function of the recipe's abra.sh inside a service."""
         tail = ["--", *arguments] if arguments else []
         return self._run(
             ["app", "cmd", "-n", "-C", "-t", domain, service, function, *tail], timeout=LONG
         )
 
-    def app_deploy(self, domain: str) -> Done:
+    def app_deploy(self, domain: str) -> Completed:
         """Deploy the checkout as it is (chaos), without waiting for it to converge."""
         return self._run(["app", "deploy", "-n", "-o", "-C", "-D", "-c", domain], timeout=LONG)
 
@@ -90,7 +92,7 @@ class Abra:
         ]
         return [_flat(app) for app in apps if isinstance(app, dict)]
 
-    def app_new(self, recipe: str, domain: str) -> Done:
+    def app_new(self, recipe: str, domain: str) -> Completed:
         """Make the app's env file from the sample of the checkout as it is."""
         return self._run(["app", "new", "-n", "-o", "-C", "-s", "default", "-D", domain, recipe])
 
@@ -99,15 +101,15 @@ class Abra:
         listed = _object(self._run(["app", "ps", "-n", "-m", "-C", domain]))
         return {name: _flat(row) for name, row in listed.items() if isinstance(row, dict)}
 
-    def app_remove(self, domain: str) -> Done:
+    def app_remove(self, domain: str) -> Completed:
         """Delete env file, volumes and secrets of an undeployed app."""
         return self._run(["app", "remove", "-n", "-f", domain])
 
-    def app_restore(self, domain: str, *, timeout: float = LONG) -> Done:
+    def app_restore(self, domain: str, *, timeout: float = LONG) -> Completed:
         """Restore the newest snapshot into the app's volumes."""
         return self._run(["app", "restore", "-n", "-C", domain], timeout=timeout)
 
-    def app_run(self, domain: str, service: str, argv: Sequence[str]) -> Done:
+    def app_run(self, domain: str, service: str, argv: Sequence[str]) -> Completed:
         """Run a command inside a service."""
         return self._run(["app", "run", "-n", "-t", domain, service, "--", *argv], timeout=LONG)
 
@@ -118,7 +120,7 @@ class Abra:
         """
         words = ["app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain]
         done = self._run(words, check=False, quiet=True)
-        if done.status != 0:
+        if done.exit_code != 0:
             if re.search("no secrets|nothing to generate|already exist", done.text, re.IGNORECASE):
                 return {}
             fatal = FATAL.search(done.text)
@@ -127,7 +129,7 @@ class Abra:
         made = (row for row in _rows(done) if row.get("name") and row.get("value"))
         return {row["name"]: Secret(row["value"]) for row in made}
 
-    def app_secret_insert(self, domain: str, name: str, version: str, file: Path) -> Done:
+    def app_secret_insert(self, domain: str, name: str, version: str, file: Path) -> Completed:
         """Insert a secret from a file, so that its value is in no argument list."""
         words = ["app", "secret", "insert", "-n", "-o", "-C", "-f", domain, name, version]
         return self._run([*words, str(file)], quiet=True)
@@ -137,25 +139,25 @@ class Abra:
         rows = _rows(self._run(["app", "secret", "ls", "-n", "-o", "-C", "-m", domain]))
         return [_secret_state(row) for row in rows]
 
-    def app_secret_rm(self, domain: str) -> Done:
+    def app_secret_rm(self, domain: str) -> Completed:
         """Remove all secrets of an undeployed app."""
         return self._run(["app", "secret", "rm", "-n", "-o", "-C", "-a", domain])
 
-    def app_undeploy(self, domain: str) -> Done:
+    def app_undeploy(self, domain: str) -> Completed:
         """Remove the app's services; an app that is not deployed counts as done."""
         done = self._run(["app", "undeploy", "-n", domain], check=False, timeout=LONG)
-        if done.status != 0 and "not deployed" not in done.text:
+        if done.exit_code != 0 and "not deployed" not in done.text:
             raise AbraFailed(f"abra could not undeploy '{domain}': {_said(done)}")
         return done
 
-    def app_volume_rm(self, domain: str) -> Done:
+    def app_volume_rm(self, domain: str) -> Completed:
         """Remove all volumes of an undeployed app."""
         return self._run(["app", "volume", "rm", "-n", "-f", domain])
 
     def recipe_lint(self, recipe: str) -> Lint:
         """Lint the checkout; the exit status is no verdict, the table's severity column is."""
         done = self._run(["recipe", "lint", "-n", "-C", recipe], check=False)
-        if done.status != 0:
+        if done.exit_code != 0:
             raise AbraFailed(f"abra could not lint '{recipe}': {_said(done)}")
         return parse_lint(done.text)
 
@@ -170,7 +172,7 @@ class Abra:
         check: bool = True,
         timeout: float = SHORT,
         quiet: bool = False,
-    ) -> Done:
+    ) -> Completed:
         """Run abra under a terminal; `quiet` keeps its output out of the error's text."""
         program = shutil.which(self.program)
         if program is None:
@@ -187,11 +189,11 @@ class Abra:
             progress=self.progress,
             shown=shown,
         )
-        if done.status < 0:  # by the kernel when memory ends, say; never abra's own word
-            raise InfraError(f"'{shown}' was ended by {signal.Signals(-done.status).name}")
-        if check and done.status != 0:
+        if done.exit_code < 0:  # by the kernel when memory ends, say; never abra's own word
+            raise InfraError(f"'{shown}' was ended by {signal.Signals(-done.exit_code).name}")
+        if check and done.exit_code != 0:
             said = "(its output may hold secrets)" if quiet else _said(done)
-            raise AbraFailed(f"'{shown}' ended with status {done.status}: {said}")
+            raise AbraFailed(f"'{shown}' ended with status {done.exit_code}: {said}")
         return done
 
     def _environment(self) -> dict[str, str]:
@@ -227,7 +229,7 @@ def parse_lint(text: str) -> Lint:
     return Lint(tuple(failed), tuple(warned), text)
 
 
-def _json(done: Done) -> Any:
+def _json(done: Completed) -> Any:
     """Return the JSON in abra's output: log lines may stand before and behind it.
 
     Raises:
@@ -244,7 +246,7 @@ def _json(done: Done) -> Any:
     raise AbraFailed(f"no JSON in abra's answer to '{' '.join(done.argv[1:4])}'")
 
 
-def _object(done: Done) -> dict[str, Any]:
+def _object(done: Completed) -> dict[str, Any]:
     """Return the JSON object in abra's output.
 
     Raises:
@@ -256,7 +258,7 @@ def _object(done: Done) -> dict[str, Any]:
     return value
 
 
-def _rows(done: Done) -> list[dict[str, str]]:
+def _rows(done: Completed) -> list[dict[str, str]]:
     """Return the flat rows of the JSON list in abra's output; null is an empty one.
 
     Raises:
@@ -280,7 +282,7 @@ def _secret_state(row: Mapping[str, str]) -> SecretState:
     return SecretState(row.get("name", ""), row.get("version", ""), created.lower() == "true")
 
 
-def _said(done: Done) -> str:
+def _said(done: Completed) -> str:
     """Return abra's FATA line, and below it the end of what it printed."""
     lines = [line.rstrip() for line in done.text.splitlines() if line.strip()]
     fatal = FATAL.search(done.text)

@@ -34,7 +34,7 @@ MOST_FILE = 256 * 1024 * 1024  # bytes of one file
 class Output:
     """What a command in a container said: its exit status and both streams as text."""
 
-    status: int
+    exit_code: int
     out: str
     err: str
 
@@ -86,12 +86,12 @@ def execute(
         made = api.exec_create(container, list(argv), user=user, environment=env)
         with _closing(api.exec_start(made["Id"], demux=True, stream=True)) as pieces:
             out, err = _both(pieces, name, service)
-        status = api.exec_inspect(made["Id"])["ExitCode"]
+        exit_code = api.exec_inspect(made["Id"])["ExitCode"]
     except APIError as error:
         raise RecipeFailure(
             f"running '{name}' in service '{service}' failed: {error.explanation}"
         ) from error
-    return Output(status if status is not None else -1, _text(out), _text(err))
+    return Output(exit_code if exit_code is not None else -1, _text(out), _text(err))
 
 
 @contextlib.contextmanager

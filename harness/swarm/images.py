@@ -14,7 +14,7 @@ from docker.errors import APIError, NotFound
 
 from harness.errors import InfraError, RecipeFailure
 from harness.host import proc
-from harness.host.proc import Done
+from harness.host.proc import Completed
 from harness.swarm import engine
 
 TIMEOUT = 1800.0  # seconds for one image
@@ -23,7 +23,7 @@ ABSENT = re.compile(
     re.IGNORECASE,
 )
 
-Runner = Callable[[Sequence[str]], Done]
+Runner = Callable[[Sequence[str]], Completed]
 
 
 def missing(images: Iterable[str], api: Any = None) -> list[str]:
@@ -60,7 +60,7 @@ def pull(
     for image in missing(images, api):
         progress(f"pulling image {image}")
         done = (run or _docker(progress))(["docker", "pull", "--quiet", image])
-        if done.status != 0:
+        if done.exit_code != 0:
             raise _failure(image, done.text)
 
 

@@ -101,12 +101,12 @@ def run(settings: Settings, variant: Variant, *, quiet: bool = True) -> tuple[in
         done, found = _pytest(settings, f"zoo-{variant.name}", words, variant.recipe, env)
     if not quiet:
         click.echo(done.out)
-    return done.status, found
+    return done.exit_code, found
 
 
 def _pytest(
     settings: Settings, name: str, words: Sequence[str | Path], recipe: str, env: dict[str, str]
-) -> tuple[proc.Done, Report]:
+) -> tuple[proc.Completed, Report]:
     """Run the head of a sandbox recipe in a process of its own; return what it said and its report.
 
     Raises:
@@ -199,7 +199,7 @@ def timed(settings: Settings, recipe: str) -> Report:
         InfraError: it is not green, so its time means nothing.
     """
     done, found = _pytest(settings, "bench", ["recipes_tests"], recipe, {})
-    if done.status != 0:
+    if done.exit_code != 0:
         raise InfraError(f"{recipe} is not green:\n{done.text[-2000:]}")
     return found
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bridge.builds import drone_log as reading
 from contract.marker import MARKER, quote_markers
 from harness.errors import RecipeFailure, SettingError
-from harness.host.proc import Done
+from harness.host.proc import Completed
 from harness.recipe import env_sample, flaws, hazards, post_deploy, versions
 from harness.recipe.compose import Compose
 from harness.recipe.env_file import EnvFile, missing_lines, secret_specs
@@ -205,8 +205,8 @@ class Said(Abra):
 
     out = ""
 
-    def _run(self, words: Any, **more: Any) -> Done:
-        return Done(("abra", *words), 0, self.out, "", 0.0)
+    def _run(self, words: Any, **more: Any) -> Completed:
+        return Completed(("abra", *words), 0, self.out, "", 0.0)
 
 
 @fuzz(out=OUTPUT)

@@ -35,7 +35,7 @@ def test_killing_everything_ends_itself_alone(stranger: Stranger) -> None:
         "        with contextlib.suppress(ProcessLookupError, PermissionError):\n"
         "            os.kill(pid, signal.SIGKILL)\n"
     )
-    assert left.status == 128 + signal.SIGKILL
+    assert left.exit_code == 128 + signal.SIGKILL
     nothing_left()
 
 
@@ -82,7 +82,9 @@ def test_memory_is_bounded_for_all_its_processes_together(stranger: Stranger) ->
         "    ends = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(8)]\n"
         "    assert 0, f'ends {ends}'\n"
     )
-    assert "-9" in left.output.partition("ends [")[2] or left.status == 128 + signal.SIGKILL, left
+    assert "-9" in left.output.partition("ends [")[2] or left.exit_code == 128 + signal.SIGKILL, (
+        left
+    )
     nothing_left()
 
 
@@ -128,7 +130,7 @@ def test_of_a_flood_of_words_the_last_are_kept(stranger: Stranger) -> None:
         "        stream.write(b'the last word\\n')\n"
         "os._exit(7)\n"
     )
-    assert left.status == 7
+    assert left.exit_code == 7
     assert len(left.output) <= 2 * jail.KEPT_OUTPUT + 1
     assert left.output.count("the last word") == 2, "it did not find both streams"
 
@@ -146,7 +148,7 @@ def test_one_that_never_ends_is_ended(stranger: Stranger) -> None:
         "    signal.pause()\n",
         seconds=3.0,
     )
-    assert left.status is None
+    assert left.exit_code is None
     assert time.monotonic() - begin < 30
     nothing_left()
 
@@ -163,7 +165,7 @@ def test_what_it_leaves_behind_ends_with_it(stranger: Stranger) -> None:
         "        os._exit(0)\n"
         "    os.wait()\n"
     )
-    assert left.status == 0, left.output
+    assert left.exit_code == 0, left.output
     nothing_left()
 
 

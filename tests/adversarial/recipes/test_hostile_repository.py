@@ -126,4 +126,4 @@ def test_a_command_may_not_write_a_file_larger_than_it_was_given(tmp_path: Path)
     words = ["sh", "-c", f"head -c 2000000 /dev/zero > {tmp_path}/big; echo ended"]
     done = proc.run(words, timeout=20, largest_file=1_000_000, check=False)
     assert (tmp_path / "big").stat().st_size <= 1_000_000
-    assert done.status == 0 and "ended" in done.out
+    assert done.exit_code == 0 and "ended" in done.out

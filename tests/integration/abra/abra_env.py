@@ -14,7 +14,7 @@ import docker
 from docker.errors import APIError
 
 from harness.host import proc, wait
-from harness.host.proc import Done
+from harness.host.proc import Completed
 
 STAND_IN = Path(__file__).resolve().parents[3] / "sandbox/standins/abra/abra"
 RECIPE = "contract"
@@ -136,7 +136,7 @@ class World:
         """Return the full hash of the checkout's HEAD."""
         return self.git("rev-parse", "HEAD")
 
-    def abra(self, *words: str, status: int | None = 0, terminal: bool = True) -> Done:
+    def abra(self, *words: str, status: int | None = 0, terminal: bool = True) -> Completed:
         """Run abra under a terminal and check its exit status (None for any)."""
         base = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         kept = {k: v for k, v in os.environ.items() if k.startswith(("DOCKER_", "CCCI_"))}
@@ -146,10 +146,10 @@ class World:
             [self.program, *words], timeout=LIMIT, env=env, terminal=terminal, check=False
         )
         if status is not None:
-            assert done.status == status, done.text
+            assert done.exit_code == status, done.text
         return done
 
-    def refused(self, *words: str, saying: str, terminal: bool = True) -> Done:
+    def refused(self, *words: str, saying: str, terminal: bool = True) -> Completed:
         """Run abra and require a FATA with this text (any case) and exit status 1."""
         done = self.abra(*words, status=1, terminal=terminal)
         assert re.search(rf"FATA.*{saying}", done.text, re.IGNORECASE | re.DOTALL), done.text
@@ -178,7 +178,7 @@ class World:
         self.abra(*words, str(path))
         return {row["name"]: row["value"] for row in map(lower, made)}
 
-    def deploy(self, domain: str, *flags: str, status: int | None = 0) -> Done:
+    def deploy(self, domain: str, *flags: str, status: int | None = 0) -> Completed:
         """Deploy in chaos without waiting, plus further flags."""
         return self.abra(
             "app", "deploy", "-n", "-o", "-C", "-D", "-c", *flags, domain, status=status
@@ -270,7 +270,7 @@ def stack(domain: str) -> str:
     return domain.replace(".", "_")
 
 
-def machine(done: Done) -> Any:
+def machine(done: Completed) -> Any:
     """Return the JSON in a command's output, whatever log lines stand around it."""
     for match in re.finditer(r"[\[{]", done.out):
         try:

@@ -19,7 +19,7 @@ def test_run_shows_the_containers_output(live: Live) -> None:
 def test_run_fails_when_the_command_fails(live: Live) -> None:
     """A failing command is a failing `app run`."""
     done = live.world.abra("app", "run", "-n", "-t", live.domain, "app", "--", "false", status=None)
-    assert done.status != 0
+    assert done.exit_code != 0
 
 
 def test_generated_secrets_are_what_the_container_sees(live: Live) -> None:

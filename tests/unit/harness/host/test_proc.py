@@ -20,7 +20,7 @@ def test_both_streams_and_the_status_come_back() -> None:
     """Output, errors and status are kept apart."""
     code = "import sys; print('o'); print('e', file=sys.stderr); sys.exit(3)"
     done = run(python(code), timeout=10, check=False)
-    assert (done.out, done.err, done.status) == ("o\n", "e\n", 3)
+    assert (done.out, done.err, done.exit_code) == ("o\n", "e\n", 3)
 
 
 def test_a_failure_shows_both_streams() -> None:

@@ -222,7 +222,7 @@ def test_a_fetch_that_takes_too_long_is_our_trouble(
 ) -> None:
     """A forge that hangs is no finding about the recipe."""
 
-    def hang(*words: object, **options: object) -> proc.Done:
+    def hang(*words: object, **options: object) -> proc.Completed:
         raise TimedOut("still ran")
 
     monkeypatch.setattr(proc, "run", hang)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import InfraError, UsageError
-from harness.host.proc import Done
+from harness.host.proc import Completed
 from harness.recipe import git
 
 SHA = "0123456789" * 4
@@ -99,10 +99,10 @@ def test_only_a_server_that_says_so_lacks_the_commit(
 ) -> None:
     """A commit counts as absent only where a server that answered refused it (L12)."""
 
-    def answered(where: object, *words: object, doing: str, check: bool = True) -> Done:
+    def answered(where: object, *words: object, doing: str, check: bool = True) -> Completed:
         by_sha = any(str(word).startswith(SHA) for word in words) and words[0] == "fetch"
         looks = words[0] == "cat-file"
-        return Done(("git",), 128 if by_sha or looks else 0, "", said if by_sha else "", 0.1)
+        return Completed(("git",), 128 if by_sha or looks else 0, "", said if by_sha else "", 0.1)
 
     monkeypatch.setattr(git, "_git", answered)
     with pytest.raises(kind):

@@ -6,7 +6,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from harness.errors import CcCiError, InfraError, RecipeFailure
-from harness.host.proc import Done
+from harness.host.proc import Completed
 from harness.swarm import images
 
 
@@ -24,9 +24,9 @@ def pull(*names: str, status: int = 0, said: str = "") -> list[list[str]]:
     """Pull with a runner that notes its words and answers as told."""
     calls: list[list[str]] = []
 
-    def run(argv: Sequence[str]) -> Done:
+    def run(argv: Sequence[str]) -> Completed:
         calls.append(list(argv))
-        return Done(tuple(argv), status, "", said, 0.1)
+        return Completed(tuple(argv), status, "", said, 0.1)
 
     images.pull(names, progress=lambda line: None, api=Engine(), run=run)
     return calls
