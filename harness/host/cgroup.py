@@ -1,4 +1,4 @@
-"""Bounds on a whole tree of processes, by the kernel's control groups, of version 2 or of version 1.
+"""Limits on a whole tree of processes, by the kernel's control groups, of version 2 or of version 1.
 
 Limits of single processes add up; these do not. A group can be removed only when no process is left
 in it, so its removal is the proof that everything has ended.
@@ -18,12 +18,12 @@ from harness.host import wait
 
 ROOT = Path("/sys/fs/cgroup")
 PREFIX = "cc-ci-"  # before the id of the process that made a group
-PERIOD = 100_000  # microseconds that a share of processor time refers to
-PATIENCE = 10.0  # seconds for killed processes to be gone
+PERIOD = 100_000  # microseconds; processor time is limited per period
+KILL_TIMEOUT = 10.0  # seconds until killed processes must be gone
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class Limits:
     """What a tree of processes may use: bytes of memory (swap included), processes, processors."""
 
     memory: int
@@ -41,7 +41,7 @@ class _Part:
 
 
 @contextlib.contextmanager
-def group(bounds: Bounds) -> Iterator[tuple[Path, ...]]:
+def group(limits: Limits) -> Iterator[tuple[Path, ...]]:
     """Make this process's group; what writes its id into each of the files yielded is in it.
 
     At the end every process in it is killed, and the group removed.
@@ -50,7 +50,7 @@ def group(bounds: Bounds) -> Iterator[tuple[Path, ...]]:
         InfraError: control groups are not to be had, or a process in it would not end.
     """
     _sweep()
-    parts = _parts(f"{PREFIX}{os.getpid()}", bounds)
+    parts = _parts(f"{PREFIX}{os.getpid()}", limits)
     folders = [part.folder for part in parts]
     try:
         for part in parts:
@@ -66,9 +66,9 @@ def group(bounds: Bounds) -> Iterator[tuple[Path, ...]]:
         _end(folders)
 
 
-def _parts(name: str, bounds: Bounds) -> list[_Part]:
-    memory, pids = str(bounds.memory), ("pids.max", str(bounds.processes))
-    quota = str(int(bounds.processors * PERIOD))
+def _parts(name: str, limits: Limits) -> list[_Part]:
+    memory, pids = str(limits.memory), ("pids.max", str(limits.processes))
+    quota = str(int(limits.processors * PERIOD))
     if _is_version_2():
         values = (("memory.max", memory), pids, ("cpu.max", f"{quota} {PERIOD}"))
         return [_Part(ROOT / name, values, ("memory.swap.max", "0"))]
@@ -112,7 +112,7 @@ def _end(folders: list[Path]) -> None:
         return wait.Look(f"{len(left)} processes left", gone or None)
 
     try:
-        wait.until(look, what="killed processes to be gone", timeout=PATIENCE, every=0.01)
+        wait.until(look, what="killed processes to be gone", timeout=KILL_TIMEOUT, every=0.01)
     except TimedOut as error:
         raise InfraError(f"a process would not end: {error}") from error
 

@@ -11,7 +11,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from harness.errors import InfraError
 from harness.host import wait
-from harness.settings import Settings
+from harness.settings import SLOTS, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +141,18 @@ def take(
         yield path
     finally:
         lock.release()
+
+
+def take_slot(
+    settings: Settings, owner: Owner, *, timeout: float, progress: Callable[[str], None]
+) -> AbstractContextManager[Path]:
+    """Hold one of the machine's slots for the time of a `with`; they limit runs at the same time.
+
+    Args:
+        settings: Say where the slots are.
+        owner: Who takes the slot.
+        timeout: Seconds to wait for a free one.
+        progress: Receives a line that says who holds them.
+    """
+    paths = tuple(settings.slots_dir / str(number) for number in range(1, SLOTS + 1))
+    return take(paths, owner, what="a slot", timeout=timeout, progress=progress)

@@ -21,10 +21,10 @@ from pathlib import Path
 from harness.errors import TimedOut
 from harness.host import wait
 
-GRACE = 3.0  # seconds between SIGTERM and SIGKILL
-TIMEOUT = 15.0  # seconds until even a process that cannot be killed is given up
-EVERY = 0.05
-STABLE = 0.1  # seconds of silence: a fork that was between two programs has been seen by then
+KILL_DELAY = 3.0  # seconds between SIGTERM and SIGKILL
+END_TIMEOUT = 15.0  # seconds until even a process that cannot be killed is given up
+POLL_INTERVAL = 0.05  # seconds
+QUIET_TIME = 0.1  # seconds of silence: a fork that was between two programs has been seen by then
 DEAD = frozenset(
     "ZX"
 )  # states of /proc/<pid>/stat: nothing runs any more, somebody has to collect it
@@ -111,12 +111,14 @@ def end(folder: Path, domains: Collection[str] = ()) -> list[Process]:
             first = seen.setdefault((process.pid, process.started), now)
             if first == now:
                 _send(process, signal.SIGTERM)
-            elif now - first >= GRACE:
+            elif now - first >= KILL_DELAY:
                 _send(process, signal.SIGKILL)
         return wait.Look("", None if living else True)
 
     with suppress(TimedOut):
-        wait.until(look, what="orphans to end", timeout=TIMEOUT, every=EVERY, stable=STABLE)
+        wait.until(
+            look, what="orphans to end", timeout=END_TIMEOUT, every=POLL_INTERVAL, stable=QUIET_TIME
+        )
         return []
     return of(folder, domains)
 

@@ -29,8 +29,8 @@ from harness.host.wait import HEARTBEAT
 log = logging.getLogger(__name__)
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-MOST_OUTPUT = 16 * 1024 * 1024  # bytes kept of one command's output
-GRACE = 5.0  # seconds between SIGTERM and SIGKILL of a group
+MAX_OUTPUT = 16 * 1024 * 1024  # bytes kept of one command's output
+KILL_DELAY = 5.0  # seconds between SIGTERM and SIGKILL of a group
 
 
 class RanTooLong(TimedOut):
@@ -142,7 +142,7 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, sign)
             try:
-                process.wait(GRACE)
+                process.wait(KILL_DELAY)
             except subprocess.TimeoutExpired:
                 continue
             break
@@ -260,7 +260,7 @@ def _read(fd: int, into: bytearray, newest: int) -> bool:
         data = os.read(fd, 65536)
     except OSError:
         return False
-    if newest or len(into) < MOST_OUTPUT:
+    if newest or len(into) < MAX_OUTPUT:
         into += data
     if newest:
         del into[:-newest]

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-LEAST_MEMORY = 256 * 1024**2  # bytes; below it the kernel begins to end programs
-MOST_STALL = 25.0  # per cent of ten seconds in which nothing ran for want of memory
+MIN_MEMORY = 256 * 1024**2  # bytes; below it the kernel begins to end programs
+MAX_STALL = 25.0  # per cent of ten seconds in which nothing ran for want of memory
 GIB, MIB = 1024**3, 1024**2
 
 
@@ -52,13 +52,13 @@ def size(count: int) -> str:
 def memory_shortage(proc: Path = Path("/proc")) -> str:
     """Return in a sentence that the host is short of memory, "" when it is not."""
     available = _number(proc / "meminfo", r"^MemAvailable:\s+(\d+) kB")
-    if available is not None and available * 1024 < LEAST_MEMORY:
+    if available is not None and available * 1024 < MIN_MEMORY:
         return (
             f"only {size(int(available * 1024))} of memory are available on this host; "
-            f"{size(LEAST_MEMORY)} are needed"
+            f"{size(MIN_MEMORY)} are needed"
         )
     stall = _number(proc / "pressure" / "memory", r"^full avg10=([\d.]+)")
-    if stall is not None and stall > MOST_STALL:
+    if stall is not None and stall > MAX_STALL:
         return f"this host stood still {stall:.0f} % of the last ten seconds for want of memory"
     return ""
 

@@ -28,7 +28,7 @@ from typing import NoReturn
 PR_SET_PDEATHSIG = 1
 CANCEL = signal.SIGUSR1  # a controller's word to its workers that their session was cancelled
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, CANCEL)
-AGAIN = 5.0  # seconds until a run that was told to end, and has not begun to, is told again
+REPEAT_INTERVAL = 5.0  # seconds; an interrupt comes again until the teardown has begun
 
 
 class Interrupted(KeyboardInterrupt):
@@ -223,6 +223,6 @@ def _act_on_what_waited() -> None:
 
 
 def _raise() -> None:
-    signal.setitimer(signal.ITIMER_REAL, AGAIN)
+    signal.setitimer(signal.ITIMER_REAL, REPEAT_INTERVAL)
     if not _state.deferred:
         raise Interrupted(_state.why)

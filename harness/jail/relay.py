@@ -1,17 +1,23 @@
-"""The only way from a jail to the outside: its own loopback's port 443 leads to the proxy, nothing else.
+"""The jail's only way out: port 443 of its own loopback, relayed to the proxy.
 
-Runs as a program of its own, as root, in the network and the mounts of the jail that `unshare` just made,
-and becomes the jail. Before that it forgets the kernel's keys, mounts what the jail's user could not
-reach by itself, and starts the relay, which goes back to the host's network with the listening socket: a
-socket belongs to the network it was made in, whoever holds it. So the relay is out of the jail's reach,
-and the jail needs no rights over its network. The relay has the jail's user, since its parent, which
-becomes the jail, must have the right to end it by dying.
+Runs as a program of its own (`python -I`, without the harness) and as root, in the network and mount
+namespaces that `unshare` just made. In this order it
 
-    python -I way.py HOST-NETWORK PROXY-HOST PROXY-PORT UID CGROUPS MOUNTS -- COMMAND...
-    python -I way.py relay FD PROXY-HOST PROXY-PORT PARENT
+1. joins a new session keyring, because a child otherwise inherits the keys of the host's processes;
+2. mounts what the jail's user could not reach by itself;
+3. listens on port 443 of the jail's loopback, and starts the relay with that socket in the host's network:
+   a socket stays in the network namespace that it was made in, whoever holds it. So the relay is out of the
+   jail's reach, and the jail needs no rights over its network;
+4. joins the control groups and executes the jail's command.
 
-CGROUPS: the files of the control groups that the command belongs to, separated by colons. MOUNTS: a file
-of JSON, a list of pairs: what to mount, and where.
+The relay runs as the jail's UID so that its parent, which becomes the jail, may kill it by exiting
+(PR_SET_PDEATHSIG).
+
+    python -I relay.py HOST-NETWORK PROXY-HOST PROXY-PORT UID CGROUPS MOUNTS -- COMMAND...
+    python -I relay.py relay FD PROXY-HOST PROXY-PORT PARENT
+
+CGROUPS: the `cgroup.procs` files to join, separated by colons. MOUNTS: a JSON file, a list of pairs of source
+and target.
 """
 
 from __future__ import annotations
@@ -33,26 +39,26 @@ KEYCTL = {"x86_64": 250, "aarch64": 219}  # linux/unistd.h
 KEYCTL_JOIN_SESSION_KEYRING = 1  # linux/keyctl.h
 SIOCSIFFLAGS, IFF_UP, IFF_RUNNING = 0x8914, 1, 64  # linux/sockios.h, linux/if.h
 PORT = 443  # where `https://<domain>/` goes
-MOST = 64  # connections at once; further ones wait
+MAX_CONNECTIONS = 64  # at the same time; more of them wait
 CHUNK = 65536  # bytes
-PATIENCE = 10.0  # seconds for the proxy to accept
+CONNECT_TIMEOUT = 10.0  # seconds for the proxy to accept
 
 
 def main() -> None:
-    """Open the way, start the relay, become the command."""
+    """Prepare the namespaces, start the relay and execute the command."""
     host_network, host, port, uid, cgroups, mounts, _, *command = sys.argv[1:]
-    _forget_keys()
+    _join_new_keyring()
     for source, target in json.loads(Path(mounts).read_text()):
         _mount(source, target)
-    _raise_loopback()
-    listener = socket.create_server(("127.0.0.1", PORT), backlog=MOST)
+    _bring_up_loopback()
+    listener = socket.create_server(("127.0.0.1", PORT), backlog=MAX_CONNECTIONS)
     listener.set_inheritable(True)
     relay = [sys.executable, "-I", __file__, "relay", str(listener.fileno()), host, port]
     relay += [str(os.getpid())]
     enter = ["nsenter", f"--net={host_network}", "--"]
     drop = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
     drop += ["--no-new-privs", "--bounding-set=-all", "--"]
-    drop += ["setpriv", "--pdeathsig=KILL", "--"]  # a change of the user would forget it
+    drop += ["setpriv", "--pdeathsig=KILL", "--"]  # after the change of user, which clears it
     if os.fork() == 0:
         os.execvp(enter[0], [*enter, *drop, *relay])  # noqa: S606 - an argument list, no shell
     listener.close()
@@ -61,11 +67,11 @@ def main() -> None:
     os.execvp(command[0], command)  # noqa: S606 - an argument list, no shell
 
 
-def _forget_keys() -> None:
-    """Take an empty ring of keys: a child keeps that of its parents, whatever user it becomes."""
+def _join_new_keyring() -> None:
+    """Join a new session keyring; otherwise children inherit ours, whatever user they become."""
     library = ctypes.CDLL(None, use_errno=True)
     if library.syscall(KEYCTL[platform.machine()], KEYCTL_JOIN_SESSION_KEYRING, None) < 0:
-        raise OSError(ctypes.get_errno(), "cannot take a new ring of keys")
+        raise OSError(ctypes.get_errno(), "cannot join a new session keyring")
 
 
 def _mount(source: str, target: str) -> None:
@@ -74,37 +80,37 @@ def _mount(source: str, target: str) -> None:
         raise OSError(ctypes.get_errno(), "cannot mount", source)
 
 
-def _raise_loopback() -> None:
+def _bring_up_loopback() -> None:
     request = struct.pack("16sh", b"lo", IFF_UP | IFF_RUNNING)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         fcntl.ioctl(control, SIOCSIFFLAGS, request)
 
 
 def relay(fd: int, proxy: tuple[str, int]) -> None:
-    """Hand every connection on to the proxy, until we are ended."""
+    """Connect every caller to the proxy, until we are killed."""
     listener = socket.socket(fileno=fd)
-    room = threading.Semaphore(MOST)
+    slots = threading.Semaphore(MAX_CONNECTIONS)
     while True:
-        room.acquire()
+        slots.acquire()
         caller, _ = listener.accept()
-        threading.Thread(target=_join, args=(caller, proxy, room), daemon=True).start()
+        threading.Thread(target=_join, args=(caller, proxy, slots), daemon=True).start()
 
 
-def _join(caller: socket.socket, proxy: tuple[str, int], room: threading.Semaphore) -> None:
-    """Pass bytes between a caller and the proxy until both have said all."""
+def _join(caller: socket.socket, proxy: tuple[str, int], slots: threading.Semaphore) -> None:
+    """Copy bytes between a caller and the proxy until both have closed."""
     with contextlib.ExitStack() as stack:
-        stack.callback(room.release)
+        stack.callback(slots.release)
         stack.enter_context(caller)
         stack.enter_context(contextlib.suppress(OSError))
-        far = stack.enter_context(socket.create_connection(proxy, timeout=PATIENCE))
-        far.settimeout(None)
-        back = threading.Thread(target=_pass_on, args=(far, caller), daemon=True)
+        upstream = stack.enter_context(socket.create_connection(proxy, timeout=CONNECT_TIMEOUT))
+        upstream.settimeout(None)
+        back = threading.Thread(target=_copy, args=(upstream, caller), daemon=True)
         back.start()
-        _pass_on(caller, far)
+        _copy(caller, upstream)
         back.join()
 
 
-def _pass_on(source: socket.socket, target: socket.socket) -> None:
+def _copy(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(CHUNK):
             target.sendall(data)
@@ -115,7 +121,7 @@ def _pass_on(source: socket.socket, target: socket.socket) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "relay":
         fd, host, port, parent = sys.argv[2:]
-        if os.getppid() == int(parent):  # else it died before we asked for the signal of its death
+        if os.getppid() == int(parent):  # otherwise it exited before PDEATHSIG was set
             relay(int(fd), (host, int(port)))
     else:
         main()

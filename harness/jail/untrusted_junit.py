@@ -1,7 +1,7 @@
-"""JUnit that a stranger wrote: read within bounds, every text of it cut to one harmless line.
+"""Read JUnit XML written by untrusted tests: size limits, no entities, every text cut and made harmless.
 
-It may be forged from end to end. So it decides only which cases are named, never that something is
-green; see `recipe_tests`.
+All of it may be forged. So it only names cases and failures; it never proves that something passed
+(see the stage that uses it).
 """
 
 from __future__ import annotations
@@ -15,70 +15,78 @@ from defusedxml.common import DefusedXmlException
 
 from contract.markdown import printable
 
-MOST_CASES = 200
-LONGEST_NAME = 120  # characters
-LONGEST_MESSAGE = 300
-LONGEST_DETAILS = 4000
-LONGEST_CASE = 86_400.0  # seconds
-KINDS: dict[str, Outcome] = {"failure": "fail", "error": "error", "skipped": "skip"}
+MAX_CASES = 200
+MAX_NAME = 120  # characters
+MAX_MESSAGE = 300  # characters
+MAX_DETAILS = 4000  # characters
+MAX_SECONDS = 86_400.0  # of one case; a longer time counts as 0
+KINDS: dict[str, CaseOutcome] = {"failure": "fail", "error": "error", "skipped": "skip"}
 
-Outcome = Literal["pass", "fail", "error", "skip"]
+CaseOutcome = Literal["pass", "fail", "error", "skip"]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """One case as told; seconds it says that it took."""
+class UntrustedCase:
+    """One case as the file reports it, with the seconds that it claims."""
 
     name: str
-    outcome: Outcome
+    outcome: CaseOutcome
     seconds: float
     message: str = ""
     details: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Hearing:
-    """All that was told: the first 200 cases, the number of those left out, and why it is unreadable."""
+class UntrustedResults:
+    """The first 200 cases of a file, failures first.
 
-    cases: tuple[Heard, ...] = ()
+    Attributes:
+        cases: The cases.
+        left_out: How many more the file has.
+        unreadable: Why the file cannot be read, or "".
+    """
+
+    cases: tuple[UntrustedCase, ...] = ()
     left_out: int = 0
     unreadable: str = ""
 
-    def count(self, *outcomes: Outcome) -> int:
+    def count(self, *outcomes: CaseOutcome) -> int:
         """Return how many cases have one of these outcomes."""
         return sum(case.outcome in outcomes for case in self.cases)
 
 
-def read(data: bytes) -> Hearing:
-    """Read what may be JUnit; no entity is expanded and no other file opened."""
+def read(data: bytes) -> UntrustedResults:
+    """Parse JUnit XML; no entity is expanded and no other file is opened."""
     if not data:
-        return Hearing(unreadable="there is none")
+        return UntrustedResults(unreadable="no results file")
     try:
         root = ElementTree.fromstring(data, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:
-        return Hearing(unreadable=printable(f"{type(error).__name__}: {error}")[:LONGEST_MESSAGE])
+        return UntrustedResults(
+            unreadable=printable(f"{type(error).__name__}: {error}")[:MAX_MESSAGE]
+        )
     found = list(root.iter("testcase"))
     bad_first = sorted(found, key=lambda case: _kind(case) is None or _kind(case) == "skipped")
-    told = tuple(_heard(case) for case in bad_first[:MOST_CASES])
-    return Hearing(told, len(found) - len(told))
+    kept = tuple(_case(case) for case in bad_first[:MAX_CASES])
+    return UntrustedResults(kept, len(found) - len(kept))
 
 
 def _kind(case: Element) -> str | None:
     return next((child.tag for child in case if child.tag in KINDS), None)
 
 
-def _heard(case: Element) -> Heard:
+def _case(case: Element) -> UntrustedCase:
     kind = _kind(case)
-    said = case.find(kind) if kind else None
+    problem = case.find(kind) if kind else None
     path, name = case.get("classname", "").replace(".", "/"), case.get("name", "")
-    return Heard(
-        name=printable(f"{path}::{name}")[:LONGEST_NAME],
+    return UntrustedCase(
+        name=printable(f"{path}::{name}")[:MAX_NAME],
         outcome=KINDS[kind] if kind else "pass",
         seconds=_seconds(case.get("time", "")),
-        message=printable((said.get("message") or "") if said is not None else "")[
-            :LONGEST_MESSAGE
+        message=printable((problem.get("message") or "") if problem is not None else "")[
+            :MAX_MESSAGE
         ],
-        details=((said.text or "") if said is not None else "")[-LONGEST_DETAILS:],
+        details=((problem.text or "") if problem is not None else "")[-MAX_DETAILS:],
     )
 
 
@@ -87,4 +95,4 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         return 0.0
-    return seconds if 0.0 <= seconds <= LONGEST_CASE else 0.0
+    return seconds if 0.0 <= seconds <= MAX_SECONDS else 0.0

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from contract import run_files
 from harness.errors import InfraError, RecipeFailure
-from harness.host import orphans, resources, signals, slots
-from harness.host.lock import Owner, recipe_lock, take
+from harness.host import orphans, resources, signals
+from harness.host.lock import Owner, recipe_lock, take, take_slot
 from harness.naming import unique
 from harness.plan import Lane
 from harness.recipe import git
@@ -125,7 +125,7 @@ class Run:
         owner = Owner.me(run=self.id, recipe=self.recipe)
         say = self.recorder.say
         with self.recorder.phase("queue"):
-            slot = slots.take_slot(self.settings, owner, timeout=SLOT_TIMEOUT, progress=say)
+            slot = take_slot(self.settings, owner, timeout=SLOT_TIMEOUT, progress=say)
             self._taken.enter_context(slot)
             path = recipe_lock(self.settings, self.recipe)
             self._taken.enter_context(

@@ -16,9 +16,11 @@ from contract.markdown import printable
 from contract.marker import quote_markers
 from harness import plan
 from harness.errors import RecipeFailure
+from harness.host.resources import MIB
 from harness.jail import jail, untrusted_junit
-from harness.jail.jail import Left
-from harness.jail.untrusted_junit import Heard, Hearing
+from harness.jail.command import Target
+from harness.jail.jail import JailResult
+from harness.jail.untrusted_junit import UntrustedCase, UntrustedResults
 from harness.runs.run import Run
 from harness.suites import trusted
 from harness.suites.app import App
@@ -28,7 +30,6 @@ from harness.suites.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
 STEP = plan.GENERIC["test_recipe_tests"]
 LOG = "recipe_tests"
 SHOWN_LINES = 25  # last lines of the output in a failure
-MIB = 1024 * 1024
 MOST_BYTES = 20 * MIB  # of files below tests/
 
 
@@ -46,7 +47,7 @@ def verify(run: Run, app: App) -> None:
     _require_a_live_app(run, app)
     _refuse_too_much(tests)
     seconds = float(run.trust.timeout)
-    reached = jail.App(app.domain, run.settings.proxy_address, run.settings.ca_file)
+    reached = Target(app.domain, run.settings.proxy_address, run.settings.ca_file)
     with run.recorder.phase(STEP.stage, app.life):
         left = jail.run_tests(tests, reached, seconds=seconds, progress=app.progress)
     output = quote_markers(run.recorder.scrub(left.output))
@@ -83,14 +84,14 @@ def _refuse_too_much(tests: Path) -> None:
         )
 
 
-def _record(run: Run, case: Heard) -> None:
+def _record(run: Run, case: UntrustedCase) -> None:
     fault = "recipe" if case.outcome in ("fail", "error") else None
     outcome = Outcome(case.outcome, fault, case.message or None, case.details or None)
     name = run.recorder.scrub(case.name)
     run.recorder.case(name, Place(run.recipe, STEP), outcome, seconds=case.seconds)
 
 
-def judge(left: Left, hearing: Hearing, seconds: float) -> str:
+def judge(left: JailResult, hearing: UntrustedResults, seconds: float) -> str:
     """Return what speaks against the tests, "" when nothing does.
 
     seconds: what they were given.

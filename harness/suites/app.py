@@ -102,7 +102,7 @@ class App:
             RecipeFailure: no answer or one without end, another status, or an answer of the proxy
                 itself.
         """
-        options.setdefault("timeout", route.TIMEOUT)
+        options.setdefault("timeout", route.REQUEST_TIMEOUT)
         if self.stopped:
             options["timeout"] = STOPPED_TIMEOUT
         options.setdefault("allow_redirects", False)

@@ -24,9 +24,8 @@ from harness.host.proc import Completed
 from harness.secret import Secret
 
 FATAL = re.compile(r"FATA\s+(?P<text>.*)")
-STAND_IN = "standin"
-SHORT, LONG = 60.0, 600.0  # seconds
-MOST_STARTS = 1000  # places in an output where its JSON may begin
+SHORT_TIMEOUT, LONG_TIMEOUT = 60.0, 600.0  # seconds
+MAX_JSON_STARTS = 1000  # places in an output where its JSON may begin
 
 
 class AbraFailed(CommandFailed):
@@ -63,13 +62,9 @@ class Abra:
     extra: Mapping[str, str] = field(default_factory=dict)
     progress: Callable[[str], None] = lambda line: None
 
-    def app_backup_create(self, domain: str, *, timeout: float = LONG) -> Completed:
+    def app_backup_create(self, domain: str, *, timeout: float = LONG_TIMEOUT) -> Completed:
         """Back up one app; that this succeeds proves nothing about the snapshot."""
         return self._run(["app", "backup", "create", "-n", domain], timeout=timeout)
-
-    def app_backup_snapshots(self, domain: str) -> Completed:
-        """List the app's snapshots as text."""
-        return self._run(["app", "backup", "snapshots", "-n", domain])
 
     def app_cmd(
         self, domain: str, service: str, function: str, arguments: Sequence[str]
@@ -77,41 +72,22 @@ class Abra:
         """Run a function of the recipe's abra.sh inside a service."""
         tail = ["--", *arguments] if arguments else []
         return self._run(
-            ["app", "cmd", "-n", "-C", "-t", domain, service, function, *tail], timeout=LONG
+            ["app", "cmd", "-n", "-C", "-t", domain, service, function, *tail], timeout=LONG_TIMEOUT
         )
 
     def app_deploy(self, domain: str) -> Completed:
         """Deploy the checkout as it is (chaos), without waiting for it to converge."""
-        return self._run(["app", "deploy", "-n", "-o", "-C", "-D", "-c", domain], timeout=LONG)
-
-    def app_ls(self) -> list[dict[str, str]]:
-        """List apps with their status as flat dictionaries with lower-case keys."""
-        listed = _object(self._run(["app", "ls", "-n", "-m", "-S"])).values()
-        apps = [
-            app for server in listed if isinstance(server, dict) for app in server.get("apps") or []
-        ]
-        return [_flat(app) for app in apps if isinstance(app, dict)]
+        return self._run(
+            ["app", "deploy", "-n", "-o", "-C", "-D", "-c", domain], timeout=LONG_TIMEOUT
+        )
 
     def app_new(self, recipe: str, domain: str) -> Completed:
         """Make the app's env file from the sample of the checkout as it is."""
         return self._run(["app", "new", "-n", "-o", "-C", "-s", "default", "-D", domain, recipe])
 
-    def app_ps(self, domain: str) -> dict[str, dict[str, str]]:
-        """List the app's services by name."""
-        listed = _object(self._run(["app", "ps", "-n", "-m", "-C", domain]))
-        return {name: _flat(row) for name, row in listed.items() if isinstance(row, dict)}
-
-    def app_remove(self, domain: str) -> Completed:
-        """Delete env file, volumes and secrets of an undeployed app."""
-        return self._run(["app", "remove", "-n", "-f", domain])
-
-    def app_restore(self, domain: str, *, timeout: float = LONG) -> Completed:
+    def app_restore(self, domain: str, *, timeout: float = LONG_TIMEOUT) -> Completed:
         """Restore the newest snapshot into the app's volumes."""
         return self._run(["app", "restore", "-n", "-C", domain], timeout=timeout)
-
-    def app_run(self, domain: str, service: str, argv: Sequence[str]) -> Completed:
-        """Run a command inside a service."""
-        return self._run(["app", "run", "-n", "-t", domain, service, "--", *argv], timeout=LONG)
 
     def app_secret_generate(self, domain: str) -> dict[str, Secret]:
         """Generate every secret that is missing and return the new ones by name.
@@ -139,20 +115,12 @@ class Abra:
         rows = _rows(self._run(["app", "secret", "ls", "-n", "-o", "-C", "-m", domain]))
         return [_secret_state(row) for row in rows]
 
-    def app_secret_rm(self, domain: str) -> Completed:
-        """Remove all secrets of an undeployed app."""
-        return self._run(["app", "secret", "rm", "-n", "-o", "-C", "-a", domain])
-
     def app_undeploy(self, domain: str) -> Completed:
         """Remove the app's services; an app that is not deployed counts as done."""
-        done = self._run(["app", "undeploy", "-n", domain], check=False, timeout=LONG)
+        done = self._run(["app", "undeploy", "-n", domain], check=False, timeout=LONG_TIMEOUT)
         if done.exit_code != 0 and "not deployed" not in done.text:
             raise AbraFailed(f"abra could not undeploy '{domain}': {_said(done)}")
         return done
-
-    def app_volume_rm(self, domain: str) -> Completed:
-        """Remove all volumes of an undeployed app."""
-        return self._run(["app", "volume", "rm", "-n", "-f", domain])
 
     def recipe_lint(self, recipe: str) -> Lint:
         """Lint the checkout; the exit status is no verdict, the table's severity column is."""
@@ -170,7 +138,7 @@ class Abra:
         words: Sequence[str],
         *,
         check: bool = True,
-        timeout: float = SHORT,
+        timeout: float = SHORT_TIMEOUT,
         quiet: bool = False,
     ) -> Completed:
         """Run abra under a terminal; `quiet` keeps its output out of the error's text."""
@@ -235,7 +203,7 @@ def _json(done: Completed) -> Any:
     Raises:
         AbraFailed: there is none among the first 1,000 places where one may begin.
     """
-    for match in itertools.islice(re.finditer(r"[\[{]", done.out), MOST_STARTS):
+    for match in itertools.islice(re.finditer(r"[\[{]", done.out), MAX_JSON_STARTS):
         try:
             value, _ = json.JSONDecoder().raw_decode(done.out, match.start())
         except ValueError:
@@ -244,18 +212,6 @@ def _json(done: Completed) -> Any:
             break  # and so would every place within it
         return value
     raise AbraFailed(f"no JSON in abra's answer to '{' '.join(done.argv[1:4])}'")
-
-
-def _object(done: Completed) -> dict[str, Any]:
-    """Return the JSON object in abra's output.
-
-    Raises:
-        AbraFailed: there is none.
-    """
-    value = _json(done)
-    if not isinstance(value, dict):
-        raise AbraFailed(f"abra's answer to '{' '.join(done.argv[1:4])}' is no JSON object")
-    return value
 
 
 def _rows(done: Completed) -> list[dict[str, str]]:

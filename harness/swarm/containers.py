@@ -23,11 +23,11 @@ from harness.swarm import engine
 
 FIND_TIMEOUT = 60.0  # seconds a service may need to have a running container
 LOG_LINES = 40
-LOG_BYTES = 4 * 1024 * 1024  # of one service's log; its lines may be as long as it likes
-SPARE = 1024 * 1024  # bytes more before the oldest are thrown away, all at once
-LOG_SECONDS = 20.0  # for reading it; one that grows faster than it is read ends too
-MOST_OUTPUT = 16 * 1024 * 1024  # bytes of one command's output
-MOST_FILE = 256 * 1024 * 1024  # bytes of one file
+MAX_LOG_BYTES = 4 * 1024 * 1024  # of one service's log; its lines may be as long as it likes
+LOG_SLACK = 1024 * 1024  # bytes above the maximum before the oldest are dropped in one go
+LOG_TIMEOUT = 20.0  # for reading it; one that grows faster than it is read ends too
+MAX_OUTPUT = 16 * 1024 * 1024  # bytes of one command's output
+MAX_FILE = 256 * 1024 * 1024  # bytes of one file
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,9 @@ def _both(
     for more_out, more_err in pieces:
         out += more_out or b""
         err += more_err or b""
-        if len(out) + len(err) > MOST_OUTPUT:
+        if len(out) + len(err) > MAX_OUTPUT:
             raise RecipeFailure(
-                f"'{name}' in service '{service}' said more than {MOST_OUTPUT} bytes; "
+                f"'{name}' in service '{service}' said more than {MAX_OUTPUT} bytes; "
                 "let the command choose what matters"
             )
     return bytes(out), bytes(err)
@@ -156,9 +156,9 @@ def read(stack: str, service: str, path: str) -> bytes | None:
     data = bytearray()
     for piece in stream:
         data += piece
-        if len(data) > MOST_FILE:
+        if len(data) > MAX_FILE:
             raise RecipeFailure(
-                f"'{path}' in service '{service}' is larger than {MOST_FILE} bytes; "
+                f"'{path}' in service '{service}' is larger than {MAX_FILE} bytes; "
                 "let a command in the container look at it"
             )
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
@@ -195,12 +195,12 @@ def logs(stack: str, service: str, *, lines: int = LOG_LINES) -> list[str]:
 def _end(pieces: Iterable[bytes]) -> bytes:
     """Return the end of a log, from a line's beginning; says so where the beginning is left out."""
     kept, dropped = bytearray(), 0
-    until = time.monotonic() + LOG_SECONDS
+    until = time.monotonic() + LOG_TIMEOUT
     for piece in pieces:
         kept += piece
-        if len(kept) > LOG_BYTES + SPARE:
-            dropped += len(kept) - LOG_BYTES
-            del kept[:-LOG_BYTES]
+        if len(kept) > MAX_LOG_BYTES + LOG_SLACK:
+            dropped += len(kept) - MAX_LOG_BYTES
+            del kept[:-MAX_LOG_BYTES]
         if time.monotonic() > until:
             break
     if not dropped:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from harness.errors import RecipeFailure
-from harness.swarm.engine import Service, StackView, Task
+from harness.swarm.engine import StackView, SwarmService, Task
 
 IN_FLIGHT = frozenset({"updating", "rollback_started"})
-LOOP_ALONE = 3  # tasks that ended while every other service was up: the service itself is at fault
-LOOP_TOGETHER = 8  # tasks that ended while others were not up either
+MAX_EXITS_ALONE = (
+    3  # tasks that ended while every other service was up: the service itself is at fault
+)
+MAX_EXITS_TOGETHER = 8  # tasks that ended while others were not up either
 
 
 class RolledBack(RecipeFailure):
@@ -50,7 +52,7 @@ def tasks_of(view: StackView) -> frozenset[str]:
     return frozenset(task.id for service in view.services for task in service.tasks)
 
 
-def settled(service: Service) -> bool:
+def settled(service: SwarmService) -> bool:
     """Say whether one service runs as its current spec wants it to."""
     if service.update in IN_FLIGHT:
         return False
@@ -63,7 +65,7 @@ def settled(service: Service) -> bool:
     return sum(task.running for task in current) == service.replicas and not stopping
 
 
-def _one_shot(service: Service, current: list[Task]) -> bool:
+def _one_shot(service: SwarmService, current: list[Task]) -> bool:
     """Say whether the service is meant to end: not restarted after a good end, and it ended well.
 
     What has a health check is meant to stay: Swarm ends an unhealthy task by its stop signal, and a
@@ -81,11 +83,11 @@ def describe(view: StackView) -> str:
     )
 
 
-def _sorted(view: StackView) -> list[Service]:
+def _sorted(view: StackView) -> list[SwarmService]:
     return sorted(view.services, key=lambda service: service.name)
 
 
-def _state(service: Service) -> str:
+def _state(service: SwarmService) -> str:
     if not service.tasks:
         return "no task yet" if service.replicas else "0 replicas"
     newest = next((t for t in service.tasks if t.current), service.tasks[0])
@@ -114,7 +116,7 @@ def look(view: StackView, history: History, *, wanted: int = 1) -> bool:
     return len(view.services) >= wanted and all(up.values())
 
 
-def _refuse_rollback(service: Service) -> None:
+def _refuse_rollback(service: SwarmService) -> None:
     if service.update.startswith("rollback") and service.update != "rollback_started":
         why = _last_error(service) or service.update_message
         raise RolledBack(
@@ -123,13 +125,13 @@ def _refuse_rollback(service: Service) -> None:
         )
 
 
-def _refuse_rejected(service: Service, history: History) -> None:
+def _refuse_rejected(service: SwarmService, history: History) -> None:
     for task in service.tasks:
         if task.current and task.state == "rejected" and task.id not in history.ignore:
             raise RecipeFailure(f"service '{service.name}' was rejected by Swarm: {task.error}")
 
 
-def _refuse_given_up(service: Service, history: History) -> None:
+def _refuse_given_up(service: SwarmService, history: History) -> None:
     """Refuse a service whose tasks are over and that its restart policy leaves so.
 
     Swarm decides on a restart in the same step in which it stops wanting the old task, so a task that
@@ -149,7 +151,7 @@ def _refuse_given_up(service: Service, history: History) -> None:
     raise CrashLoop(f"service '{service.name}' {what}", service.name)
 
 
-def _count(service: Service, history: History, *, alone: bool) -> None:
+def _count(service: SwarmService, history: History, *, alone: bool) -> None:
     if service.mode == "job":
         return
     for task in service.tasks:
@@ -161,10 +163,10 @@ def _count(service: Service, history: History, *, alone: bool) -> None:
             seen.add(task.id)
 
 
-def _refuse_loop(service: Service, history: History, *, settled_now: bool) -> None:
+def _refuse_loop(service: SwarmService, history: History, *, settled_now: bool) -> None:
     ended = len(history.ended.get(service.name, ()))
     alone = len(history.ended_alone.get(service.name, ()))
-    if settled_now or (alone < LOOP_ALONE and ended < LOOP_TOGETHER):
+    if settled_now or (alone < MAX_EXITS_ALONE and ended < MAX_EXITS_TOGETHER):
         return
     error = _last_error(service)
     what = "never got healthy" if "unhealthy" in error else "keeps ending (crash loop)"
@@ -177,7 +179,7 @@ def _refuse_loop(service: Service, history: History, *, settled_now: bool) -> No
     )
 
 
-def _last_error(service: Service) -> str:
+def _last_error(service: SwarmService) -> str:
     for task in service.tasks:
         if task.ended and task.error:
             return task.error

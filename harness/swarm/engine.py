@@ -18,7 +18,7 @@ from docker.errors import APIError, DockerException
 from harness.errors import InfraError, TimedOut
 from harness.host import wait
 
-RETURN = 60.0  # seconds that a restarted engine may need; measured 5 to 15 with a swarm
+RESTART_TIMEOUT = 60.0  # seconds; a restarted engine with a swarm needs 5 to 15 (measured)
 NAMESPACE = "com.docker.stack.namespace"
 ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 
@@ -36,7 +36,6 @@ class Task:
     container: str | None
     image: str
     current: bool
-    slot: int = 0
 
     @property
     def running(self) -> bool:
@@ -50,7 +49,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class SwarmService:
     """One service of the stack with its tasks, newest first."""
 
     id: str
@@ -61,7 +60,6 @@ class Service:
     restart: str
     update: str
     update_message: str
-    update_started: str
     labels: Mapping[str, str] = field(default_factory=dict)
     env: tuple[str, ...] = ()
     has_health_check: bool = False
@@ -74,9 +72,9 @@ class StackView:
     """All services of one stack at one moment; `name` is the stack's."""
 
     name: str
-    services: tuple[Service, ...]
+    services: tuple[SwarmService, ...]
 
-    def service(self, short: str) -> Service:
+    def service(self, short: str) -> SwarmService:
         """Return the service with this short name ("app").
 
         Raises:
@@ -107,7 +105,7 @@ def client() -> Any:
     return api
 
 
-def await_engine(progress: wait.ProgressLog, *, timeout: float = RETURN) -> None:
+def await_engine(progress: wait.ProgressLog, *, timeout: float = RESTART_TIMEOUT) -> None:
     """Wait until the engine answers again as a swarm's manager, if it does not now.
 
     timeout: seconds.
@@ -187,17 +185,16 @@ def _task(raw: Mapping[str, Any], current: bool) -> Task:
         container=container.get("ContainerID") or None,
         image=raw.get("Spec", {}).get("ContainerSpec", {}).get("Image", ""),
         current=current,
-        slot=int(raw.get("Slot", 0)),
     )
 
 
-def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> Service:
+def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> SwarmService:
     spec = raw["Spec"]
     template = spec.get("TaskTemplate", {})
     container = template.get("ContainerSpec", {})
     mode, replicas = _mode(spec.get("Mode", {}))
     update = raw.get("UpdateStatus") or {}
-    return Service(
+    return SwarmService(
         id=raw["ID"],
         name=spec["Name"].removeprefix(f"{stack}_"),
         image=container.get("Image", "").partition("@")[0],
@@ -206,7 +203,6 @@ def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> Service:
         restart=template.get("RestartPolicy", {}).get("Condition", "any"),
         update=update.get("State", ""),
         update_message=update.get("Message", ""),
-        update_started=update.get("StartedAt", ""),
         labels=dict(spec.get("Labels") or {}),
         env=tuple(container.get("Env") or ()),
         has_health_check=bool(container.get("Healthcheck")),

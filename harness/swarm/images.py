@@ -17,7 +17,7 @@ from harness.host import proc
 from harness.host.proc import Completed
 from harness.swarm import engine
 
-TIMEOUT = 1800.0  # seconds for one image
+PULL_TIMEOUT = 1800.0  # seconds for one image
 ABSENT = re.compile(
     "manifest unknown|repository does not exist|name unknown|invalid reference|no matching manifest",
     re.IGNORECASE,
@@ -65,7 +65,7 @@ def pull(
 
 
 def _docker(progress: Callable[[str], None]) -> Runner:
-    return lambda argv: proc.run(argv, timeout=TIMEOUT, check=False, progress=progress)
+    return lambda argv: proc.run(argv, timeout=PULL_TIMEOUT, check=False, progress=progress)
 
 
 def _failure(image: str, said: str) -> Exception:

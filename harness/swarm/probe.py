@@ -16,8 +16,8 @@ from harness.host import wait
 from harness.swarm import containers, engine
 
 BRIDGE = "docker_gwbridge"
-IN_A_ROW = 3
-TIMEOUT = 3.0  # seconds for one connection
+MIN_IN_A_ROW = 3
+CONNECT_TIMEOUT = 3.0  # seconds for one connection
 
 Connect = Callable[[tuple[str, int]], bool]
 
@@ -25,7 +25,7 @@ Connect = Callable[[tuple[str, int]], bool]
 def accepts(address: tuple[str, int]) -> bool:
     """Say whether something listens on an address."""
     try:
-        with socket.create_connection(address, timeout=TIMEOUT):
+        with socket.create_connection(address, timeout=CONNECT_TIMEOUT):
             return True
     except OSError:
         return False
@@ -53,7 +53,7 @@ def until_ready(
         nonlocal good
         good = good + 1 if connect(find()) else 0
         seen = "accepts connections" if good else "refuses connections"
-        return wait.Look(f"{what} {seen}", True if good >= IN_A_ROW else None)
+        return wait.Look(f"{what} {seen}", True if good >= MIN_IN_A_ROW else None)
 
     wait.until(
         look, what=f"{what} to listen", timeout=timeout, every=0.3, progress=progress, clock=clock

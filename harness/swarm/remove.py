@@ -22,7 +22,7 @@ from harness.host import timestamps, wait
 from harness.swarm.engine import NAMESPACE
 
 TIMEOUT = 90.0  # seconds; grace periods of some recipes are a minute or two, but force skips them
-EVERY = 0.05
+POLL_INTERVAL = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def remove_stack(
             look,
             what=f"'{stack}' to be gone",
             timeout=TIMEOUT if timeout is None else timeout,
-            every=EVERY,
+            every=POLL_INTERVAL,
             progress=lambda line: None,
         )
     except TimedOut:

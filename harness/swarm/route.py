@@ -20,14 +20,14 @@ from harness.errors import InfraError, RecipeFailure, TimedOut
 from harness.host import wait
 from harness.settings import Settings
 
-TIMEOUT = 10.0  # seconds for one request; a dead back-end answers after 3 s
+REQUEST_TIMEOUT = 10.0  # seconds for one request; a dead back-end answers after 3 s
 OWN_BODIES = {404: b"404 page not found\n", 502: b"Bad Gateway", 503: b"no available server\n"}
 OWN_BODIES[504] = b"Gateway Timeout"
-MOST_BODY = 64 * 1024 * 1024  # bytes
-WHOLE = 6.0  # times the time-out of one request, for all of an answer: one that only drips ends too
-FORGETTING = 3.0  # seconds; a proxy that asks Swarm every 15 s is not waited for
-REDIRECTS = 10
-PIECE = 64 * 1024  # bytes
+MAX_BODY = 64 * 1024 * 1024  # bytes
+WHOLE_ANSWER_FACTOR = 6.0  # a whole answer may take this many times the timeout of one read
+FORGET_TIMEOUT = 3.0  # seconds; too short for a proxy that asks Swarm every 15 s
+MAX_REDIRECTS = 10
+CHUNK = 64 * 1024  # bytes
 
 
 class Endless(requests.RequestException):
@@ -68,7 +68,7 @@ class _ToProxy(HTTPAdapter):
         start = time.monotonic()
         answer = super().send(request, *args, **kwargs)
         if not (args[0] if args else kwargs.get("stream")):
-            limit = _seconds(kwargs.get("timeout")) * WHOLE
+            limit = _seconds(kwargs.get("timeout")) * WHOLE_ANSWER_FACTOR
             read_whole(answer, start=start, seconds=limit)
         return answer
 
@@ -76,11 +76,11 @@ class _ToProxy(HTTPAdapter):
 def _seconds(timeout: object) -> float:
     """Return the time-out for one read: `requests` takes a number or a pair."""
     read = timeout[1] if isinstance(timeout, tuple) else timeout
-    return float(read) if isinstance(read, int | float) else TIMEOUT
+    return float(read) if isinstance(read, int | float) else REQUEST_TIMEOUT
 
 
 def read_whole(
-    answer: requests.Response, *, start: float, seconds: float, most: int = MOST_BODY
+    answer: requests.Response, *, start: float, seconds: float, most: int = MAX_BODY
 ) -> None:
     """Read an answer's body, at most so many bytes, within so many seconds of a monotonic start.
 
@@ -92,7 +92,7 @@ def read_whole(
     """
     body = bytearray()
     try:
-        while piece := answer.raw.read1(PIECE, decode_content=True):
+        while piece := answer.raw.read1(CHUNK, decode_content=True):
             body += piece
             taken = time.monotonic() - start
             if len(body) > most or taken > seconds:
@@ -113,7 +113,7 @@ def session(settings: Settings, domain: str) -> requests.Session:
     """Return a session whose requests to `https://<domain>/…` go through the proxy, TLS verified."""
     made = requests.Session()
     made.trust_env = False
-    made.max_redirects = REDIRECTS
+    made.max_redirects = MAX_REDIRECTS
     made.mount(f"https://{domain}/", _ToProxy(settings.proxy_address, domain))
     made.verify = str(settings.ca_file) if settings.ca_file else True
     return made
@@ -155,7 +155,7 @@ def wait_forgotten(settings: Settings, domain: str) -> None:
         return wait.Look(", ".join(left) or "forgotten", None if left else True)
 
     with contextlib.suppress(TimedOut):
-        wait.until(look, what="the proxy to forget the app", timeout=FORGETTING, every=0.05)
+        wait.until(look, what="the proxy to forget the app", timeout=FORGET_TIMEOUT, every=0.05)
 
 
 def all_routers(settings: Settings) -> list[dict[str, Any]]:
@@ -179,7 +179,7 @@ def version(settings: Settings) -> str:
 
 def _asked(settings: Settings, path: str, what: str) -> Any:
     try:
-        answer = requests.get(settings.proxy_api + path, timeout=TIMEOUT)
+        answer = requests.get(settings.proxy_api + path, timeout=REQUEST_TIMEOUT)
         answer.raise_for_status()
         return answer.json()
     except (requests.RequestException, ValueError) as error:

@@ -16,7 +16,7 @@ from harness.host import wait
 from harness.swarm import engine
 
 TIMEOUT = 30.0  # seconds; nothing is asked to end, all is killed
-EVERY = 0.05
+POLL_INTERVAL = 0.05  # seconds
 NOWHERE = "node.labels.cc-ci.stopped == true"  # no node has it: how a global service gets no task
 
 
@@ -44,7 +44,7 @@ def stop(stack: str, api: Any = None) -> None:
         seen = f"{len(running)} container(s), {len(wanted)} task(s)"
         return wait.Look(seen, None if running or wanted else True)
 
-    wait.until(look, what=f"'{stack}' to stop", timeout=TIMEOUT, every=EVERY)
+    wait.until(look, what=f"'{stack}' to stop", timeout=TIMEOUT, every=POLL_INTERVAL)
 
 
 def _scale_to_zero(api: Any, service: dict[str, Any]) -> None:

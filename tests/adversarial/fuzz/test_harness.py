@@ -215,8 +215,6 @@ def test_whatever_abra_prints_is_read_or_its_failure(out: str) -> None:
     abra = Said("abra", Path("/nowhere"))
     abra.out = out
     for ask in (
-        abra.app_ls,
-        lambda: abra.app_ps("d"),
         lambda: abra.app_secret_ls("d"),
         lambda: abra.app_secret_generate("d"),
     ):

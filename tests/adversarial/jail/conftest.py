@@ -16,7 +16,7 @@ pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures
 
 @pytest.fixture(autouse=True)
 def _jail_can_be_had() -> None:
-    if missing := jail.lacks():
+    if missing := jail.why_unavailable():
         pytest.skip(missing)
 
 

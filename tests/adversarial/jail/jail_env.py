@@ -11,8 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from harness.host import wait
-from harness.jail import jail
-from harness.jail.jail import App, Left
+from harness.jail import files, jail
+from harness.jail.command import Target
+from harness.jail.jail import JailResult
 
 DOMAIN = "app.ci.test"
 
@@ -65,10 +66,10 @@ class Stranger:
         tests.mkdir(exist_ok=True)
         (tests / name).write_text(text)
 
-    def run(self, code: str, *, seconds: float = 60.0) -> Left:
+    def run(self, code: str, *, seconds: float = 60.0) -> JailResult:
         """Run a suite of this code in a jail."""
         tests = self.write(code)
-        return jail.run_tests(tests, App(DOMAIN, self.address), seconds=seconds)
+        return jail.run_tests(tests, Target(DOMAIN, self.address), seconds=seconds)
 
 
 def processes_of(uid: int) -> list[int]:
@@ -102,4 +103,4 @@ def nothing_left(pid: int = 0) -> None:
     ended(jail.FIRST_UID + pid)
     groups = os.walk("/sys/fs/cgroup")  # a glob fails when another's group goes while it looks
     assert [folder for folder, *_ in groups if Path(folder).name == f"cc-ci-{pid}"] == []
-    assert not (jail.ROOM / str(pid)).exists()
+    assert not (files.JAILS_DIR / str(pid)).exists()

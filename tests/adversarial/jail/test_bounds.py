@@ -15,19 +15,19 @@ import pytest
 
 from harness.errors import InfraError
 from harness.host import cgroup, wait
-from harness.host.cgroup import Bounds
+from harness.host.cgroup import Limits
 from harness.jail import jail
-from harness.jail.relay import MOST
+from harness.jail.relay import MAX_CONNECTIONS
 from harness.settings import CHECKOUT
 
-BOUNDS = Bounds(memory=64 * 1024 * 1024, processes=8, processors=0.5)
+LIMITS = Limits(memory=64 * 1024 * 1024, processes=8, processors=0.5)
 
 
 def test_what_is_in_a_group_ends_with_it() -> None:
     """A process of ours that was put into it is killed at its end, and the group is gone."""
     process = subprocess.Popen(["sleep", "600"])
     try:
-        with cgroup.group(BOUNDS) as files:
+        with cgroup.group(LIMITS) as files:
             for file in files:
                 file.write_text(str(process.pid))
             assert all(file.read_text().split() == [str(process.pid)] for file in files)
@@ -43,7 +43,7 @@ def test_a_busy_process_gets_no_more_than_its_share() -> None:
     words = [sys.executable, "-c", "while True: pass"]
     process = subprocess.Popen(words)
     try:
-        with cgroup.group(replace(BOUNDS, processors=0.05)) as files:
+        with cgroup.group(replace(LIMITS, processors=0.05)) as files:
             for file in files:
                 file.write_text(str(process.pid))
             (folder,) = {file.parent for file in files if (file.parent / "cpu.stat").exists()}
@@ -65,7 +65,7 @@ def test_a_group_of_one_that_lives_is_not_swept() -> None:
     folder = next(path for path in cgroup.ROOT.glob("**/cgroup.procs")).parent / f"cc-ci-{parent}"
     folder.mkdir()
     try:
-        with cgroup.group(BOUNDS):
+        with cgroup.group(LIMITS):
             assert folder.exists()
     finally:
         folder.rmdir()
@@ -79,7 +79,7 @@ def test_both_versions_of_control_groups_are_known(
     monkeypatch.setattr(cgroup, "ROOT", tmp_path)
     if version == 2:
         (tmp_path / "cgroup.controllers").touch()
-    made = cgroup._parts("x", BOUNDS)
+    made = cgroup._parts("x", LIMITS)
     values = {key: value for part in made for key, value in part.values}
     if version == 2:
         assert [part.folder for part in made] == [tmp_path / "x"]
@@ -113,13 +113,16 @@ def test_a_relay_makes_so_many_connections_at_once_and_no_more() -> None:
         process = stack.enter_context(subprocess.Popen([*words, str(os.getpid())], pass_fds=[fd]))
         stack.callback(process.kill)
         address = listener.getsockname()
-        callers = [stack.enter_context(socket.create_connection(address)) for _ in range(MOST + 1)]
+        callers = [
+            stack.enter_context(socket.create_connection(address))
+            for _ in range(MAX_CONNECTIONS + 1)
+        ]
         proxy.settimeout(20)
-        made = [stack.enter_context(proxy.accept()[0]) for _ in range(MOST)]
+        made = [stack.enter_context(proxy.accept()[0]) for _ in range(MAX_CONNECTIONS)]
         proxy.settimeout(0.5)
         with pytest.raises(TimeoutError):
             stack.enter_context(proxy.accept()[0])
-        for one in (*made, *callers[:MOST]):
+        for one in (*made, *callers[:MAX_CONNECTIONS]):
             one.close()
         proxy.settimeout(20)
         stack.enter_context(proxy.accept()[0])
@@ -136,27 +139,27 @@ def test_a_relay_whose_jail_is_gone_already_does_not_stay() -> None:
 
 CLEARING = """
 import os, pathlib, subprocess, sys
-from harness.jail import jail
+from harness.jail import files
 from harness.errors import InfraError
-jail.ROOM = pathlib.Path(sys.argv[1])
+files.JAILS_DIR = pathlib.Path(sys.argv[1])
 kept = []
 for name in ("4194304", str(os.getpid())):  # of a dead process, and what this one left
-    place = jail.ROOM / name / "site" / "package"
+    place = files.JAILS_DIR / name / "site" / "package"
     place.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
     kept.append(place / "code.py")
     kept[-1].touch()
 try:
-    with jail._room():
+    with files.jail_dir():
         print("made")
 except InfraError as error:
     print(error)
 print(all(path.exists() for path in kept))
 for path in kept:
     subprocess.run(["umount", str(path.parent)], check=True)
-with jail._room() as room:
-    print([path.name for path in jail.ROOM.iterdir()] == [room.name])
-print(list(jail.ROOM.iterdir()))
+with files.jail_dir() as room:
+    print([path.name for path in files.JAILS_DIR.iterdir()] == [room.name])
+print(list(files.JAILS_DIR.iterdir()))
 """
 
 

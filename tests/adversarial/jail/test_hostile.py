@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.host import orphans, wait
-from harness.jail import jail
+from harness.jail import command, jail
 from harness.settings import CHECKOUT
 from tests.adversarial.jail.jail_env import DOMAIN, Stranger, ended, nothing_left, processes_of
 
@@ -22,7 +22,8 @@ HOLDER = """
 import sys
 from pathlib import Path
 from harness.jail import jail
-jail.run_tests(Path(sys.argv[1]), jail.App(sys.argv[2], ("127.0.0.1", 9)), seconds=300)
+from harness.jail.command import Target
+jail.run_tests(Path(sys.argv[1]), Target(sys.argv[2], ("127.0.0.1", 9)), seconds=300)
 """
 
 
@@ -55,7 +56,7 @@ def test_a_fork_bomb_stops_at_its_bound(stranger: Stranger) -> None:
         "    assert 0, f'made {made} processes'\n"
     )
     made = re.search(r"made (\d+) processes", left.output)
-    assert made and int(made[1]) < jail.BOUNDS.processes, left.output
+    assert made and int(made[1]) < command.LIMITS.processes, left.output
     nothing_left()
 
 
@@ -64,10 +65,10 @@ def test_of_long_results_the_beginning_is_read(stranger: Stranger) -> None:
     left = stranger.run(
         "def test_flood():\n"
         "    with open('/results', 'wb') as file:\n"
-        f"        file.write(b'x' * {jail.KEPT_RESULTS + 1})\n"
+        f"        file.write(b'x' * {jail.MAX_RESULTS + 1})\n"
         "    import os; os._exit(0)\n"
     )
-    assert len(left.results) == jail.KEPT_RESULTS
+    assert len(left.results) == jail.MAX_RESULTS
 
 
 def test_memory_is_bounded_for_all_its_processes_together(stranger: Stranger) -> None:
@@ -108,9 +109,9 @@ def test_what_it_writes_is_bounded(stranger: Stranger) -> None:
     found = re.search(r"AssertionError: filled (\d+) (\d+) (\d+)", left.output)
     assert found, left.output
     tmp, shm, results = (int(number) for number in found.groups())
-    assert 0 < tmp <= jail.MOST_TMP and 0 < shm <= jail.MOST_SHM
-    assert 0 < results <= jail.MOST_FILE
-    assert len(left.results) <= jail.KEPT_RESULTS
+    assert 0 < tmp <= command.MAX_TMP and 0 < shm <= command.MAX_SHM
+    assert 0 < results <= command.MAX_FILE
+    assert len(left.results) <= jail.MAX_RESULTS
     nothing_left()
 
 
@@ -131,7 +132,7 @@ def test_of_a_flood_of_words_the_last_are_kept(stranger: Stranger) -> None:
         "os._exit(7)\n"
     )
     assert left.exit_code == 7
-    assert len(left.output) <= 2 * jail.KEPT_OUTPUT + 1
+    assert len(left.output) <= 2 * jail.MAX_OUTPUT + 1
     assert left.output.count("the last word") == 2, "it did not find both streams"
 
 
@@ -243,4 +244,7 @@ def test_a_host_without_the_tool_says_which(
 ) -> None:
     """One sentence, with the package that brings it."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert jail.lacks() == "'bwrap' is missing; run `apt-get install bubblewrap`, or `make setup`"
+    assert (
+        jail.why_unavailable()
+        == "'bwrap' is missing; run `apt-get install bubblewrap`, or `make setup`"
+    )

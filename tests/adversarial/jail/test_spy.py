@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from harness.jail import jail
+from harness.jail import command, jail
 from harness.settings import CHECKOUT
 from tests.adversarial.jail import spy
 from tests.adversarial.jail.jail_env import DOMAIN, Stranger, nothing_left, proxy
@@ -47,7 +47,7 @@ def hideout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def told(hideout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the spy told of one look around, while everything it could want was there."""
-    if missing := jail.lacks():
+    if missing := jail.why_unavailable():
         pytest.skip(missing)
     abstract = f"cc-ci-{os.getpid()}"
     paths = ["/root", "/home", "/run", "/var", "/etc/shadow", str(CHECKOUT), str(hideout / CANARY)]
@@ -152,7 +152,7 @@ def test_it_shares_no_view_of_the_host(told: dict[str, Any]) -> None:
 
 def test_it_may_open_few_files_and_leaves_no_core(told: dict[str, Any]) -> None:
     """A limit is as hard as it is soft, so it cannot be raised again."""
-    assert told["limits"] == [[jail.MOST_OPEN] * 2, [0, 0]]
+    assert told["limits"] == [[command.MAX_OPEN_FILES] * 2, [0, 0]]
 
 
 def test_it_sees_its_own_processes_alone(told: dict[str, Any]) -> None:

@@ -16,8 +16,8 @@ from bridge.builds import drone_log as bridge_told
 from contract.marker import MARKER
 from harness import plan, settings
 from harness.errors import RecipeFailure
-from harness.jail.jail import Left
-from harness.jail.untrusted_junit import Heard, Hearing
+from harness.jail.jail import JailResult
+from harness.jail.untrusted_junit import UntrustedCase, UntrustedResults
 from harness.reporting import report, run_dir, terminal
 from harness.runs.run import Request, Run
 from harness.secret import Secret
@@ -253,8 +253,8 @@ def test_a_commit_without_tests_is_skipped(stage: Stage) -> None:
         recipe_tests.verify(stage.run, stage.app)
 
 
-PASSED = Hearing((Heard("a", "pass", 0.0),))
-FAILED = Hearing((Heard("a", "pass", 0.0), Heard("b", "fail", 0.0, "no")))
+PASSED = UntrustedResults((UntrustedCase("a", "pass", 0.0),))
+FAILED = UntrustedResults((UntrustedCase("a", "pass", 0.0), UntrustedCase("b", "fail", 0.0, "no")))
 
 
 @pytest.mark.parametrize(
@@ -264,16 +264,22 @@ FAILED = Hearing((Heard("a", "pass", 0.0), Heard("b", "fail", 0.0, "no")))
         (0, FAILED, "1 of its own tests failed, first b: no"),
         (1, FAILED, "1 of its own tests failed, first b: no"),
         (1, PASSED, "ended with status 1"),
-        (5, Hearing(), "status 5: no test was found"),
+        (5, UntrustedResults(), "status 5: no test was found"),
         (137, PASSED, "ended by signal 9"),
         (-9, PASSED, "ended by signal 9"),
         (None, PASSED, "did not end within 300 s"),
-        (0, Hearing(unreadable="there is none"), "their results say nothing: there is none"),
-        (0, Hearing((Heard("a", "skip", 0.0),)), "none of its own tests passed"),
-        (0, Hearing(), "none of its own tests passed"),
+        (
+            0,
+            UntrustedResults(unreadable="there is none"),
+            "their results say nothing: there is none",
+        ),
+        (0, UntrustedResults((UntrustedCase("a", "skip", 0.0),)), "none of its own tests passed"),
+        (0, UntrustedResults(), "none of its own tests passed"),
     ],
 )
-def test_what_speaks_against_them_counts(status: int | None, hearing: Hearing, says: str) -> None:
+def test_what_speaks_against_them_counts(
+    status: int | None, hearing: UntrustedResults, says: str
+) -> None:
     """Status, time, failed cases and silence; their own word alone is never enough."""
-    problem = recipe_tests.judge(Left(status, "", b"", 1.0), hearing, 300.0)
+    problem = recipe_tests.judge(JailResult(status, "", b"", 1.0), hearing, 300.0)
     assert says in problem if says else problem == ""

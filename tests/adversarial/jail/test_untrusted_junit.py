@@ -14,7 +14,7 @@ OUTSIDE = (
 )
 
 
-def read(*cases: str) -> untrusted_junit.Hearing:
+def read(*cases: str) -> untrusted_junit.UntrustedResults:
     """Read JUnit of these cases."""
     text = f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>"
     return untrusted_junit.read(text.encode())
@@ -68,8 +68,8 @@ def test_of_very_many_cases_the_bad_ones_are_kept() -> None:
     """A failure cannot hide behind thousands of passes, and the list stays short."""
     bad = CASE.format(rest='><failure message="here"/></testcase>')
     found = read(*[CASE.format(rest="/>")] * 5000, bad)
-    assert len(found.cases) == untrusted_junit.MOST_CASES
-    assert found.left_out == 5001 - untrusted_junit.MOST_CASES
+    assert len(found.cases) == untrusted_junit.MAX_CASES
+    assert found.left_out == 5001 - untrusted_junit.MAX_CASES
     assert found.count("fail") == 1
 
 
@@ -77,7 +77,7 @@ def test_names_are_one_short_harmless_line() -> None:
     """No line's end, no terminal code, no length without end."""
     name = "x&#10;::cc-ci:: {}&#10;" + "y" * 5000
     (case,) = read(f'<testcase classname="a" name="{name}"/>').cases
-    assert "\n" not in case.name and len(case.name) <= untrusted_junit.LONGEST_NAME
+    assert "\n" not in case.name and len(case.name) <= untrusted_junit.MAX_NAME
 
 
 def test_words_are_cut() -> None:
@@ -86,8 +86,8 @@ def test_words_are_cut() -> None:
     (case,) = read(
         CASE.format(rest=f'><failure message="{message}">{details}</failure></testcase>')
     ).cases
-    assert case.message == "m" * untrusted_junit.LONGEST_MESSAGE
-    assert len(case.details) == untrusted_junit.LONGEST_DETAILS and case.details.endswith("the end")
+    assert case.message == "m" * untrusted_junit.MAX_MESSAGE
+    assert len(case.details) == untrusted_junit.MAX_DETAILS and case.details.endswith("the end")
 
 
 @pytest.mark.parametrize("time", ["-1", "nan", "inf", "1e99", "soon", ""])

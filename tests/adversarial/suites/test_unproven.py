@@ -107,8 +107,8 @@ def test_only_the_heads_own_label_proves_the_head(
     deployed: str, proves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a rollback the old labels stand there: no label, another commit's, or half of one."""
-    service = engine.Service(
-        *("id", "app", "image", "replicated", 1, "any", "completed", "", ""),
+    service = engine.SwarmService(
+        *("id", "app", "image", "replicated", 1, "any", "completed", ""),
         labels={"coop-cloud.s.chaos-version": deployed} if deployed else {},
     )
     monkeypatch.setattr(engine, "view", lambda stack, api=None: engine.StackView(stack, (service,)))

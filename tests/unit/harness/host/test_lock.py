@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.errors import InfraError, TimedOut
-from harness.host import lock, slots
+from harness.host import lock
 from harness.settings import Settings
 from tests.support.lock_holder import Holder, below, me
 
@@ -125,10 +125,10 @@ def test_there_are_two_slots_and_no_third(here: Settings) -> None:
     """However runs are started, two at once is the most."""
     say = lambda line: None  # noqa: E731
     with (
-        slots.take_slot(here, me(), timeout=1, progress=say) as one,
-        slots.take_slot(here, me(), timeout=1, progress=say) as two,
+        lock.take_slot(here, me(), timeout=1, progress=say) as one,
+        lock.take_slot(here, me(), timeout=1, progress=say) as two,
     ):
         assert one != two
-        third = slots.take_slot(here, me(), timeout=0.3, progress=say)
+        third = lock.take_slot(here, me(), timeout=0.3, progress=say)
         with pytest.raises(TimedOut, match="a slot"), third:
             pytest.fail("a third slot")

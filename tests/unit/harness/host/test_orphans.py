@@ -105,8 +105,8 @@ def test_what_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     env = {"PATH": os.environ["PATH"], "CCCI_RUN": str(FOLDER)}
     deaf = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, start_new_session=True)
     assert deaf.stdout is not None and deaf.stdout.readline() == b"ready\n"
-    monkeypatch.setattr(orphans, "TIMEOUT", 0.1)
-    monkeypatch.setattr(orphans, "GRACE", 60.0)
+    monkeypatch.setattr(orphans, "END_TIMEOUT", 0.1)
+    monkeypatch.setattr(orphans, "KILL_DELAY", 60.0)
     try:
         assert deaf.pid in [process.pid for process in orphans.end(FOLDER)]
     finally:

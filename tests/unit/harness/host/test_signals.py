@@ -25,7 +25,7 @@ def hold():
     while True:
         signal.pause()
 signals.arm(deadline=float(os.environ.get("DEADLINE", "60")))
-signals.AGAIN = 0.2
+signals.REPEAT_INTERVAL = 0.2
 """
 TEARDOWN = """
 try:

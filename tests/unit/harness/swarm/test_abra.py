@@ -62,10 +62,7 @@ def test_every_command_has_its_own_flags(fake: Fake) -> None:
     abra.app_undeploy("d.ci.test")
     abra.app_backup_create("d.ci.test")
     abra.app_restore("d.ci.test")
-    abra.app_volume_rm("d.ci.test")
-    abra.app_remove("d.ci.test")
     abra.app_cmd("d.ci.test", "app", "setup", ["a", "b"])
-    abra.app_run("d.ci.test", "app", ["ls", "-l"])
     abra.app_secret_insert("d.ci.test", "key", "v1", Path("/f"))
     assert fake.words() == [
         "app new -n -o -C -s default -D d.ci.test hello",
@@ -73,10 +70,7 @@ def test_every_command_has_its_own_flags(fake: Fake) -> None:
         "app undeploy -n d.ci.test",
         "app backup create -n d.ci.test",
         "app restore -n -C d.ci.test",
-        "app volume rm -n -f d.ci.test",
-        "app remove -n -f d.ci.test",
         "app cmd -n -C -t d.ci.test app setup -- a b",
-        "app run -n -t d.ci.test app -- ls -l",
         "app secret insert -n -o -C -f d.ci.test key v1 /f",
     ]
 

@@ -123,7 +123,7 @@ def test_a_log_that_grows_as_fast_as_it_is_read_ends(
     engine: list[Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Reading stops after its time."""
-    monkeypatch.setattr(containers, "LOG_SECONDS", 0.05)
+    monkeypatch.setattr(containers, "LOG_TIMEOUT", 0.05)
 
     def for_ever() -> Iterator[bytes]:
         while True:
@@ -149,7 +149,7 @@ def test_a_command_keeps_its_streams_apart(engine: list[Engine]) -> None:
 
 def test_a_file_may_not_be_too_large(engine: list[Engine], monkeypatch: pytest.MonkeyPatch) -> None:
     """A file is kept in memory, so it has a bound."""
-    monkeypatch.setattr(containers, "MOST_FILE", 3 * MEGABYTE)
+    monkeypatch.setattr(containers, "MAX_FILE", 3 * MEGABYTE)
     engine.append(Engine([b"x" * MEGABYTE] * 100))
     with pytest.raises(RecipeFailure, match="'/data' in service 'app' is larger than"):
         containers.read("stack", "app", "/data")

@@ -7,18 +7,18 @@ import pytest
 from harness.errors import RecipeFailure
 from harness.swarm import converge
 from harness.swarm.converge import History
-from harness.swarm.engine import Service, StackView, Task
+from harness.swarm.engine import StackView, SwarmService, Task
 
 RUNNING = Task("t1", "s1", "running", "running", "", None, "c1", "img:1", current=True)
-SERVICE = Service("s1", "app", "img:1", "replicated", 1, "any", "", "", "", tasks=(RUNNING,))
+SERVICE = SwarmService("s1", "app", "img:1", "replicated", 1, "any", "", "", tasks=(RUNNING,))
 
 
-def view(*services: Service) -> StackView:
+def view(*services: SwarmService) -> StackView:
     """Return a stack of these services."""
     return StackView("stack", services)
 
 
-def with_tasks(*tasks: Task, **changes: object) -> Service:
+def with_tasks(*tasks: Task, **changes: object) -> SwarmService:
     """Return the service with these tasks and changes."""
     return dataclasses.replace(SERVICE, tasks=tasks, **changes)  # type: ignore[arg-type]
 
@@ -91,7 +91,7 @@ def test_a_crash_loop_is_given_up_after_three_ends() -> None:
     """Three ends while everything else is up are the service's own fault; the error is quoted."""
     history = History()
     with pytest.raises(converge.CrashLoop, match=r"crash loop.*non-zero exit \(3\)") as caught:
-        for number in range(converge.LOOP_ALONE):
+        for number in range(converge.MAX_EXITS_ALONE):
             converge.look(view(with_tasks(ended(number))), history)
     assert caught.value.service == "app"
 
@@ -100,7 +100,7 @@ def test_an_unhealthy_service_is_called_that() -> None:
     """A service whose task Swarm kills for its health check never got healthy."""
     history = History()
     with pytest.raises(converge.CrashLoop, match="never got healthy"):
-        for number in range(converge.LOOP_ALONE):
+        for number in range(converge.MAX_EXITS_ALONE):
             error = "task: non-zero exit (137): dockerexec: unhealthy container"
             converge.look(view(with_tasks(ended(number, error))), history)
 
@@ -133,9 +133,9 @@ def test_incident_l10_a_restart_while_peers_start_is_no_crash_loop() -> None:
     """L10: a front that ends because its database is not up yet gets its time."""
     history = History()
     db = dataclasses.replace(SERVICE, id="s2", name="db", tasks=())
-    for number in range(converge.LOOP_TOGETHER - 1):
+    for number in range(converge.MAX_EXITS_TOGETHER - 1):
         assert not converge.look(view(with_tasks(ended(number)), db), history)
-    assert history.restarts() == {"app": converge.LOOP_TOGETHER - 1}
+    assert history.restarts() == {"app": converge.MAX_EXITS_TOGETHER - 1}
 
 
 def test_services_that_keep_ending_together_are_given_up_too() -> None:
@@ -143,16 +143,16 @@ def test_services_that_keep_ending_together_are_given_up_too() -> None:
     history = History()
     db = dataclasses.replace(SERVICE, id="s2", name="db", tasks=())
     with pytest.raises(converge.CrashLoop):
-        for number in range(converge.LOOP_TOGETHER):
+        for number in range(converge.MAX_EXITS_TOGETHER):
             converge.look(view(with_tasks(ended(number)), db), history)
 
 
 def test_a_service_that_recovered_is_not_given_up() -> None:
     """Ends of the past do not fail a service that runs now."""
     history = History()
-    for number in range(converge.LOOP_ALONE - 1):
+    for number in range(converge.MAX_EXITS_ALONE - 1):
         converge.look(view(with_tasks(ended(number))), history)
-    tasks = (RUNNING, *(ended(n) for n in range(converge.LOOP_ALONE)))
+    tasks = (RUNNING, *(ended(n) for n in range(converge.MAX_EXITS_ALONE)))
     assert converge.look(view(with_tasks(*tasks)), history)
 
 
@@ -209,14 +209,16 @@ OLD = dataclasses.replace(RUNNING, id="t0", current=False)
     ],
     ids=["an old task that never ran", "one too many", "half a job", "global, of the old spec"],
 )
-def test_settled_is_neither_more_nor_less(service: Service, settled: bool) -> None:
+def test_settled_is_neither_more_nor_less(service: SwarmService, settled: bool) -> None:
     """As many tasks of the current spec as are wanted, and no other that answers."""
     assert converge.look(view(service), History()) is settled
 
 
 def test_what_was_before_is_not_held_against_a_service() -> None:
     """Tasks of the old spec, and those that a wait leaves out, are neither rejected, over nor looping."""
-    past = [dataclasses.replace(ended(n), current=False) for n in range(converge.LOOP_TOGETHER)]
+    past = [
+        dataclasses.replace(ended(n), current=False) for n in range(converge.MAX_EXITS_TOGETHER)
+    ]
     rejected = dataclasses.replace(past[0], id="r", state="rejected")
     assert not converge.look(view(with_tasks(rejected, *past)), History())
     for last in (ended(1, state="rejected"), ended(1)):
@@ -233,7 +235,7 @@ def test_a_task_that_is_still_wanted_is_not_over() -> None:
 def test_ends_that_are_meant_are_no_restarts() -> None:
     """Neither a job's nor those of a service that is to end well."""
     history = History()
-    tasks = [ended(n) for n in range(converge.LOOP_TOGETHER)]
+    tasks = [ended(n) for n in range(converge.MAX_EXITS_TOGETHER)]
     assert not converge.look(view(with_tasks(*tasks, mode="job")), history)
     assert converge.look(view(with_tasks(ended(99, "", "complete"), restart="none")), history)
     assert history.restarts() == {}
