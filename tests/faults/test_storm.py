@@ -37,7 +37,7 @@ def here(tmp_path: Path) -> Settings:
 def crowd(here: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Crowd]:
     """A crowd of fake runs."""
     monkeypatch.setattr(
-        orphans, "STABLE", 0.0
+        orphans, "QUIET_TIME", 0.0
     )  # a tenth of a second for each death is for real runs
     made = Crowd(here, SEED)
     yield made
