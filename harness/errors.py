@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 Fault = Literal["recipe", "suite", "timeout", "infra", "interrupted", "cancelled", "usage"]
@@ -14,6 +15,11 @@ class CcCiError(Exception):
     """
 
     fault: ClassVar[Fault] = "infra"
+
+    def add_log(self, service: str, lines: Sequence[str]) -> None:
+        """Append the last log lines of a service to the message; without lines it stays as it is."""
+        if lines:
+            self.args = ("\n  ".join([f"{self}", f"last log lines of '{service}':", *lines]),)
 
 
 class UsageError(CcCiError):

@@ -26,6 +26,7 @@ from harness.recipe.versions import newest_older
 from harness.reporting import run_dir, secret_scan
 from harness.runs import janitor, registry
 from harness.runs.apps import Apps
+from harness.runs.deployment import Deployment
 from harness.runs.recorder import Recorder
 from harness.settings import Settings
 from harness.suites import trusted
@@ -69,6 +70,7 @@ class Run:
     base_version: str = ""
     no_base: str = ""
     memory_kills: int = field(default_factory=resources.memory_kills)
+    deployments: dict[str, Deployment] = field(default_factory=dict)  # by the app's domain
 
     def __post_init__(self) -> None:
         self.dir = self.settings.runs_dir / self.id

@@ -1,7 +1,7 @@
-"""What a recipe's checkout must be like before abra may see it, and an app before it is deployed.
+"""What a recipe's checkout must be like before abra reads it, and a deployment before abra makes it.
 
-abra puts nothing between a recipe and this host: it reads the files as root and hands them to Swarm.
-So this is looked at for every version, the published one and the head alike.
+abra puts nothing between a recipe and this host: it reads the files as root and hands them to Swarm. So
+every version is checked, the published one and the head alike.
 """
 
 from __future__ import annotations
@@ -9,27 +9,26 @@ from __future__ import annotations
 import re
 
 from harness.errors import RecipeFailure
-from harness.recipe import abra_sh, env_sample, flaws, hazards, post_deploy, yaml_loading
-from harness.recipe.env_file import EnvFile, SecretSpec, secret_specs
+from harness.recipe import abra_sh, env_sample, flaws, hazards, yaml_loading
+from harness.recipe.env_file import SecretSpec
 from harness.recipe.hazards import Hazard
+from harness.runs.deployment import Deployment, read_sample
 from harness.runs.run import Run
-from harness.stages import provision
-from harness.suites.app import App
 from harness.swarm import engine
 
 SECRET_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-LONGEST_SECRET = 4096  # characters
+MAX_SECRET_LENGTH = 4096  # characters
 
 
 def admit_checkout(run: Run) -> None:
-    """Refuse a checkout that could do something by being read.
+    """Refuse a checkout that is dangerous to read.
 
     Raises:
-        RecipeFailure: a compose file that is none, an `.env.sample` that readers disagree about, an
-            `abra.sh` that does more than export values and define functions; names file and line.
+        RecipeFailure: a compose file is invalid, readers would disagree about `.env.sample`, or `abra.sh`
+            does more than export values and define functions; names file and line.
     """
     yaml_loading.require_readable(run.checkout_dir)
-    wrong = env_sample.problem(provision.sample(run), run.recipe)
+    wrong = env_sample.problem(read_sample(run.checkout_dir), run.recipe)
     if wrong:
         raise RecipeFailure(f"'.env.sample' of the recipe, {wrong}")
     problem = abra_sh.problem(run.checkout_dir)
@@ -37,42 +36,44 @@ def admit_checkout(run: Run) -> None:
     _refuse(hazards.refusal(found, run.suite_settings.allow))
 
 
-def admit_app(run: Run, app: App) -> None:
-    """Refuse what an app would do to the host, and what no deployment can cure.
+def admit_deployment(run: Run, deployment: Deployment) -> None:
+    """Refuse a deployment that is dangerous for the host, or that cannot work.
 
     Raises:
-        RecipeFailure: hazards that the suite does not allow; names too long, host folders that are
-            missing (S5), durations that abra reads before it puts variables in (R5), services that
-            no node may run, words for abra that could be taken for its flags.
+        RecipeFailure: hazards that the suite does not allow; names that are too long, missing host folders
+            (S5), durations that abra reads before it replaces variables (R5), services that no node may
+            run, arguments that abra could take for its flags.
     """
-    found = provision.compose(run, app)
-    asked = hazards.find(found, run.checkout_dir, app.stack)
+    found = deployment.compose
+    asked = hazards.find(found, run.checkout_dir, deployment.app.stack)
     _refuse(hazards.refusal(asked, run.suite_settings.allow))
-    env = EnvFile.read(run.env_path(app))
-    post_deploy.post_deploy_commands(env.get("POST_DEPLOY_CMDS") or "")
+    deployment.post_deploy_commands()  # raises if one is invalid
     problems = [
         *flaws.durations(found),
         *flaws.missing_binds(found),
-        *flaws.names(found, app.stack),
+        *flaws.names(found, deployment.app.stack),
         *flaws.placements(found, engine.nodes()),
-        *(problem for spec in secret_specs(env) for problem in _secret_problems(spec)),
+        *(problem for spec in deployment.secrets for problem in _secret_problems(spec)),
     ]
     _refuse("; ".join(problems))
 
 
-def warn(run: Run, app: App) -> None:
-    """Note what will go wrong one day."""
-    for text in flaws.warnings(provision.compose(run, app)):
+def warn(run: Run, deployment: Deployment) -> None:
+    """Note what works today and is likely to fail later."""
+    for text in flaws.warnings(deployment.compose):
         run.recorder.note(text)
 
 
 def _secret_problems(spec: SecretSpec) -> list[str]:
-    """Return what is wrong with a secret's declaration; its version becomes a word of abra's command."""
+    """Return what is wrong with a secret's declaration; its version becomes an argument of abra."""
     found = []
     if not SECRET_VERSION.fullmatch(spec.version):
-        found.append(f"the version of secret '{spec.name}' is '{spec.version}', which is none")
-    if (spec.length or 0) > LONGEST_SECRET:
-        found.append(f"secret '{spec.name}' is to have {spec.length} characters; 4096 is the most")
+        found.append(f"secret '{spec.name}' has the invalid version '{spec.version}'")
+    if (spec.length or 0) > MAX_SECRET_LENGTH:
+        found.append(
+            f"secret '{spec.name}' asks for {spec.length} characters; the maximum is "
+            f"{MAX_SECRET_LENGTH}"
+        )
     return found
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness import lifecycle
 from harness.runs import preflight
+from harness.stages import deploy
 from harness.swarm import engine, images
 from tests.support import figures
 
@@ -20,4 +20,4 @@ def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "enough", lambda found: None)
     monkeypatch.setattr(images, "pull", lambda *words, **more: None)
     for name in ("settle", "healthy"):
-        monkeypatch.setattr(lifecycle, name, lambda *words, **more: None)
+        monkeypatch.setattr(deploy, name, lambda *words, **more: None)

@@ -15,6 +15,7 @@ from harness import lifecycle
 from harness.recipe import git
 from harness.runs import fault, preflight
 from harness.runs.run import Run
+from harness.stages import data
 from harness.suites.app import App
 from harness.swarm import containers, remove
 from harness.swarm import engine as swarm
@@ -55,8 +56,7 @@ def _passes(run: Run, app: App | None = None) -> None:
 def _restored(run: Run, app: App) -> None:
     """Lose everything, prove the loss, and bring it back."""
     kept = dict(FILES)
-    for function in run.suite.wrecks:
-        lifecycle._of_the_suite(function, app)
+    data.wreck(run, app)
     FILES.clear()
-    lifecycle._prove_the_loss(run, app)
+    data.prove_the_loss(run, app)
     FILES.update(kept)

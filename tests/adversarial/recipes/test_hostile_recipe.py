@@ -9,6 +9,7 @@ import pytest
 
 from harness import lifecycle
 from harness.errors import BaseNotDeployable, RecipeFailure
+from harness.stages import deploy, upgrade
 from harness.swarm import engine
 from tests.adversarial.recipes.hostile import (
     BOMB,
@@ -90,9 +91,9 @@ def test_a_head_cannot_become_hazardous_over_a_harmless_base(
     recipe = Recipe.make(tmp_path / "recipe")
     base = recipe.commit({})
     run, app = run_of(tmp_path, recipe, recipe.commit(files))
-    lifecycle.deploy(run, app, base)
+    deploy.deploy(run, app, base)
     monkeypatch.setattr(engine, "view", lambda stack: engine.StackView(stack, ()))
-    monkeypatch.setattr(lifecycle, "_prove_the_head", lambda *words: pytest.fail("deployed"))
+    monkeypatch.setattr(upgrade, "prove_the_head", lambda *words: pytest.fail("deployed"))
     with pytest.raises(RecipeFailure, match=re.escape(why)):
         lifecycle.upgrade(run, app)
     assert asked(run).count("app deploy -n") == 1

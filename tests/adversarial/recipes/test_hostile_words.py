@@ -98,8 +98,11 @@ def test_the_stand_in_refuses_what_would_change_docker_itself() -> None:
         ("POST_DEPLOY_CMDS='--local evil'", "does not begin with the names"),
         ("POST_DEPLOY_CMDS='app -l evil|app ok'", "does not begin with the names"),
         ("POST_DEPLOY_CMDS='app $(evil)'", "does not begin with the names"),
-        ("SECRET_KEY_VERSION=--file=/etc/shadow # generate=false", "which is none"),
-        ("SECRET_KEY_VERSION=v1 # length=999999", "4096 is the most"),
+        (
+            "SECRET_KEY_VERSION=--file=/etc/shadow # generate=false",
+            "has the invalid version '--file=/etc/shadow'",
+        ),
+        ("SECRET_KEY_VERSION=v1 # length=999999", "the maximum is 4096"),
     ],
 )
 def test_words_that_abra_would_take_for_flags_are_refused(

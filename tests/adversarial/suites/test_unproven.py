@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from contract.verdicts import Verdict
-from harness import lifecycle, plan
+from harness import plan
 from harness.errors import RecipeFailure
 from harness.reporting import report, verdict
 from harness.reporting.events import Event
 from harness.runs.run import Run
 from harness.settings import CHECKOUT
+from harness.stages import upgrade
 from harness.suites.app import App
 from harness.swarm import engine
 from sandbox.trials import zoo
@@ -117,7 +118,7 @@ def test_only_the_heads_own_label_proves_the_head(
     app = App(domain="d", stack="s", recipe="r", life="upgrade", settings=FOUND)
     refused = pytest.raises(RecipeFailure, match="the head was never deployed")
     with contextlib.nullcontext() if proves else refused:
-        lifecycle._prove_the_head(run, app)
+        upgrade.prove_the_head(run, app)
 
 
 @pytest.mark.parametrize("stage", plan.STAGES)

@@ -11,7 +11,7 @@ import pytest
 from harness import lifecycle
 from harness.errors import CcCiError, InfraError, RecipeFailure, SuiteFailure
 from harness.runs import preflight
-from harness.stages import admission, provision
+from harness.stages import admission, deploy, provision, sentinel, upgrade
 from harness.swarm import backup, engine, images, remove
 
 HEAD = "617e8442" + "0" * 32
@@ -36,6 +36,7 @@ class Stage:
         self.said = "restore finished"
         self.deployed, self.version, self.image = HEAD[:8], "1+1", "old"
         self.abra = self
+        self.deployments = {APP.domain: deployment(self.version)}
 
     def ask(self, name: str, answer: object = None) -> Any:
         """Return a function that remembers being asked, and may say no."""
@@ -67,9 +68,11 @@ class Stage:
         service = SimpleNamespace(name="app", labels=labels, image=self.image, tasks=())
         return SimpleNamespace(services=[service], service=lambda name: service)
 
-    def compose(self, *words: object) -> Any:
-        """Return the present version's compose files."""
-        return SimpleNamespace(version=self.version, is_backup_capable=True)
+
+def deployment(version: str) -> Any:
+    """Return a deployment of a version."""
+    compose = SimpleNamespace(version=version, is_backup_capable=True, images=(), covered=())
+    return SimpleNamespace(app=APP, compose=compose)
 
 
 @pytest.fixture
@@ -78,18 +81,19 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     made = Stage()
     for module, names in {
         preflight: "enough",
-        admission: "admit_checkout admit_app warn",
+        admission: "admit_checkout admit_deployment warn",
         images: "pull",
-        provision: "write_env images make_secrets sample adopt_new_env remove_orphans "
-        "expected_in_snapshot",
-        lifecycle: "settle healthy post_deploy",
+        provision: "make_secrets",
+        upgrade: "remove_orphans",
+        deploy: "settle healthy post_deploy",
     }.items():
         for name in names.split():
             monkeypatch.setattr(module, name, made.ask(name))
     monkeypatch.setattr(backup, "verify", made.ask("verify", "abc"))
     monkeypatch.setattr(remove, "remove_stack", made.ask("remove_stack", ()))
-    monkeypatch.setattr(provision, "compose", made.compose)
-    monkeypatch.setattr(provision, "witness_places", lambda run, app: [])
+    monkeypatch.setattr(provision, "prepare", made.ask("prepare", deployment("1+1")))
+    monkeypatch.setattr(provision, "prepare_upgrade", lambda *words: deployment(made.version))
+    monkeypatch.setattr(sentinel, "mounts", lambda deployment: [])
     monkeypatch.setattr(engine, "view", made.view)
     monkeypatch.setattr(engine, "client", lambda: None)
     return made
@@ -98,7 +102,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
 RESTS_ON = [
     ("install", "enough", 1, "checkout"),
     ("install", "admit_checkout", 1, "app_new"),
-    ("install", "admit_app", 1, "pull"),
+    ("install", "admit_deployment", 1, "pull"),
     ("install", "settle", 1, "post_deploy"),
     ("install", "post_deploy", 1, "-"),
     ("back_up", "settle", 1, "app_backup_create"),
@@ -115,7 +119,7 @@ RESTS_ON = [
     ("base", "seed", 1, "-"),
     ("upgrade", "enough", 1, "checkout"),
     ("upgrade", "admit_checkout", 1, "pull"),
-    ("upgrade", "admit_app", 1, "pull"),
+    ("upgrade", "admit_deployment", 1, "pull"),
     ("upgrade", "settle", 1, "remove_orphans"),
     ("upgrade", "remove_orphans", 1, "post_deploy"),
     ("upgrade", "post_deploy", 1, "healthy"),
@@ -173,14 +177,8 @@ def test_an_upgrade_that_deployed_something_else_is_refused(stage: Stage) -> Non
         lifecycle.upgrade(stage, APP)  # type: ignore[arg-type]
 
 
-def test_an_upgrade_that_changed_nothing_is_refused(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_upgrade_that_changed_nothing_is_refused(stage: Stage) -> None:
     """A new upstream version with the old images is one in name only."""
-
-    def deployed(*words: object) -> None:
-        stage.version = "1+2"
-
-    monkeypatch.setattr(stage, "app_deploy", deployed, raising=False)
+    stage.version = "1+2"
     with pytest.raises(RecipeFailure, match="the upgrade changed nothing"):
         lifecycle.upgrade(stage, APP)  # type: ignore[arg-type]

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness import lifecycle
 from harness.errors import BaseNotDeployable, RecipeFailure, SuiteFailure
 from harness.recipe.env_file import EnvFile
-from harness.stages import provision
+from harness.stages import deploy, provision, restore, sentinel, upgrade
 from harness.suites.outcome import outcome_of
 from harness.suites.suite_settings import Health, SuiteSettings, Timeouts
 from harness.swarm import engine
@@ -31,6 +30,8 @@ class Run:
         self.settings = SimpleNamespace(proxy_api="")
         self.recorder = SimpleNamespace(phase=lambda name, life: contextlib.nullcontext())
         self._env = tmp_path / "app.env"
+        self.checkout_dir = tmp_path / "checkout"
+        self.deployments: dict[str, object] = {"a.ci.test": None}
 
     def env_path(self, app: object) -> Path:
         """Return the app's env file."""
@@ -53,9 +54,9 @@ def app(answers: dict[str, int]) -> Any:
 def test_incident_r6_the_suite_says_which_path_tells_health(tmp_path: Path) -> None:
     """R6: `/` answers 500 for ever; the path that the suite names decides, and without it 500 is told."""
     plausible = app({"/": 500, "/api/health": 200})
-    lifecycle.healthy(Run(tmp_path, health=Health(path="/api/health")), plausible)  # type: ignore[arg-type]
+    deploy.healthy(Run(tmp_path, health=Health(path="/api/health")), plausible)  # type: ignore[arg-type]
     with pytest.raises(RecipeFailure, match="GET / answered 500"):
-        lifecycle.healthy(Run(tmp_path, timeouts=Timeouts(health=5)), plausible)  # type: ignore[arg-type]
+        deploy.healthy(Run(tmp_path, timeouts=Timeouts(health=5)), plausible)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_incident_u1_only_the_head_itself_proves_the_upgrade(
     monkeypatch.setattr(engine, "view", lambda stack: view)
     expected = contextlib.nullcontext() if right else pytest.raises(RecipeFailure, match="never")
     with expected:
-        lifecycle._prove_the_head(Run(tmp_path), app({}))  # type: ignore[arg-type]
+        upgrade.prove_the_head(Run(tmp_path), app({}))  # type: ignore[arg-type]
 
 
 def test_incident_u10_a_base_that_is_gone_is_not_the_heads_fault(
@@ -88,11 +89,11 @@ def test_incident_u10_a_base_that_is_gone_is_not_the_heads_fault(
     def gone(*args: object) -> None:
         raise RecipeFailure("pulling image 'bitnami/discourse:3.1.2' failed: manifest unknown")
 
-    monkeypatch.setattr(lifecycle, "deploy", gone)
+    monkeypatch.setattr(deploy, "deploy", gone)
     with pytest.raises(
         BaseNotDeployable, match=r"published version 1\.0\.0\+1 .* manifest"
     ) as caught:
-        lifecycle.base(Run(tmp_path), app({}))  # type: ignore[arg-type]
+        upgrade.base(Run(tmp_path), app({}))  # type: ignore[arg-type]
     assert caught.value.fault == "infra"
     report = SimpleNamespace(passed=False, skipped=False, when="call", longrepr="")
     assert outcome_of(report, caught.value).kind == "unverified"  # type: ignore[arg-type]
@@ -102,7 +103,10 @@ def test_incident_n4_a_suites_values_reach_the_app(tmp_path: Path) -> None:
     """N4: what one recipe needs on a host without ACME stands in its own recipe.yml."""
     run = Run(tmp_path, env={"TLS_FLAVOR": "notls"})
     run.env_path(None).write_text("TYPE=mailu\nDOMAIN=mailu.example.com\nTLS_FLAVOR=cert\n")
-    provision.write_env(run, app({}))  # type: ignore[arg-type]
+    run.checkout_dir.mkdir()
+    (run.checkout_dir / "compose.yml").write_text("services: {app: {image: mailu}}\n")
+    (run.checkout_dir / ".env.sample").touch()
+    provision.prepare(run, app({}))  # type: ignore[arg-type]
     written = EnvFile.read(run.env_path(None))
     assert (written.get("TLS_FLAVOR"), written.get("DOMAIN")) == ("notls", "a.ci.test")
     assert written.get("LETS_ENCRYPT_ENV") == ""
@@ -121,7 +125,7 @@ def test_incident_b3_a_failed_hook_of_a_restore_is_red_and_heard(said: str, refu
     """B3: the bot goes on after a hook that failed; what the hook said is in the message."""
     expected = pytest.raises(RecipeFailure, match="oops") if refused else contextlib.nullcontext()
     with expected:
-        lifecycle._refuse_failed_hooks("restore", said)
+        restore.refuse_failed_hooks(said)
 
 
 def test_incident_b2_a_backup_that_nothing_could_judge_is_refused(
@@ -130,6 +134,6 @@ def test_incident_b2_a_backup_that_nothing_could_judge_is_refused(
     """B2: where the backup takes no volume whole and the suite checks nothing, any restore would pass."""
     run: Any = Run(tmp_path)
     run.suite = SimpleNamespace(checks=[], wrecks=[])
-    monkeypatch.setattr(provision, "witness_places", lambda run, app: [])
-    with pytest.raises(SuiteFailure, match=r"no place for a witness.*add a @seed and a @check"):
-        lifecycle.restore(run, app({}))
+    monkeypatch.setattr(sentinel, "mounts", lambda deployment: [])
+    with pytest.raises(SuiteFailure, match=r"no sentinel can be written.*add a @seed and a @check"):
+        restore.restore(run, app({}))
