@@ -7,29 +7,29 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from harness.settings import CHECKOUT
-from tests.faults.tiny import Place, Started
+from tests.faults.fault_env import FaultEnv, HeldRun
 
-Start = Callable[..., Started]
+Start = Callable[..., HeldRun]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnv]:
     """A folder with the tiny recipe; whatever its runs leave is removed."""
     if not (CHECKOUT / ".bench" / "settings.env").exists():
         pytest.fail("there is no bench; run `make setup`")
-    made = Place(tmp_path_factory.mktemp("place"))
+    made = FaultEnv(tmp_path_factory.mktemp("place"))
     made.recipe("tiny")
     yield made
     made.janitor()
 
 
 @pytest.fixture
-def start(place: Place) -> Iterator[Start]:
+def start(place: FaultEnv) -> Iterator[Start]:
     """Start runs of tiny recipes; what still runs at the end is killed and cleared."""
-    made: list[Started] = []
+    made: list[HeldRun] = []
 
-    def begin(*options: str, **more: object) -> Started:
-        made.append(Started(place, *options, **more))  # type: ignore[arg-type]
+    def begin(*options: str, **more: object) -> HeldRun:
+        made.append(HeldRun(place, *options, **more))  # type: ignore[arg-type]
         return made[-1]
 
     yield begin

@@ -20,8 +20,8 @@ import pytest
 from harness.host import wait
 from harness.settings import CHECKOUT
 from tests.faults.conftest import Start
-from tests.faults.stages import held, only_its_volume_is_left, told_well, volume_in_use
-from tests.faults.tiny import BOUND, Place, Started
+from tests.faults.fault_env import CLEANUP_BOUND, FaultEnv, HeldRun
+from tests.faults.held_stages import check_report, held, only_its_volume_is_left, volume_in_use
 from tests.support.figures import Trial, trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
@@ -41,18 +41,18 @@ def name(text: str, workers: bool) -> str:
 class Ending:
     """A run that is held in its deployment, and the trial of how the block ends it."""
 
-    run: Started
+    run: HeldRun
     tried: Trial
 
     def ends(self, status: int) -> None:
         """Require that the run ends by itself with a status, and take the time."""
         with self.tried.timed():
-            assert self.run.end() == status, self.run.said
+            assert self.run.end() == status, self.run.out
 
 
 @contextmanager
 def ending(
-    place: Place,
+    place: FaultEnv,
     start: Start,
     what: str,
     verdict: str,
@@ -62,18 +62,18 @@ def ending(
     **options: object,
 ) -> Iterator[Ending]:
     """Try one way to end a run; require that nothing of it is left, in time, and that it is told."""
-    with trial(PART, name(what, workers), incidents=incidents, bound=BOUND) as tried:
+    with trial(PART, name(what, workers), incidents=incidents, bound=CLEANUP_BOUND) as tried:
         with held(place, start, "deploy", workers=workers, **options) as run:
             yield Ending(run, tried)
         tried.none_lost(run.left())
         tried.in_time()
-        told_well(run, verdict, "deploy")
+        check_report(run, verdict, "deploy")
 
 
 @workers
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGHUP], ids=lambda sign: sign.name)
 def test_a_signal_tears_down(
-    place: Place, start: Start, sign: signal.Signals, workers: bool
+    place: FaultEnv, start: Start, sign: signal.Signals, workers: bool
 ) -> None:
     """Status 2, verdict interrupted, nothing left."""
     with ending(place, start, sign.name, "interrupted", workers=workers) as made:
@@ -82,7 +82,7 @@ def test_a_signal_tears_down(
 
 
 @workers
-def test_ctrl_c_tears_down(place: Place, start: Start, workers: bool) -> None:
+def test_ctrl_c_tears_down(place: FaultEnv, start: Start, workers: bool) -> None:
     """Ctrl-C reaches the whole foreground group of a terminal, workers too."""
     what = "Ctrl-C at a terminal"
     with ending(place, start, what, "interrupted", workers=workers, terminal=True) as made:
@@ -91,7 +91,7 @@ def test_ctrl_c_tears_down(place: Place, start: Start, workers: bool) -> None:
 
 
 @workers
-def test_a_closed_terminal_tears_down(place: Place, start: Start, workers: bool) -> None:
+def test_a_closed_terminal_tears_down(place: FaultEnv, start: Start, workers: bool) -> None:
     """Whoever closes the window gets the same as with Ctrl-C, although nothing can be printed any more."""
     what = "closed terminal"
     with ending(place, start, what, "interrupted", workers=workers, terminal=True) as made:
@@ -100,18 +100,18 @@ def test_a_closed_terminal_tears_down(place: Place, start: Start, workers: bool)
 
 
 @workers
-def test_the_run_s_own_deadline_tears_down(place: Place, start: Start, workers: bool) -> None:
+def test_the_run_s_own_deadline_tears_down(place: FaultEnv, start: Start, workers: bool) -> None:
     """A run that hangs ends by itself, before Drone would: status 1, verdict timeout, no fault of the PR."""
     seconds, begun = 12.0, time.monotonic()
     own = {"CCCI_DEADLINE": str(seconds), "CCCI_SLOTS_DIR": str(place.folder / "slots")}
     what = "the run's own deadline"
     with ending(place, start, what, "timeout", workers=workers, **own) as made:
-        assert made.run.end() == 1, made.run.said
+        assert made.run.end() == 1, made.run.out
         made.tried.seconds.append(round(max(0.0, time.monotonic() - begun - seconds), 2))
 
 
 @workers
-def test_a_lost_cancel_is_found_by_asking(place: Place, start: Start, workers: bool) -> None:
+def test_a_lost_cancel_is_found_by_asking(place: FaultEnv, start: Start, workers: bool) -> None:
     """The cancel that never reached the runner: Drone's own word about the build ends the run."""
     with (
         drone() as server,
@@ -177,7 +177,7 @@ def drone() -> Iterator[Server]:
 
 @workers
 def test_a_cancelled_step_loses_its_workspace_too(
-    place: Place, start: Start, tmp_path: Path, workers: bool
+    place: FaultEnv, start: Start, tmp_path: Path, workers: bool
 ) -> None:
     """Drone deletes the workspace with the harness's own code in it, and nobody reads the output any more."""
     code = tmp_path / "workspace"
@@ -201,16 +201,18 @@ def test_a_cancelled_step_loses_its_workspace_too(
 
 @workers
 def test_more_signals_during_the_teardown_break_nothing(
-    place: Place, start: Start, workers: bool
+    place: FaultEnv, start: Start, workers: bool
 ) -> None:
     """A second, a third and a fourth signal, in a teardown longer than xdist would wait for."""
-    with trial(PART, name("more signals during the teardown", workers), bound=BOUND) as tried:
+    with trial(
+        PART, name("more signals during the teardown", workers), bound=CLEANUP_BOUND
+    ) as tried:
         with held(place, start, "seed", workers=workers) as run, volume_in_use(run):
             os.kill(run.process.pid, signal.SIGTERM)
             wait.until(
                 lambda: wait.Look("", only_its_volume_is_left(run) or None),
                 what="the teardown",
-                timeout=BOUND,
+                timeout=CLEANUP_BOUND,
             )
             for sign in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 for pid in (run.process.pid, run.worker()):
@@ -218,13 +220,13 @@ def test_more_signals_during_the_teardown_break_nothing(
             hold_up(run, PATIENCE + 2)
             assert run.left() != []
         with tried.timed():
-            assert run.end() == 2, run.said
+            assert run.end() == 2, run.out
         tried.none_lost(run.left())
         tried.in_time()
-        told_well(run, "interrupted", "seed")
+        check_report(run, "interrupted", "seed")
 
 
-def hold_up(run: Started, seconds: float) -> None:
+def hold_up(run: HeldRun, seconds: float) -> None:
     """Require that a run goes on with its teardown for some seconds."""
     until = time.monotonic() + seconds
     run.until(lambda: time.monotonic() > until, "its teardown should have ended")

@@ -20,7 +20,7 @@ from harness.swarm import engine as swarm
 from harness.swarm import remove
 from sandbox.host import engine, services
 from tests.faults.conftest import Start
-from tests.faults.tiny import BOUND, Place, Started
+from tests.faults.fault_env import CLEANUP_BOUND, FaultEnv, HeldRun
 from tests.support.figures import trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
@@ -69,7 +69,7 @@ def end_engine(pid: int, sign: signal.Signals) -> None:
     ids=lambda value: getattr(value, "name", value),
 )
 def test_a_restarted_engine_costs_the_run_and_nothing_else(
-    place: Place, start: Start, dockerd: int, sign: signal.Signals, stage: str
+    place: FaultEnv, start: Start, dockerd: int, sign: signal.Signals, stage: str
 ) -> None:
     """The run waits for the engine to tear down; nobody is blamed, nothing stays, the next is green."""
     what = f"Docker's engine ended by {sign.name} in the middle of a run, and started again"
@@ -81,19 +81,19 @@ def test_a_restarted_engine_costs_the_run_and_nothing_else(
         with tried.timed():
             place.go_on()
             place.release()
-            run.until_said("Docker does not answer")
+            run.until_printed("Docker does not answer")
             up_again()
             status = run.end()
-        assert status == 16, run.said
-        assert run.report().verdict.value == "infra"
+        assert status == 16, run.out
+        assert run.checked_report().verdict.value == "infra"
         tried.none_lost(run.left())
         tried.in_time()
         after = start("--stages", "install")
-        assert after.end() == 0, after.said
+        assert after.end() == 0, after.out
 
 
 def test_an_engine_that_is_back_before_the_run_needs_it_costs_nothing(
-    place: Place, start: Start, dockerd: int
+    place: FaultEnv, start: Start, dockerd: int
 ) -> None:
     """What holds after a restart that nobody noticed is as good as ever."""
     what = "Docker's engine restarted while the run had no need of it"
@@ -105,25 +105,25 @@ def test_an_engine_that_is_back_before_the_run_needs_it_costs_nothing(
             up_again()
             place.go_on()
             place.release()
-            assert run.end() == 0, run.said
+            assert run.end() == 0, run.out
         tried.none_lost(run.left())
         tried.in_time()
 
 
 def test_an_engine_that_stays_away_is_cleared_up_after_when_it_is_back(
-    place: Place, start: Start, dockerd: int
+    place: FaultEnv, start: Start, dockerd: int
 ) -> None:
     """The run ends by itself with a valid report; what it could not remove goes with the next sweep."""
     with trial(
-        PART, "Docker's engine killed, away until after the run's end", bound=BOUND
+        PART, "Docker's engine killed, away until after the run's end", bound=CLEANUP_BOUND
     ) as tried:
         run = start("--stages", place.stop_at("deploy"))
         run.until_held()
         end_engine(dockerd, signal.SIGKILL)
         place.go_on()
         place.release()
-        assert run.end() == 16, run.said
-        assert run.report().verdict.value == "infra"
+        assert run.end() == 16, run.out
+        assert run.checked_report().verdict.value == "infra"
         up_again()
         assert run.left(), "the run could not have removed anything"
         with tried.timed():
@@ -133,7 +133,7 @@ def test_an_engine_that_stays_away_is_cleared_up_after_when_it_is_back(
 
 
 def test_what_is_kept_on_purpose_survives_the_engine(
-    place: Place, start: Start, dockerd: int
+    place: FaultEnv, start: Start, dockerd: int
 ) -> None:
     """A kept app is there again after the engine's restart, and the janitor leaves it alone."""
     with trial(PART, "a kept app, through a restart of Docker's engine") as tried:
@@ -158,7 +158,7 @@ def reboot(tmp_path: Path) -> list[str]:
     return ["unshare", "--mount", "sh", "-c", REBOOT, "reboot", str(boot)]
 
 
-def after_reboot(place: Place, reboot: list[str]) -> str:
+def after_reboot(place: FaultEnv, reboot: list[str]) -> str:
     """Empty what stands for `/run`, then run the janitor as the first of another boot; return its words."""
     for folder in (place.settings.active_dir, place.settings.lock_dir):
         shutil.rmtree(folder)
@@ -171,10 +171,10 @@ def after_reboot(place: Place, reboot: list[str]) -> str:
 
 @pytest.mark.parametrize("stage", ["deploy", "backup", "upgrade"])
 def test_after_a_reboot_a_dead_run_is_reaped_at_once(
-    place: Place, start: Start, reboot: list[str], stage: str
+    place: FaultEnv, start: Start, reboot: list[str], stage: str
 ) -> None:
     """Another boot id, no registry, no locks: the run's own record says what was its, whatever the age."""
-    with trial(PART, "a reboot in the middle of a run", bound=BOUND) as tried:
+    with trial(PART, "a reboot in the middle of a run", bound=CLEANUP_BOUND) as tried:
         run = start("--stages", place.stop_at(stage))
         run.until_held()
         run.kill()
@@ -182,19 +182,19 @@ def test_after_a_reboot_a_dead_run_is_reaped_at_once(
             after_reboot(place, reboot)
         tried.none_lost(run.left())
         tried.in_time()
-        assert run.report().verdict.value == "interrupted"
+        assert run.checked_report().verdict.value == "interrupted"
         place.go_on()
 
 
 def test_after_a_reboot_a_process_with_the_old_pid_is_nobody(
-    place: Place, start: Start, reboot: list[str]
+    place: FaultEnv, start: Start, reboot: list[str]
 ) -> None:
     """The run's process seems to live: its pid and start time are there, but it is another boot."""
     with trial(PART, "a reboot after which another program has the run's pid") as tried:
         run = start("--stages", place.stop_at("deploy"))
         run.until_held()
         run.kill()
-        (entry,) = [e for e in registry.entries(place.settings) if e.run == run.session]
+        (entry,) = [e for e in registry.entries(place.settings) if e.run == run.id]
         for path in (*place.folder.rglob(entry.domain), *run.dir.glob("run.json")):
             text = path.read_text().replace(f'"pid": {entry.pid}', f'"pid": {os.getpid()}')
             path.write_text(text.replace(entry.started, registry.start_time(os.getpid())))
@@ -204,7 +204,7 @@ def test_after_a_reboot_a_process_with_the_old_pid_is_nobody(
 
 
 def test_what_is_kept_on_purpose_survives_a_reboot(
-    place: Place, start: Start, reboot: list[str]
+    place: FaultEnv, start: Start, reboot: list[str]
 ) -> None:
     """`--keep` is a promise of two hours, not of one boot."""
     with trial(PART, "a kept app, through a reboot") as tried:
@@ -215,7 +215,7 @@ def test_what_is_kept_on_purpose_survives_a_reboot(
 
 
 @contextlib.contextmanager
-def kept(place: Place, start: Start) -> Iterator[Started]:
+def kept(place: FaultEnv, start: Start) -> Iterator[HeldRun]:
     """Hand out a run that failed and kept its app; afterwards the app is cleared away."""
     place.go_on()
     suite = place.suites / "tiny" / "test_tiny.py"
@@ -223,17 +223,17 @@ def kept(place: Place, start: Start) -> Iterator[Started]:
     suite.write_text(sound.replace('== "by hand"', '== "by nobody"'))
     try:
         run = start("--stages", "install", "--keep")
-        assert run.end() == 1, run.said
+        assert run.end() == 1, run.out
     finally:
         suite.write_text(sound)
     yield run
     for entry in registry.entries(place.settings):
-        if entry.run == run.session:
+        if entry.run == run.id:
             registry.keep(place.settings, entry.domain, until=0.0)
     place.janitor()
 
 
-def services_of(place: Place, run: Started) -> list[str]:
+def services_of(place: FaultEnv, run: HeldRun) -> list[str]:
     """Return what still exists of a run's app as Docker sees it."""
-    entries = [e for e in registry.entries(place.settings) if e.run == run.session]
+    entries = [e for e in registry.entries(place.settings) if e.run == run.id]
     return [item.name for e in entries for item in remove.leftovers(swarm.client(), e.stack)]

@@ -19,8 +19,9 @@ from contract import run_files
 from harness.reporting import events
 from harness.reporting.events import EventLog
 from harness.swarm import engine
-from tests.faults.homemade import Ended, Tiny
 from tests.support.figures import trial
+from tests.support.run_process import RunProcess
+from tests.support.tiny_recipe import TinyRecipe
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 PART = "Trouble of the host and of what it needs"
@@ -72,9 +73,9 @@ DIES = f"""
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Tiny]:
+def tiny(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TinyRecipe]:
     """A tiny recipe with a published version and a head; nothing of it stays."""
-    made = Tiny(tmp_path, f"{abs(hash(request.node.name)) % 100_000}")
+    made = TinyRecipe(tmp_path, f"tiny-{abs(hash(request.node.name)) % 100_000}")
     made.commit(tag=True)
     made.commit(version="1.1.0+1", nginx="# new")
     yield made
@@ -111,17 +112,17 @@ def ext4(place: Path) -> Iterator[Path]:
         yield found
 
 
-def judged(ended: Ended) -> tuple[int, str]:
+def judged(ended: RunProcess) -> tuple[int, str]:
     """Return status and verdict."""
-    return ended.status, ended.report.verdict.value
+    return ended.exit_code, ended.report.verdict.value
 
 
-def fill(tiny: Tiny, how: str) -> None:
+def fill(tiny: TinyRecipe, how: str) -> None:
     """Let trouble come in the middle of the fresh life, when its app stands."""
     tiny.write_suite(FILL.format(how=how.strip()))
 
 
-def no_blame(ended: Ended) -> None:
+def no_blame(ended: RunProcess) -> None:
     """Require that the level does not count and no state of the commit is a failure."""
     found = ended.report
     assert found.commit_state == "error"
@@ -137,7 +138,7 @@ def no_blame(ended: Ended) -> None:
     ids=["bytes", "inodes"],
 )
 def test_incident_j2_a_disk_that_fills_up_in_the_middle(
-    tiny: Tiny, tmp_path: Path, what: str, how: str, inodes: int, said: str
+    tiny: TinyRecipe, tmp_path: Path, what: str, how: str, inodes: int, said: str
 ) -> None:
     """J2: torn down, exit 16, a report that says what was full; its end is in the file of events."""
     fill(tiny, how)
@@ -150,10 +151,10 @@ def test_incident_j2_a_disk_that_fills_up_in_the_middle(
         made.seconds += [ended.report.seconds]
         made.none_lost(tiny.left())
         assert judged(ended) == INFRA, ended.out
-        assert said in ended.told and f"'{runs}'" in ended.told
+        assert said in ended.failure_text and f"'{runs}'" in ended.failure_text
         (blamed,) = [c for c in ended.report.cases if c.id.startswith("test_something_is_written")]
         assert blamed.fault == "infra" and "by then: " in blamed.message
-        assert json.loads((ended.folder / "report.json").read_text())["verdict"] == "infra"
+        assert json.loads((ended.dir / "report.json").read_text())["verdict"] == "infra"
         no_blame(ended)
 
 
@@ -176,7 +177,7 @@ def test_a_full_disk_takes_events_to_the_last(tmp_path: Path) -> None:
         log.close()
 
 
-def test_a_disk_that_dies_in_the_middle(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_disk_that_dies_in_the_middle(tiny: TinyRecipe, tmp_path: Path) -> None:
     """Everything on it answers EIO: torn down, exit 16, and the build's log has the whole report."""
     fill(tiny, DIES)
     with ext4(tmp_path / "runs") as runs, trial(PART, "the runs' disk dies in the middle") as made:
@@ -184,22 +185,24 @@ def test_a_disk_that_dies_in_the_middle(tiny: Tiny, tmp_path: Path) -> None:
         with made.timed():
             ended = tiny.run(*UPGRADE, env=env)
         made.none_lost(tiny.left())
-        assert ended.status == 16, ended.out
+        assert ended.exit_code == 16, ended.out
         marked = [line for line in ended.out.splitlines() if '"event": "run-report"' in line]
         told = json.loads(marked[-1].removeprefix("::cc-ci:: "))
         assert (told["verdict"], told["commit_state"]) == ("infra", "error")
         assert "cannot record an event" in told["reason"]
 
 
-def test_reports_that_no_disk_took_are_written_by_the_next_run(tiny: Tiny, tmp_path: Path) -> None:
+def test_reports_that_no_disk_took_are_written_by_the_next_run(
+    tiny: TinyRecipe, tmp_path: Path
+) -> None:
     """The events of a run whose disk is full are whole, so its report can be made at any time."""
     with tmpfs(tmp_path / "runs", "90m") as runs, trial(PART, "a report is written later") as made:
         env = {**os.environ, "CCCI_RUNS_DIR": str(runs)}
         first = tiny.run(*INSTALL, env=env)
         assert judged(first) == (0, "passed")
         for name in run_files.REPORTS:
-            (first.folder / name).unlink()
-        first.folder.rename(runs / "earlier")
+            (first.dir / name).unlink()
+        first.dir.rename(runs / "earlier")
         second = tiny.run(*INSTALL, env=env)
         assert judged(second) == (0, "passed")
         assert "wrote the reports of run earlier" in second.out
@@ -211,7 +214,7 @@ def test_reports_that_no_disk_took_are_written_by_the_next_run(tiny: Tiny, tmp_p
     "name", ["CCCI_RUNS_DIR", "CCCI_ACTIVE_DIR", "CCCI_SLOTS_DIR", "CCCI_LOCK_DIR"]
 )
 def test_a_read_only_folder_is_refused_before_anything(
-    tiny: Tiny, tmp_path: Path, name: str
+    tiny: TinyRecipe, tmp_path: Path, name: str
 ) -> None:
     """Exit 16 and one sentence that names the folder; nothing is deployed."""
     place = tmp_path / "place"
@@ -221,12 +224,12 @@ def test_a_read_only_folder_is_refused_before_anything(
     ):
         with made.timed():
             ended = tiny.run(*INSTALL, env={**os.environ, name: str(place)})
-        assert ended.status == 16
+        assert ended.exit_code == 16
         assert f"the file system of '{place}' is mounted read-only" in ended.out
         made.none_lost(tiny.left())
 
 
-def test_a_full_registry_of_apps_is_infrastructure(tiny: Tiny, tmp_path: Path) -> None:
+def test_a_full_registry_of_apps_is_infrastructure(tiny: TinyRecipe, tmp_path: Path) -> None:
     """The second life cannot be registered, so it is not begun; the first one is gone."""
     fill(tiny, BYTES)
     with (
@@ -238,7 +241,7 @@ def test_a_full_registry_of_apps_is_infrastructure(tiny: Tiny, tmp_path: Path) -
         made.seconds += [ended.report.seconds]
         made.none_lost(tiny.left())
         assert judged(ended) == INFRA, ended.out
-        assert f"'{active}" in ended.told
+        assert f"'{active}" in ended.failure_text
         no_blame(ended)
 
 
@@ -300,7 +303,7 @@ def error(code: str) -> str:
     ],
 )
 def test_incident_r7_an_image_registry_that_does_not_serve(
-    tiny: Tiny,
+    tiny: TinyRecipe,
     served: Callable[[tuple[int, str]], str],
     what: str,
     way: tuple[int, str],
@@ -312,7 +315,7 @@ def test_incident_r7_an_image_registry_that_does_not_serve(
 
 @pytest.mark.parametrize(("what", "listens"), [("refuses", False), ("says nothing", True)])
 def test_incident_r7_an_image_registry_that_is_not_there(
-    tiny: Tiny, what: str, listens: bool
+    tiny: TinyRecipe, what: str, listens: bool
 ) -> None:
     """R7: a closed port, and one that accepts and says nothing."""
     with socket.socket() as silent:
@@ -322,12 +325,12 @@ def test_incident_r7_an_image_registry_that_is_not_there(
         pulled(tiny, f"127.0.0.1:{silent.getsockname()[1]}", f"image registry {what}", INFRA)
 
 
-def test_incident_r7_an_image_registry_whose_name_does_not_resolve(tiny: Tiny) -> None:
+def test_incident_r7_an_image_registry_whose_name_does_not_resolve(tiny: TinyRecipe) -> None:
     """R7: DNS is gone."""
     pulled(tiny, "registry.invalid", "image registry's name does not resolve", INFRA)
 
 
-def pulled(tiny: Tiny, address: str, what: str, expected: tuple[int, str]) -> None:
+def pulled(tiny: TinyRecipe, address: str, what: str, expected: tuple[int, str]) -> None:
     """Run a recipe whose image comes from there."""
     tiny.commit(image=f"{address}/team/app:1", version="1.2.0+1")
     with trial(PART, what, incidents=("R7",), bound=90) as made:
@@ -336,7 +339,7 @@ def pulled(tiny: Tiny, address: str, what: str, expected: tuple[int, str]) -> No
         made.in_time()
         made.none_lost(tiny.left())
         assert judged(ended) == expected, ended.out
-        assert f"pulling image '{address}/team/app:1' failed before" in ended.told
+        assert f"pulling image '{address}/team/app:1' failed before" in ended.failure_text
         if expected == INFRA:
             no_blame(ended)
 
@@ -348,7 +351,7 @@ def pulled(tiny: Tiny, address: str, what: str, expected: tuple[int, str]) -> No
         ("forge's name does not resolve", "https://forge.invalid/{recipe}.git"),
     ],
 )
-def test_incident_l12_a_forge_that_is_away(tiny: Tiny, what: str, url: str) -> None:
+def test_incident_l12_a_forge_that_is_away(tiny: TinyRecipe, what: str, url: str) -> None:
     """L12: exit 16, a report that says what was asked for, nothing deployed."""
     with trial(PART, what, incidents=("L12",), bound=60) as made:
         with made.timed():
@@ -356,7 +359,7 @@ def test_incident_l12_a_forge_that_is_away(tiny: Tiny, what: str, url: str) -> N
         made.in_time()
         assert judged(ended) == INFRA, ended.out
         assert ended.report.ref == tiny.head()
-        assert "cloning 'http" in ended.told
+        assert "cloning 'http" in ended.failure_text
         made.none_lost(tiny.left())
         no_blame(ended)
 
@@ -369,7 +372,7 @@ HUNGRY = (
 
 
 @pytest.mark.skipif(not CGROUPS.is_dir(), reason="needs memory cgroups of the first version")
-def test_memory_of_the_host_that_runs_out_is_infrastructure(tiny: Tiny) -> None:
+def test_memory_of_the_host_that_runs_out_is_infrastructure(tiny: TinyRecipe) -> None:
     """The kernel ends a task that has no limit of its own: what was missing was the host's."""
     tiny.commit(HUNGRY, version="1.2.0+1")
     over = threading.Event()
@@ -392,7 +395,7 @@ def test_memory_of_the_host_that_runs_out_is_infrastructure(tiny: Tiny) -> None:
             made.in_time()
             made.none_lost(tiny.left())
             assert judged(ended) == INFRA, ended.out
-            assert "the kernel ended service 'app' because memory ran out" in ended.told
+            assert "the kernel ended service 'app' because memory ran out" in ended.failure_text
             no_blame(ended)
     finally:
         over.set()

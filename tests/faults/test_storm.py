@@ -16,7 +16,7 @@ from harness import settings
 from harness.host import orphans
 from harness.runs import janitor
 from harness.settings import Settings
-from tests.support.concurrent_runs import Crowd, Fake
+from tests.faults.concurrent_runs import Crowd, Fake
 from tests.support.figures import trial
 
 SEED = int(os.environ.get("FAULTS_SEED", time.time_ns() % 1_000_000))

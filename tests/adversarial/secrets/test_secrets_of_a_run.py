@@ -12,9 +12,9 @@ from contract.marker import MARKER
 from contract.verdicts import Verdict
 from harness.reporting import events, report_line, run_dir, secret_scan, terminal
 from harness.secret import MASK, Redactor, Secret
+from tests.adversarial.swarm_session import run_suite
 from tests.support.recorded_run import Watched, clean_run
 from tests.support.secret_encodings import DRESSES, PLAIN, VALUES, knowing, zipped
-from tests.support.swarm_session import Real
 
 
 def test_a_run_says_that_no_secret_leaked(tmp_path: Path) -> None:
@@ -217,13 +217,13 @@ def test_that_keeps_what_it_saw(run: Run, app: App) -> None:
 def test_a_suite_that_leaks_what_abra_generated_is_found_out(tmp_path: Path) -> None:
     """Real generated secrets, in files, archives, messages and output: masked, named, and not green."""
     kept = tmp_path / "values"
-    run = Real(
+    run = run_suite(
         tmp_path, "miniflux", LEAKY, "--stages", "functional", GUARD_VALUES=str(kept), DRONE="true"
     )
     values = kept.read_text().split("\n")
     found, redactor = run.report, knowing(*values)
     assert len(values) == 2 and min(map(len, values)) >= 20
-    assert (run.status, found.no_secret_leak) == (1, False), run.out
+    assert (run.exit_code, found.no_secret_leak) == (1, False), run.out
     assert [item.partition(" ")[0] for item in found.leaks] == ["dump.gz", "trace.txt"]
     files = {str(path): path.read_bytes() for path in run.dir.rglob("*") if path.is_file()}
     assert [name for name, data in files.items() if redactor.leaks(data)] == []

@@ -19,8 +19,8 @@ from harness.stages import upgrade
 from harness.suites.app import App
 from harness.swarm import engine
 from sandbox.trials import zoo
+from tests.adversarial.swarm_session import FOUND, run_suite
 from tests.support.event_factory import case, finished, started
-from tests.support.swarm_session import FOUND, Real
 
 ANY_PAGE = '''"""custom-html, by somebody who is content with any page."""
 import pytest
@@ -44,9 +44,9 @@ def test_the_page_is_nginx_s(app: App) -> None:
 @pytest.mark.swarm
 def test_a_suite_that_takes_the_proxys_own_page_is_named(tmp_path: Path) -> None:
     """Against the stopped app the proxy answers itself; the test that passes then proves nothing."""
-    run = Real(tmp_path, "custom-html", ANY_PAGE, "--stages", "functional")
+    run = run_suite(tmp_path, "custom-html", ANY_PAGE, "--stages", "functional")
     found = run.report
-    assert (run.status, found.verdict) == (1, Verdict.SUITE), run.out
+    assert (run.exit_code, found.verdict) == (1, Verdict.SUITE), run.out
     assert {case.id for case in found.failed} == {
         "test_any_page_will_do",
         "test_any_page_will_do[while-stopped]",
@@ -77,9 +77,9 @@ def test_a_head_that_was_never_deployed_is_not_green(tmp_path: Path) -> None:
     abra.write_text(BASE_AGAIN.format(abra=shutil.which(FOUND.abra)))
     abra.chmod(0o755)
     suite = (CHECKOUT / "recipes_tests" / "custom-html" / "test_custom_html.py").read_text()
-    run = Real(tmp_path, "custom-html", suite, "--stages", "upgrade", CCCI_ABRA=str(abra))
+    run = run_suite(tmp_path, "custom-html", suite, "--stages", "upgrade", CCCI_ABRA=str(abra))
     found = run.report
-    assert (run.status, found.verdict, found.stage) == (1, Verdict.RECIPE, "upgrade"), run.out
+    assert (run.exit_code, found.verdict, found.stage) == (1, Verdict.RECIPE, "upgrade"), run.out
     assert "the head was never deployed" in found.reason
 
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from harness.naming import app_domain, stack_name, unique
 from harness.swarm import engine
 from tests.faults.conftest import Start
-from tests.faults.tiny import WHERE, Place, Started
+from tests.faults.fault_env import WHERE, FaultEnv, HeldRun
 
 
 @contextmanager
-def volume_in_use(run: Started) -> Iterator[None]:
+def volume_in_use(run: HeldRun) -> Iterator[None]:
     """Keep a volume of the run's app busy, so that its teardown cannot come to an end."""
     api = engine.client()
-    token = unique("fresh", run.recipe, run.session, "0", run.ref)
+    token = unique("fresh", run.recipe, run.id, "0", run.ref)
     stack = stack_name(app_domain(token, run.recipe, run.place.settings.apps_domain))
     made = api.create_container(
         "ccci/nginx:1.22.1",
@@ -31,7 +31,7 @@ def volume_in_use(run: Started) -> Iterator[None]:
 
 
 @contextmanager
-def held(place: Place, start: Start, stage: str, **options: object) -> Iterator[Started]:
+def held(place: FaultEnv, start: Start, stage: str, **options: object) -> Iterator[HeldRun]:
     """Start a run and bring it to a stage; it goes on only when the block ends."""
     workers = ("-n", "2") if options.pop("workers", False) else ()
     stages = place.stop_at("seed" if stage == "teardown" else stage)
@@ -48,15 +48,15 @@ def held(place: Place, start: Start, stage: str, **options: object) -> Iterator[
     place.go_on()
 
 
-def only_its_volume_is_left(run: Started) -> bool:
+def only_its_volume_is_left(run: HeldRun) -> bool:
     """Say whether the app's teardown has come as far as the volume that is in use."""
     kinds = {name.partition(" ")[0] for name in run.left()}
     return "volume" in kinds and not {"service", "container", "network"} & kinds
 
 
-def told_well(run: Started, verdict: str, stage: str) -> None:
+def check_report(run: HeldRun, verdict: str, stage: str) -> None:
     """Require a readable report with this verdict that says where the run ended."""
-    found = run.report()
+    found = run.checked_report()
     assert found.verdict.value == verdict, found.reason
     where = found.interrupted_in or found.stage
     wanted = {WHERE.get(stage, stage)} if stage != "fetch" else {"before its first stage", ""}
