@@ -31,22 +31,22 @@ $(STAMP):
 	@rm -f .venv/.lock-* && touch $@
 
 setup: $(STAMP)
-	@$(BIN)/python -m sandbox setup
+	@$(BIN)/python -m sandbox up
 
 setup-forge: $(STAMP)
-	@$(BIN)/python -m sandbox forge
+	@$(BIN)/python -m sandbox build-forge
 
 demo: setup
-	@$(BIN)/cc-ci demo
+	@$(BIN)/python -m sandbox demo
 
 zoo: setup
-	@$(BIN)/cc-ci zoo
+	@$(BIN)/python -m sandbox zoo
 
 sandbox: setup setup-forge
-	@$(BIN)/python -m sandbox loop
+	@$(BIN)/python -m sandbox full-stack-up
 
 sandbox-down: $(STAMP)
-	@$(BIN)/python -m sandbox loop-down
+	@$(BIN)/python -m sandbox full-stack-down
 
 lint: $(STAMP)
 	@scripts/lint.sh
@@ -74,12 +74,11 @@ reliability: $(STAMP)
 
 COUNT := 100
 soak: setup
-	@$(BIN)/cc-ci soak --count $(COUNT) --file .bench/soak.jsonl; status=$$?; \
+	@$(BIN)/python -m sandbox soak --count $(COUNT) --file .bench/soak.jsonl; status=$$?; \
 	CCCI_FIGURES=$(FIGURES) $(BIN)/python -m tests.faults.soak .bench/soak.jsonl; exit $$status
 
 bench: setup
-	@$(BIN)/python -m sandbox floor > .bench/floor.json
-	@$(BIN)/cc-ci bench .bench/floor.json
+	@$(BIN)/python -m sandbox bench
 
 down: $(STAMP)
 	@$(BIN)/python -m sandbox down

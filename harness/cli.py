@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -25,8 +24,8 @@ def _settings() -> Settings:
     return settings_module.load(os.environ)
 
 
-class _Sentences(click.Group):
-    """Ends with one sentence and a status where an error of ours comes up."""
+class _Group(click.Group):
+    """Prints an error of ours as one message and exits with its code."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
@@ -36,14 +35,14 @@ class _Sentences(click.Group):
             ctx.exit(USAGE_EXIT_CODE if isinstance(error, UsageError) else INFRA_EXIT_CODE)
 
 
-@click.group(cls=_Sentences, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
-    """CI for Co-op Cloud recipes: deploys a commit on a real Swarm and says what holds."""
+    """CI for Co-op Cloud recipes: deploys a commit on a real Swarm and tests it."""
 
 
 @main.command("doctor")
 def doctor_() -> None:
-    """Say for each part what was found, or the one line that fixes it."""
+    """Check the host; print a fix for anything missing."""
     findings = doctor.examine(_settings())
     for finding in findings:
         click.echo(finding.line(doctor.PART_WIDTH))
@@ -52,9 +51,9 @@ def doctor_() -> None:
 
 @main.command()
 @click.argument("recipe")
-@click.option("--quick", is_flag=True, help="The quick lane.")
+@click.option("--quick", is_flag=True, help="Use the quick lane.")
 def plan(recipe: str, quick: bool) -> None:
-    """List what a run of a recipe would do, in order, without doing it."""
+    """List the tests that a run of RECIPE would do, in order, without running them."""
     _pytest(recipe, "--collect-only", "-q", *(["--quick"] if quick else []))
 
 
@@ -62,14 +61,14 @@ def plan(recipe: str, quick: bool) -> None:
 @click.argument("recipe")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def run(recipe: str, options: tuple[str, ...]) -> None:
-    """Test one recipe; OPTIONS go to pytest (--ref SHA, --quick, --stages a,b, --keep …)."""
+    """Test RECIPE; OPTIONS go to pytest (--ref SHA, --quick, --stages a,b, --keep …)."""
     _pytest(recipe, *options)
 
 
 @main.command("report")
 @click.argument("run_id", required=False)
 def report_(run_id: str | None) -> None:
-    """Print a run's summary again, the newest run's without RUN_ID."""
+    """Print the summary of a run, of the newest one without RUN_ID."""
     folder = _run_folder(_settings().runs_dir, run_id)
     click.echo(terminal.summary(run_dir.read(folder), folder))
 
@@ -81,14 +80,15 @@ def _run_folder(runs: Path, run_id: str | None) -> Path:
         logs = sorted(runs.glob(f"*/{run_files.EVENTS}"), key=lambda path: path.stat().st_mtime)
         folder = logs[-1].parent if logs else runs
     if not (folder / run_files.EVENTS).is_file():
-        raise UsageError(f"there is no run '{run_id or 'at all'}' in '{runs}'")
+        name = f"run '{run_id}'" if run_id else "run"
+        raise UsageError(f"there is no {name} in '{runs}'")
     return folder
 
 
 @main.command("janitor")
 @click.option("--now", "domain", default="", help="Remove this kept app now.")
 def janitor_(domain: str) -> None:
-    """Remove what no live run holds."""
+    """Remove leftovers of dead runs."""
     settings = _settings()
     preflight.host(settings)
     if domain:
@@ -102,7 +102,7 @@ def janitor_(domain: str) -> None:
 @main.command()
 @click.argument("domain")
 def attach(domain: str) -> None:
-    """Show how to reach a kept app: its address, containers and logs."""
+    """Print the commands that reach a kept app and its containers."""
     settings = _settings()
     entry = next((e for e in registry.entries(settings) if e.domain == domain), None)
     if entry is None:
@@ -113,57 +113,6 @@ def attach(domain: str) -> None:
         for task in service.tasks:
             if task.running and task.container:
                 click.echo(f"docker exec -it {task.container[:12]} sh   # {service.name}")
-
-
-@main.command()
-def demo() -> None:
-    """Test the two demo recipes, then show one broken recipe caught."""
-    from sandbox.trials import zoo
-
-    sys.exit(zoo.demo(_settings()))
-
-
-@main.command()
-@click.argument("variants", nargs=-1)
-def zoo(variants: tuple[str, ...]) -> None:
-    """Run the broken recipes and require that each is caught, where and why it should be."""
-    from sandbox.trials import zoo as module
-
-    sys.exit(module.run_all(_settings(), variants))
-
-
-@main.command()
-@click.argument("floor", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-def bench(floor: Path) -> None:
-    """Run custom-html cold, and set its time beside FLOOR, the same plan by bare Docker (JSON)."""
-    from sandbox.trials import zoo
-
-    bare = float(json.loads(floor.read_text())["whole"])
-    found = zoo.timed(_settings(), "custom-html")
-    click.echo(
-        f"bare Docker {bare:.1f} s, cold run {found.seconds:.1f} s: {found.seconds / bare:.2f} x"
-    )
-    for name, seconds in found.phases.items():
-        click.echo(f"  {name:<9} {seconds:6.2f} s")
-
-
-@main.command()
-@click.option("--count", default=100, show_default=True, help="How many runs.")
-@click.option(
-    "--file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    default=CHECKOUT / ".bench" / "soak.jsonl",
-    help="Where each run is kept, a line of JSON each.",
-)
-def soak(count: int, file: Path) -> None:
-    """Run the demo recipes COUNT times and tell what is not on the host as it was before."""
-    from harness.host import signals
-    from sandbox.trials import soak as module
-
-    settings = _settings()
-    preflight.host(settings)
-    signals.arm(deadline=count * 900.0)
-    sys.exit(module.soak(settings, count, file, click.echo))
 
 
 def _pytest(recipe: str, *options: str) -> None:

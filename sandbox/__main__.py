@@ -1,96 +1,127 @@
-"""`python -m sandbox`: a whole CI host on one machine, what people try it with, and the removal of both."""
+"""`python -m sandbox`: a CI host on this machine, and the commands that try the product on it."""
 
 from __future__ import annotations
 
-import shutil
+import json
 import sys
+from pathlib import Path
 
-from sandbox.ci.full_stack import WholeLoop
-from sandbox.forge import frontend, gitea
-from sandbox.host import engine, images, paths, recipes_setup, services
-from sandbox.host.shell import SetupError, run, say, works
-from sandbox.trials import baseline
+import click
 
-
-def setup() -> None:
-    """Make everything that is missing; what is there stays as it is."""
-    engine.packages()
-    engine.engine()
-    engine.swarm()
-    engine.network()
-    images.all_images()
-    services.proxy()
-    services.backup_bot()
-    recipes_setup.all_repositories()
-    settings(dead=services.dead_addresses())
-    say("the bench is up: engine, swarm, proxy, backup bot, images, recipes")
+from contract.verdicts import USAGE_EXIT_CODE
+from sandbox.ci.full_stack import FullStack
+from sandbox.forge import frontend, gitea_build
+from sandbox.host import paths, test_bed
+from sandbox.host.shell import SetupError, say
+from sandbox.trials import baseline, bench, demo, doctor, soak, zoo
 
 
-def settings(*, dead: bool) -> None:
-    """Write what the harness has to know about this bench."""
-    values = {
-        "CCCI_APPS_DOMAIN": paths.APPS_DOMAIN,
-        "CCCI_PROXY": f"127.0.0.1:{paths.HTTPS_PORT}",
-        "CCCI_PROXY_API": f"http://127.0.0.1:{paths.API_PORT}",
-        "CCCI_CA_FILE": str(paths.STATE / "ca.pem"),
-        "CCCI_RECIPES_URL": str(paths.RECIPES / "{recipe}"),
-    }
-    if shutil.which("abra") is None:
-        values["CCCI_ABRA"] = str(paths.CHECKOUT / "sandbox" / "standins" / "abra" / "abra")
-    if dead:
-        values["CCCI_ENDPOINT_MODE"] = "dnsrr"
-    text = "# Written by the sandbox's set-up.\n" + "".join(f"{k}={v}\n" for k, v in values.items())
-    paths.SETTINGS.parent.mkdir(exist_ok=True)
-    if not paths.SETTINGS.exists() or paths.SETTINGS.read_text() != text:
-        paths.SETTINGS.write_text(text)
+class _Group(click.Group):
+    """Prints an error of the sandbox as one message and exits with its code."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except SetupError as error:
+            click.echo(f"sandbox: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except click.UsageError as error:
+            error.exit_code = USAGE_EXIT_CODE
+            raise
 
 
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A CI host on this machine, and the commands that try the product on it."""
+
+
+@main.command()
+def up() -> None:
+    """Set up the test bed: Docker, swarm, proxy, backup bot, images, recipes."""
+    test_bed.up()
+
+
+@main.command()
 def down() -> None:
-    """Remove the bench's own services and network; engine, swarm, images and cache stay."""
-    for name in ("traefik", "backupbot"):
-        if works(["docker", "service", "inspect", f"{name}_app"]):
-            run(["docker", "stack", "rm", name], doing=f"removing stack {name}")
-    if works(["docker", "network", "inspect", paths.PROXY_NETWORK]):
-        run(["docker", "network", "rm", paths.PROXY_NETWORK], doing="removing network proxy")
+    """Remove proxy and backup bot; engine, swarm, images and cache stay."""
+    test_bed.down()
 
 
-def loop() -> None:
-    """Bring up forge, Drone and bridge with pull requests to try them on; what is there stays."""
-    made = WholeLoop(paths.LOOP, paths.LOOP_PORT, pages=frontend.static())
-    made.up()
-    print(made.guide())
+@main.command("build-forge")
+def build_forge() -> None:
+    """Build Gitea."""
+    gitea_build.build()
 
 
-def loop_down() -> None:
-    """End and remove what `loop` made."""
-    if not paths.LOOP.exists():
+@main.command("full-stack-up")
+def full_stack_up() -> None:
+    """Start Gitea, Drone and the bridge, with pull requests to try them on."""
+    stack = FullStack(paths.FULL_STACK, paths.FULL_STACK_PORT, pages=frontend.static())
+    stack.up()
+    click.echo(stack.guide())
+
+
+@main.command("full-stack-down")
+def full_stack_down() -> None:
+    """Stop and remove Gitea, Drone and the bridge."""
+    if not paths.FULL_STACK.exists():
         say("there is no sandbox to remove")
         return
-    WholeLoop(paths.LOOP, paths.LOOP_PORT).down()
-    say("forge, Drone and bridge are ended and removed; `make down` removes proxy and backup bot")
+    FullStack(paths.FULL_STACK, paths.FULL_STACK_PORT).down()
+    say("Gitea, Drone and the bridge are removed; `make down` removes proxy and backup bot")
 
 
-def main() -> int:
-    """Run one of them; a sentence and status 1 where it cannot go on."""
-    commands = {
-        "setup": setup,
-        "forge": gitea.set_up,
-        "down": down,
-        "floor": baseline.main,
-        "loop": loop,
-        "loop-down": loop_down,
-    }
-    word = sys.argv[1] if len(sys.argv) == 2 else ""
-    if word not in commands:
-        print(f"usage: python -m sandbox {'|'.join(commands)}", file=sys.stderr)
-        return 4
-    try:
-        commands[word]()
-    except SetupError as error:
-        print(f"set-up: {error}", file=sys.stderr)
-        return 1
-    return 0
+@main.command("doctor")
+def doctor_() -> None:
+    """Check the host as `cc-ci doctor` does, and what the test bed needs besides."""
+    sys.exit(doctor.doctor())
+
+
+@main.command("demo")
+def demo_() -> None:
+    """Test the two demo recipes, then show a broken recipe that is caught."""
+    sys.exit(demo.demo())
+
+
+@main.command("zoo")
+@click.argument("variants", nargs=-1)
+def zoo_(variants: tuple[str, ...]) -> None:
+    """Run the broken recipes (or VARIANTS) and check that each is caught as expected."""
+    sys.exit(zoo.run_all(variants))
+
+
+@main.command("soak")
+@click.option("--count", default=100, show_default=True, help="Number of runs.")
+@click.option(
+    "--file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=paths.CHECKOUT / ".bench" / "soak.jsonl",
+    help="Write each run to this file, as one line of JSON.",
+)
+def soak_(count: int, file: Path) -> None:
+    """Run the demo recipes COUNT times and report leaked resources."""
+    sys.exit(soak.soak(count, file))
+
+
+@main.command("baseline")
+def baseline_() -> None:
+    """Measure the steps of a cold run with plain Docker; print the seconds as JSON."""
+    click.echo(json.dumps(baseline.measure(), indent=1))
+
+
+@main.command("bench")
+@click.argument(
+    "baseline_file",
+    metavar="[BASELINE]",
+    required=False,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+def bench_(baseline_file: Path | None) -> None:
+    """Time a cold run beside the same steps with plain Docker (BASELINE: JSON of an earlier `baseline`)."""
+    text = baseline_file.read_text() if baseline_file else json.dumps(baseline.measure())
+    for line in bench.bench(float(json.loads(text)["whole"])):
+        click.echo(line)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

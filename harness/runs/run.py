@@ -206,7 +206,7 @@ class Run:
         version = self.abra.version()
         self._told_start(abra=version)
         if "standin" in version:
-            self.recorder.note("abra is the sandbox's stand-in, not the real one")
+            self.recorder.note(f"abra is a stand-in (version {version}), not the real one")
         if self.settings.endpoint_mode:
             self.recorder.note(
                 f"every service runs with endpoint_mode {self.settings.endpoint_mode}: "

@@ -11,7 +11,7 @@ from typing import Protocol
 from sandbox.ci import real_drone
 from sandbox.ci.real_drone import RealDrone
 from sandbox.ci.standin_drone import StandinDrone
-from sandbox.forge.gitea import BOT_SCOPES, Forge
+from sandbox.forge.gitea import BOT_SCOPES, Gitea
 from sandbox.host import paths
 from sandbox.host.daemon import Daemon
 from sandbox.host.paths import CI_REPO, PROGRAM_PATH
@@ -43,7 +43,7 @@ class Drone(Protocol):
         """End it without waiting for the steps that run."""
 
 
-def drone(folder: Path, port: int, forge: Forge, environ: Mapping[str, str]) -> Drone:
+def drone(folder: Path, port: int, forge: Gitea, environ: Mapping[str, str]) -> Drone:
     """Return the real Drone where the environment names its executables, else the stand-in."""
     kind = RealDrone if real_drone.there() else StandinDrone
     return kind(folder, port, forge, environ)
@@ -55,7 +55,7 @@ class Bridge:
 
     folder: Path
     port: int
-    forge: Forge
+    forge: Gitea
     drone_url: str
     drone_token: Path
     org: str

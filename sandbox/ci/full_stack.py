@@ -14,9 +14,9 @@ from pathlib import Path
 from sandbox.ci import ci_server, real_drone
 from sandbox.ci.ci_server import Bridge, Drone
 from sandbox.forge import pull_requests
-from sandbox.forge.gitea import ADMIN, Forge
-from sandbox.forge.pull_requests import BOT, MEMBER, ORG, STRANGER, Proposal
-from sandbox.host import paths
+from sandbox.forge.gitea import ADMIN, Gitea
+from sandbox.forge.pull_requests import BOT, MEMBER, ORG, STRANGER, PullRequest
+from sandbox.host import paths, settings
 from sandbox.host.daemon import Daemon
 from sandbox.host.paths import CI_REPO, PROGRAM_PATH
 from sandbox.host.shell import SetupError, run, say, works
@@ -27,10 +27,10 @@ WIND_DOWN = 120.0  # seconds for running tests to remove their apps
 
 
 @dataclass
-class WholeLoop:
+class FullStack:
     """Everything from a comment to its answer, besides the Swarm.
 
-    folder: all its data; port: the first of four on loopback; tied: see `Daemon`; pages: see `Forge`;
+    folder: all its data; port: the first of four on loopback; tied: see `Daemon`; pages: see `Gitea`;
     settings: further keys of the bridge's environment.
     """
 
@@ -41,7 +41,7 @@ class WholeLoop:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.forge = Forge(self.folder / "gitea", self.port, self.tied, pages=self.pages)
+        self.forge = Gitea(self.folder / "gitea", self.port, self.tied, pages=self.pages)
 
     @property
     def drone(self) -> Drone:
@@ -73,7 +73,7 @@ class WholeLoop:
 
     # -- up
 
-    def up(self, wanted: Sequence[Proposal] = pull_requests.ALL) -> None:
+    def up(self, wanted: Sequence[PullRequest] = pull_requests.ALL) -> None:
         """Make and start whatever is missing; what is there stays as it is.
 
         Raises:
@@ -132,17 +132,13 @@ class WholeLoop:
             say("  what is not committed here is not in it")
 
     def _write_settings(self) -> None:
-        """Write the harness's settings of this loop: those of the bench, with the forge for recipes."""
-        bench = paths.SETTINGS.read_text() if paths.SETTINGS.exists() else ""
-        lines = [line.partition("=") for line in bench.splitlines() if not line.startswith("#")]
-        values = {key: value for key, _, value in lines if key}
-        values |= {
+        """Write the settings of the product: those of the test bed, but recipes come from this forge."""
+        values = settings.read() | {
             "CCCI_RECIPES_URL": f"{self.forge.url}/{ORG}/{{recipe}}.git",
             "CCCI_FORGE_URL": self.forge.url,
             "CCCI_RUNS_DIR": str(self.runs),
         }
-        text = "".join(f"{key}={value}\n" for key, value in values.items())
-        (self.folder / "settings.env").write_text(text)
+        settings.write(values, self.folder / "settings.env")
 
     def _start_files(self) -> None:
         words = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1"]
@@ -154,7 +150,7 @@ class WholeLoop:
         if not self.forge.call("GET", f"/orgs/{ORG}/hooks"):
             self.forge.hook(ORG, f"{self.bridge.url}/hook", self.bridge.hook_secret)
 
-    def _proposed(self, proposal: Proposal) -> int:
+    def _proposed(self, proposal: PullRequest) -> int:
         """Make sure that a pull request is there; return its number."""
         number = pull_requests.number(self.forge, proposal)
         word = "found"

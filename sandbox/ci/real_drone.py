@@ -13,7 +13,7 @@ from typing import Any
 
 import requests
 
-from sandbox.forge.gitea import ADMIN, Forge
+from sandbox.forge.gitea import ADMIN, Gitea
 from sandbox.host.daemon import Daemon
 from sandbox.host.paths import CAPACITY, CI_REPO, PROGRAM_PATH
 from sandbox.host.secret_file import secret_file
@@ -50,7 +50,7 @@ class RealDrone:
 
     folder: Path
     port: int
-    forge: Forge
+    forge: Gitea
     environ: Mapping[str, str] = field(default_factory=dict)
     capacity: int = CAPACITY
 

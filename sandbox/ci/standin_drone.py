@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sandbox.forge.gitea import Forge
+from sandbox.forge.gitea import Gitea
 from sandbox.host import paths
 from sandbox.host.daemon import Daemon
 from sandbox.host.paths import CI_REPO, PROGRAM_PATH
@@ -21,7 +21,7 @@ class StandinDrone:
 
     folder: Path
     port: int
-    forge: Forge
+    forge: Gitea
     environ: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, object] = field(default_factory=dict)
 

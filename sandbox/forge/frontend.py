@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sandbox.forge import gitea
+from sandbox.forge import gitea_build
 from sandbox.host import images, paths
 from sandbox.host.shell import SetupError, run, say
 
@@ -27,13 +27,13 @@ def static() -> Path:
         return Path(os.environ.get("GITEA_STATIC") or target)
     if shutil.which("npm") is None:
         say("Gitea's pages stay unstyled, since there is no npm here to build their looks with")
-        return gitea.static()
+        return gitea_build.static()
     try:
         with images.building("gitea-frontend"):
             return target if target.is_dir() else _build(target)
     except (SetupError, OSError) as error:
         say(f"Gitea's pages stay unstyled: {error}")
-        return gitea.static()
+        return gitea_build.static()
 
 
 def _build(target: Path) -> Path:
@@ -51,7 +51,7 @@ def _build(target: Path) -> Path:
         run([node, vite, "build"], doing=doing, cwd=work, env=env, timeout=TIMEOUT)
         part = target.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(gitea.static(), part)
+        shutil.copytree(gitea_build.static(), part)
         shutil.copytree(work / "public", part / "public", dirs_exist_ok=True)
         run(["chmod", "-R", "a+rX,u+w", part])
         part.replace(target)
@@ -59,7 +59,7 @@ def _build(target: Path) -> Path:
 
 
 def _copy_sources(work: Path) -> None:
-    module = gitea.module()
+    module = gitea_build.module()
     work.mkdir()
     for folder in SOURCES:
         shutil.copytree(module / folder, work / folder)

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import subprocess
 import tempfile
 import time
@@ -18,61 +17,18 @@ from typing import Any
 
 import requests
 
-from sandbox.host import images, paths
+from sandbox.forge import gitea_build, gitea_config
 from sandbox.host.daemon import Daemon
-from sandbox.host.shell import SetupError, run, say
+from sandbox.host.shell import SetupError, run
 
-TAGS = "sqlite sqlite_unlock_notify"
 PUSH_TIMEOUT = 30.0  # seconds
 NOBODY = 65534  # Gitea refuses to run as root
 ADMIN = "ops"
 BOT_SCOPES = ("write:issue", "write:repository", "read:organization", "read:user")
-STATIC = ("templates", "options", "public")
-
-
-def program() -> Path:
-    """Return Gitea's program, built once: it takes four minutes on two cores."""
-    given = os.environ.get("GITEA_BIN")
-    return Path(given) if given else images.gitea(TAGS)
-
-
-def static() -> Path:
-    """Return the folder with Gitea's templates, copied from its module once."""
-    given = os.environ.get("GITEA_STATIC")
-    if given:
-        return Path(given)
-    target = paths.CACHE / f"gitea-{paths.GITEA}" / "static"
-    with images.building("gitea-static"):
-        if not target.is_dir():
-            _copy_static(target)
-    return target
-
-
-def _copy_static(target: Path) -> None:
-    source = module()
-    part = target.with_suffix(".part")
-    shutil.rmtree(part, ignore_errors=True)
-    for name in STATIC:
-        shutil.copytree(source / name, part / name)
-    run(["chmod", "-R", "a+rX,u+w", part])
-    part.replace(target)
-
-
-def set_up() -> None:
-    """Build what a forge needs, once, so that nobody waits for it later without a word."""
-    program()
-    static()
-    say("the forge is built: Gitea " + paths.GITEA)
-
-
-def module() -> Path:
-    """Return the folder of Gitea's module."""
-    words = ["go", "list", "-m", "-f", "{{.Dir}}", "code.gitea.io/gitea"]
-    return Path(run(words, cwd=images.TOOLS / "gitea").strip())
 
 
 @dataclass
-class Forge:
+class Gitea:
     """One Gitea with an administrator.
 
     folder: its data; port: on loopback; tied: see `Daemon`; pages: its static folder, else the plain one.
@@ -107,7 +63,7 @@ class Forge:
             os.chown(self.folder, NOBODY, NOBODY)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_config()
-        words = [program(), "web", "--config", self._config]
+        words = [gitea_build.program(), "web", "--config", self._config]
         self.daemon.start(words, self._env(), user=self._user())
         self.daemon.answers(f"{self.url}/api/v1/version")
         if ADMIN not in self.passwords():
@@ -130,14 +86,16 @@ class Forge:
         return {"PATH": path, "HOME": str(self.folder), "GITEA_WORK_DIR": str(self.folder)}
 
     def _write_config(self) -> None:
-        pages = self.pages or static()
+        pages = self.pages or gitea_build.static()
         if self._config.exists():
             kept = self._config.read_text()
             line = f"STATIC_ROOT_PATH = {pages}"
             self._config.write_text(re.sub(r"(?m)^STATIC_ROOT_PATH = .*$", line, kept))
             return
         whoami = ["id", "-un", str(self._user())] if self._user() else ["id", "-un"]
-        sections = _sections(self.folder, self.url, self.port, run(whoami).strip(), pages)
+        sections = gitea_config.sections(
+            self.folder, self.url, self.port, run(whoami).strip(), pages
+        )
         lines = [f"{key} = {value}" for key, value in sections.pop("").items()]
         for name, values in sections.items():
             lines += [f"[{name}]", *(f"{key} = {value}" for key, value in values.items())]
@@ -148,7 +106,15 @@ class Forge:
 
     def _make_admin(self) -> None:
         password = secrets.token_urlsafe(12)
-        words = [program(), "admin", "user", "create", "--config", self._config, "--admin"]
+        words = [
+            gitea_build.program(),
+            "admin",
+            "user",
+            "create",
+            "--config",
+            self._config,
+            "--admin",
+        ]
         words += ["--username", ADMIN, "--password", password, "--email", f"{ADMIN}@example.com"]
         words += ["--must-change-password=false"]
         rights = {} if self._user() is None else {"user": NOBODY, "group": NOBODY}
@@ -318,48 +284,3 @@ class Forge:
         """Return state and description of the newest status of each context of a commit."""
         found = self.call("GET", f"/repos/{repo}/commits/{sha}/status")["statuses"] or []
         return {row["context"]: (row["status"], row["description"]) for row in found}
-
-
-def _sections(
-    folder: Path, url: str, port: int, user: str, pages: Path
-) -> dict[str, dict[str, object]]:
-    """Return Gitea's settings: everything on loopback, nothing that needs another machine."""
-    return {
-        "": {
-            "APP_NAME": "cc-ci sandbox",
-            "RUN_MODE": "prod",
-            "RUN_USER": user,
-            "WORK_PATH": folder,
-        },
-        "server": {
-            "PROTOCOL": "http",
-            "HTTP_ADDR": "127.0.0.1",
-            "HTTP_PORT": port,
-            "ROOT_URL": f"{url}/",
-            "DISABLE_SSH": "true",
-            "OFFLINE_MODE": "true",
-            "APP_DATA_PATH": folder / "data",
-            "STATIC_ROOT_PATH": pages,
-        },
-        "database": {
-            "DB_TYPE": "sqlite3",
-            "PATH": folder / "gitea.db",
-            "SQLITE_JOURNAL_MODE": "WAL",
-        },
-        "repository": {"ROOT": folder / "repositories", "DEFAULT_BRANCH": "main"},
-        "security": {
-            "INSTALL_LOCK": "true",
-            "SECRET_KEY": secrets.token_hex(32),
-            "INTERNAL_TOKEN": secrets.token_hex(32),
-            "PASSWORD_HASH_ALGO": "pbkdf2_v2",
-        },
-        "oauth2": {
-            "JWT_SECRET": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
-        },
-        "service": {"DISABLE_REGISTRATION": "true"},
-        "webhook": {"ALLOWED_HOST_LIST": "loopback"},
-        "actions": {"ENABLED": "false"},
-        "log": {"MODE": "console", "LEVEL": "Warn"},
-        "cron": {"ENABLED": "false"},
-        "mailer": {"ENABLED": "false"},
-    }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.forge.gitea import Forge
+from sandbox.forge.gitea import Gitea
 from sandbox.host import paths, recipes_setup
 
 ORG = "recipes"
@@ -14,7 +14,7 @@ BROKEN = "crash-loop"
 
 
 @dataclass(frozen=True, slots=True)
-class Proposal:
+class PullRequest:
     """One pull request. push: makes its branch, `branch`, and returns the branch as seen from the recipe."""
 
     recipe: str
@@ -22,7 +22,7 @@ class Proposal:
     title: str
     person: str
     promise: str
-    push: Callable[[Forge, Proposal], str]
+    push: Callable[[Gitea, PullRequest], str]
 
     @property
     def repo(self) -> str:
@@ -30,14 +30,14 @@ class Proposal:
         return f"{ORG}/{self.recipe}"
 
 
-def _head(forge: Forge, proposal: Proposal) -> str:
+def _head(forge: Gitea, proposal: PullRequest) -> str:
     """Push the demo recipe's own next version."""
     source = paths.RECIPES / proposal.recipe
     forge.push(source, proposal.repo, f"refs/heads/pr:refs/heads/{proposal.branch}")
     return proposal.branch
 
 
-def _broken(forge: Forge, proposal: Proposal) -> str:
+def _broken(forge: Gitea, proposal: PullRequest) -> str:
     """Commit what a broken variant changes."""
     for path in sorted((recipes_setup.BROKEN / BROKEN / "head").iterdir()):
         text = path.read_text()
@@ -45,7 +45,7 @@ def _broken(forge: Forge, proposal: Proposal) -> str:
     return proposal.branch
 
 
-def _fork(forge: Forge, proposal: Proposal) -> str:
+def _fork(forge: Gitea, proposal: PullRequest) -> str:
     """Fork the recipe, push its next version there, and add a line."""
     fork = forge.fork(proposal.repo, proposal.person)
     source = paths.RECIPES / proposal.recipe
@@ -57,22 +57,22 @@ def _fork(forge: Forge, proposal: Proposal) -> str:
     return f"{proposal.person}:{proposal.branch}"
 
 
-GOOD = Proposal(
+GOOD = PullRequest(
     "custom-html", "charset", "Serve text as UTF-8", MEMBER, "good: ends green with level 5", _head
 )
-RED = Proposal(
+RED = PullRequest(
     "custom-html", "licence", "Ask for a licence", MEMBER, "broken: ends red in install", _broken
 )
-FORKED = Proposal(
+FORKED = PullRequest(
     "custom-html", "outside", "A line for the README", STRANGER, "a stranger's, from a fork", _fork
 )
-WITH_DATABASE = Proposal(
+WITH_DATABASE = PullRequest(
     "miniflux", "update", "Update miniflux", MEMBER, "good, with a database", _head
 )
 ALL = (GOOD, RED, FORKED, WITH_DATABASE)
 
 
-def recipe(forge: Forge, name: str) -> bool:
+def recipe(forge: Gitea, name: str) -> bool:
     """Make sure that a recipe is at the forge with its published versions; say whether it was made."""
     repo = f"{ORG}/{name}"
     if forge.there(f"/repos/{repo}/branches/main"):
@@ -83,13 +83,13 @@ def recipe(forge: Forge, name: str) -> bool:
     return True
 
 
-def number(forge: Forge, proposal: Proposal) -> int | None:
+def number(forge: Gitea, proposal: PullRequest) -> int | None:
     """Return the number of the pull request, closed or not; None before it is opened."""
     rows = forge.there(f"/repos/{proposal.repo}/pulls?state=all&limit=50") or []
     return next((int(row["number"]) for row in rows if row["title"] == proposal.title), None)
 
 
-def open_pull(forge: Forge, proposal: Proposal) -> int:
+def open_pull(forge: Gitea, proposal: PullRequest) -> int:
     """Open the pull request; return its number."""
     head = proposal.push(forge, proposal)
     return forge.pull(proposal.repo, head, proposal.title, person=proposal.person)

@@ -54,7 +54,7 @@ class Daemon:
             pid, started = self._record.read_text().split()
         except (OSError, ValueError):
             return None
-        return int(pid) if _started(int(pid)) == started else None
+        return int(pid) if start_time(int(pid)) == started else None
 
     def start(
         self,
@@ -92,7 +92,7 @@ class Daemon:
             except OSError as error:
                 raise SetupError(f"cannot start {words[0]}: {error.strerror}") from error
         _STARTED.append(process)
-        self._record.write_text(f"{process.pid} {_started(process.pid)}\n")
+        self._record.write_text(f"{process.pid} {start_time(process.pid)}\n")
         return int(process.pid)
 
     def others(self) -> list[int]:
@@ -104,7 +104,7 @@ class Daemon:
             pid, started = self._record.read_text().split()
         except (OSError, ValueError):
             return []
-        if _started(int(pid)) not in ("", started):
+        if start_time(int(pid)) not in ("", started):
             return []  # another program got its pid, so nothing of its session is left
         return [other for other in _session(int(pid)) if other != int(pid)]
 
@@ -185,7 +185,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-def _started(pid: int) -> str:
+def start_time(pid: int) -> str:
     """Return when a process started, in the kernel's ticks since boot; "" if it is gone or a zombie."""
     rest = _stat(pid)
     if rest and rest[0] == "Z":

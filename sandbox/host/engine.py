@@ -7,6 +7,9 @@ import os
 import shutil
 import time
 from pathlib import Path
+from typing import Any
+
+import docker
 
 from sandbox.host import paths
 from sandbox.host.daemon import Daemon
@@ -138,3 +141,8 @@ def network() -> None:
         return
     words = ["docker", "network", "create", "--driver", "overlay", "--attachable"]
     run([*words, "--subnet", paths.PROXY_SUBNET, paths.PROXY_NETWORK], doing="making network proxy")
+
+
+def api() -> Any:
+    """Return Docker's low-level client."""
+    return docker.from_env(timeout=60).api

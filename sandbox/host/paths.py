@@ -18,8 +18,8 @@ HTTPS_PORT, API_PORT = 8443, 8090
 TRAEFIK = "3.6.12"
 GITEA = "1.26.0"
 MINIFLUX = ("2.2.13", "2.2.14")
-LOOP = CACHE / "sandbox"  # forge, Drone and bridge of `make sandbox`
-LOOP_PORT = int(os.environ.get("SANDBOX_PORT", "8301"))  # the first of four
+FULL_STACK = CACHE / "sandbox"  # forge, Drone and bridge of `make sandbox`
+FULL_STACK_PORT = int(os.environ.get("SANDBOX_PORT", "8301"))  # the first of four
 
 CI_REPO = "ci/cc-ci"  # at the sandbox's forge, what Drone takes its pipelines from
 PROGRAM_PATH = f"{CHECKOUT / '.venv' / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"

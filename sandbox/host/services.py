@@ -180,20 +180,21 @@ def _wait_for(url: str, what: str) -> None:
         time.sleep(0.25)
 
 
-def dead_addresses() -> bool:
-    """Prove by a connection whether a service's virtual address works; remember it for this boot.
+def virtual_addresses_work() -> bool:
+    """Prove by a connection whether a service's virtual address works; remember the result for this boot.
 
-    Kernels without IPVS have dead service addresses while everything seems to run.
+    On kernels without IPVS virtual addresses do not work, although everything seems to run.
     """
     engine = json.loads(run(["docker", "info", "--format", "{{json .ID}}"]))
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     memory = paths.STATE / f"addresses-{engine[:12].replace(':', '')}-{boot}"
     if not memory.exists():
-        memory.write_text("dead" if _probe() else "alive")
-    return memory.read_text() == "dead"
+        memory.write_text("alive" if _probe() else "dead")
+    return memory.read_text() != "dead"
 
 
 def _probe() -> bool:
+    """Return True if a service answers on its virtual address."""
     name = "cc-ci-probe"
     run(["docker", "service", "rm", name]) if works(
         ["docker", "service", "inspect", name]
@@ -215,6 +216,6 @@ def _probe() -> bool:
         own = [*curl, "--retry-all-errors", f"http://tasks.{name}/"]
         if not works(own):
             raise SetupError("the probe's task does not answer on its own address")
-        return not works([*curl, f"http://{name}/"])
+        return works([*curl, f"http://{name}/"])
     finally:
         run(["docker", "service", "rm", name])

@@ -8,13 +8,24 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
+
+from contract.verdicts import USAGE_EXIT_CODE
 
 STARTED = time.monotonic()
 HEARTBEAT = 10.0  # seconds
 
 
 class SetupError(Exception):
-    """The set-up cannot go on: what it did, what it saw, what to try."""
+    """The sandbox cannot go on; the message says what it did, what it saw and what to try."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(SetupError):
+    """A command was called with wrong arguments."""
+
+    exit_code = USAGE_EXIT_CODE
 
 
 def say(text: str) -> None:

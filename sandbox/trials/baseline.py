@@ -1,40 +1,38 @@
-"""The floor of a cold run: the same plan by bare Docker, no harness, the best waiting we know.
+"""The baseline of the benchmark: the steps of a cold run with plain Docker, without the harness.
 
-`python -m sandbox floor` prints each step's seconds as JSON. `make bench` sets a cold run of
-custom-html beside it, so that both are measured in the same minute on the same machine.
+`make bench` measures it right before a cold run of custom-html, so that both are from the same minute on the
+same machine.
 """
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import docker
 import requests
 import urllib3
 import yaml
 from docker.errors import APIError, NotFound
 
-from sandbox.host import paths, services
+from sandbox.host import engine, paths, services
 from sandbox.host.shell import SetupError, run
 
-STACK = "cccifloor"
-HOST = f"floor.{paths.APPS_DOMAIN}"
+STACK = "cccibaseline"
+HOST = f"baseline.{paths.APPS_DOMAIN}"
 LABEL = f"com.docker.stack.namespace={STACK}"
-TIMEOUT = 60.0  # seconds for one step
-EVERY = 0.02
+STEP_TIMEOUT = 60.0  # seconds
+POLL_INTERVAL = 0.02  # seconds
 
 
 def measure() -> dict[str, float]:
-    """Run the plan once and return the seconds of each step and of the whole.
+    """Run the steps once; return the seconds of each, and their sum as "whole".
 
     Raises:
-        SetupError: a step did not come to its end in a minute.
+        SetupError: a step failed or took more than a minute.
     """
-    api = docker.from_env(timeout=60).api
+    api = engine.api()
     times: dict[str, float] = {}
     services.certificate()
     try:
@@ -50,30 +48,30 @@ def _plan(api: Any, times: dict[str, float]) -> None:
         _deploy("ccci/nginx:1.22.1-1")
         _wait(lambda: _running(api))
     with _timed(times, "running to 200"):
-        _wait(_answers)
+        _wait(_responds)
     with _timed(times, "redeploy"):
         _deploy("ccci/nginx:1.22.1-1")
     with _timed(times, "backup"):
-        _bot(api, "restic", "backup", "--quiet", "--tag", STACK, _volume())
-        _bot(api, "restic", "snapshots", "--json", "--tag", STACK)
+        _exec_in_bot(api, "restic", "backup", "--quiet", "--tag", STACK, _volume())
+        _exec_in_bot(api, "restic", "snapshots", "--json", "--tag", STACK)
     with _timed(times, "stop"):
         _scale(0)
         _wait(lambda: not api.containers(filters={"label": LABEL}))
     with _timed(times, "restore"):
-        _bot(api, "restic", "restore", "--quiet", "--tag", STACK, "latest", "--target", "/")
+        _exec_in_bot(api, "restic", "restore", "--quiet", "--tag", STACK, "latest", "--target", "/")
     with _timed(times, "start to 200"):
         _scale(1)
-        _wait(lambda: _running(api) and _answers())
+        _wait(lambda: _running(api) and _responds())
     with _timed(times, "remove"):
         _remove(api)
     with _timed(times, "base to 200"):
         _deploy("ccci/nginx:1.22.1")
-        _wait(lambda: _running(api) and _answers())
+        _wait(lambda: _running(api) and _responds())
     with _timed(times, "upgrade settled"):
         _deploy("ccci/nginx:1.22.1-1")
         _wait(lambda: _update(api) == "completed")
     with _timed(times, "upgraded to 200"):
-        _wait(_answers)
+        _wait(_responds)
     with _timed(times, "remove again"):
         _remove(api)
 
@@ -85,12 +83,12 @@ def _timed(times: dict[str, float], name: str) -> Iterator[None]:
     times[name] = time.monotonic() - start
 
 
-def _wait(look: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while not look():
+def _wait(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + STEP_TIMEOUT
+    while not done():
         if time.monotonic() > deadline:
-            raise SetupError("a step of the floor's plan did not end within a minute")
-        time.sleep(EVERY)
+            raise SetupError(f"a step of the baseline took over {STEP_TIMEOUT:.0f} s")
+        time.sleep(POLL_INTERVAL)
 
 
 def _deploy(image: str) -> None:
@@ -113,7 +111,7 @@ def _deploy(image: str) -> None:
         "healthcheck": check,
         "deploy": deploy,
     }
-    site = paths.STATE / "floor.conf"
+    site = paths.STATE / "baseline.conf"
     site.write_text("server { listen 80 default_server; root /usr/share/nginx/html; }\n")
     body = {
         "version": "3.8",
@@ -122,7 +120,7 @@ def _deploy(image: str) -> None:
         "volumes": {"content": {}},
         "configs": {"site": {"file": str(site)}},
     }
-    path = paths.STATE / "floor.yml"
+    path = paths.STATE / "baseline.yml"
     path.write_text(yaml.safe_dump(body))
     run(["docker", "stack", "deploy", "--resolve-image", "never", "-c", path, STACK])
 
@@ -137,14 +135,14 @@ def _update(api: Any) -> str:
     return str((service.get("UpdateStatus") or {}).get("State", ""))
 
 
-def _answers() -> bool:
+def _responds() -> bool:
     urllib3.disable_warnings()
     url = f"https://127.0.0.1:{paths.HTTPS_PORT}/"
     try:
-        answer = requests.get(url, headers={"Host": HOST}, verify=False, timeout=3)
+        response = requests.get(url, headers={"Host": HOST}, verify=False, timeout=3)
     except requests.RequestException:
         return False
-    return answer.status_code == 200
+    return response.status_code == 200
 
 
 def _scale(replicas: int) -> None:
@@ -155,7 +153,7 @@ def _volume() -> str:
     return f"/var/lib/docker/volumes/{STACK}_content/_data"
 
 
-def _bot(api: Any, *argv: str) -> None:
+def _exec_in_bot(api: Any, *argv: str) -> None:
     (container,) = api.containers(filters={"label": "com.docker.swarm.service.name=backupbot_app"})
     made = api.exec_create(container["Id"], list(argv))
     api.exec_start(made["Id"])
@@ -164,7 +162,7 @@ def _bot(api: Any, *argv: str) -> None:
 
 
 def _remove(api: Any) -> None:
-    """Remove the stack by force and wait until nothing of it is left."""
+    """Remove the stack by force and wait until it is gone."""
 
     def gone() -> bool:
         label = {"label": LABEL}
@@ -179,7 +177,7 @@ def _remove(api: Any) -> None:
                 try:
                     remove(found)
                 except (APIError, NotFound):
-                    continue  # looked at again
+                    continue  # tried again in the next round
         return not any(objects for objects, _ in kinds)
 
     _wait(gone)
@@ -187,8 +185,3 @@ def _remove(api: Any) -> None:
 
 def _force(api: Any) -> Callable[[Any], Any]:
     return lambda found: api.remove_container(found["Id"], force=True)
-
-
-def main() -> None:
-    """Print one measurement as JSON."""
-    print(json.dumps(measure(), indent=1))

@@ -1,37 +1,44 @@
-"""Everything on the host that a run could leave behind, by kind and name; and gauges that could creep.
+"""Everything on the host that a run could leave behind, by kind and name; and gauges that grow with a leak.
 
-Names are those of Docker, of the folders under `/run`, of temporary files, and of processes that carry
-a run's mark. Gauges are plain numbers of the engine and the kernel (/proc).
+Read directly: Docker's objects, the product's folders, temporary files, and processes that carry a run's mark
+(`CCCI_RUN` in the environment). Gauges are plain numbers of the engine and the kernel (/proc).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.settings import Settings
+from sandbox.host import paths, settings
+from sandbox.host.daemon import start_time
 
-PROXY_NETWORK = "proxy"
-LIVE = ("new", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running")
+ACTIVE = ("new", "pending", "assigned", "accepted", "preparing", "ready", "starting", "running")
+STACK_LABEL = "com.docker.stack.namespace"
 Inventory = Mapping[str, frozenset[str]]
 
 
-def take(settings: Settings, api: Any, temporary: Path) -> Inventory:
-    """Return what exists now: for each kind the names. temporary: the folder of temporary files."""
-    networks = api.inspect_network(PROXY_NETWORK, verbose=True)
+def take(api: Any, temporary: Path) -> Inventory:
+    """Return what exists now: for each kind the names.
+
+    Args:
+        api: Docker's low-level client.
+        temporary: folder of the runs' temporary files.
+    """
+    networks = api.inspect_network(paths.PROXY_NETWORK, verbose=True)
     folders = {
-        "lock": (settings.lock_dir, "cc-ci*"),
-        "registry entry": (settings.active_dir, "*"),
-        "slot": (settings.slots_dir, "*"),
+        "lock": (settings.folder("CCCI_LOCK_DIR"), "cc-ci*"),
+        "registry entry": (settings.folder("CCCI_ACTIVE_DIR"), "*"),
+        "slot": (settings.folder("CCCI_SLOTS_DIR"), "*"),
         "temporary file": (temporary, "*"),
     }
     found = {
         "service": {s["Spec"]["Name"] for s in api.services()},
-        "task": {_task(t) for t in api.tasks() if t["Status"]["State"] in LIVE},
+        "task": {_task(t) for t in api.tasks() if t["Status"]["State"] in ACTIVE},
         "container": {c["Names"][0].lstrip("/") for c in api.containers(all=True)},
         "network": {n["Name"] for n in api.networks()},
         "volume": {v["Name"] for v in api.volumes()["Volumes"] or []},
@@ -42,10 +49,10 @@ def take(settings: Settings, api: Any, temporary: Path) -> Inventory:
             *(c["Name"] for c in (networks.get("Containers") or {}).values()),
             *(name for name in (networks.get("Services") or {}) if name),
         },
-        "process": set(_marked()),
+        "process": set(_processes_of_runs()),
         **{
-            kind: {path.name for path in place.glob(name)}
-            for kind, (place, name) in folders.items()
+            kind: {path.name for path in folder.glob(pattern)}
+            for kind, (folder, pattern) in folders.items()
         },
     }
     return {kind: frozenset(names) for kind, names in found.items()}
@@ -53,11 +60,11 @@ def take(settings: Settings, api: Any, temporary: Path) -> Inventory:
 
 def _task(raw: Mapping[str, Any]) -> str:
     labels = raw["Spec"].get("ContainerSpec", {}).get("Labels") or {}
-    return f"{labels.get('com.docker.stack.namespace', '')} {raw['ID']}"
+    return f"{labels.get(STACK_LABEL, '')} {raw['ID']}"
 
 
-def _marked() -> list[str]:
-    """Return the processes that belong to a run or a build: number, program, and their run."""
+def _processes_of_runs() -> list[str]:
+    """Return the processes that belong to a run or a build: pid, program, and their run's directory."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -69,7 +76,7 @@ def _marked() -> list[str]:
 
 
 def added(before: Inventory, after: Inventory) -> list[str]:
-    """Return what is there and was not, as "kind name"."""
+    """Return what exists now and did not before, as "kind name"."""
     return [
         f"{kind} '{name}'"
         for kind, names in after.items()
@@ -77,13 +84,38 @@ def added(before: Inventory, after: Inventory) -> list[str]:
     ]
 
 
-def missing(before: Inventory, after: Inventory) -> list[str]:
-    """Return what was there and is not, as "kind name"."""
-    return added(after, before)
+def active_apps() -> list[dict[str, Any]]:
+    """Return the registry's entries whose run is still alive.
+
+    An app's entry is in the machine's registry and in its run's directory. Its process counts as alive only
+    if it has the recorded start time and boot, since a pid can be given to another program.
+    """
+    folders = (settings.folder("CCCI_ACTIVE_DIR"), settings.folder("CCCI_RUNS_DIR"))
+    files = [*folders[0].glob("[!.]*"), *folders[1].glob("*/apps/[!.]*")]
+    entries = [entry for path in files if (entry := _entry(path))]
+    return [entry for entry in entries if _owner_alive(entry)]
+
+
+def _entry(path: Path) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return entry if isinstance(entry, dict) and entry.get("domain") else None
+
+
+def _owner_alive(entry: Mapping[str, Any]) -> bool:
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    started = start_time(int(entry["pid"]))
+    return entry["boot"] == boot and started != "" and started == entry["started"]
 
 
 def gauges(proc: Path = Path("/proc")) -> dict[str, float]:
-    """Return numbers that creep where something leaks: files and memory of the engine, sockets, memory."""
+    """Return numbers that grow where something leaks: dockerd's files and memory, sockets, processes, memory.
+
+    Args:
+        proc: where the kernel's process information is mounted.
+    """
     found = {
         "open files of dockerd": 0.0,
         "memory of dockerd (MiB)": 0.0,

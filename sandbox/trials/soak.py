@@ -1,8 +1,8 @@
-"""The soak: the demo recipes again and again, the host looked at before, between and after.
+"""The soak: run the demo recipes many times; compare the host before, between and after.
 
-Each run is a line in a file at once, and the last line is what was found, so a soak that is interrupted
-keeps and shows what it did. The mix:
-custom-html and miniflux in turn, in the quick lane; the first two of every twenty runs are cold.
+custom-html and miniflux take turns in the quick lane; the first two of every twenty runs are cold. Each run
+is appended to a file as one JSON line when it has finished, and the last line holds the findings, so an
+interrupted soak keeps and shows what it did.
 """
 
 from __future__ import annotations
@@ -10,38 +10,39 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
+import signal
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.errors import CcCiError, TimedOut
-from harness.host import proc, wait
-from harness.naming import app_domain, stack_name, unique
-from harness.reporting import run_dir
-from harness.runs import janitor, registry
-from harness.settings import CHECKOUT, Settings
-from harness.swarm import engine
-from sandbox.trials import inventory, zoo
+from contract.verdicts import Verdict
+from sandbox.host import engine
+from sandbox.host.shell import SetupError
+from sandbox.trials import inventory, product
 from sandbox.trials.inventory import Inventory
+from sandbox.trials.product import ProductError, Report
 
 RECIPES = ("custom-html", "miniflux")
-COLD_OF = 20  # the first two of so many runs are cold, one of each recipe
-PATIENCE = 90.0  # seconds for Swarm to forget what it was told to remove
-SLOWER = 1.5  # times the first third's median: more is drift
-CREEP = {"open files of dockerd": 50.0, "sockets": 200.0, "memory of dockerd (MiB)": 200.0}
-CREEP["processes"] = 100.0
-
-Say = Callable[[str], None]
+COLD_INTERVAL = 20  # runs; the first two of each interval are cold, one of each recipe
+SETTLE_TIMEOUT = 90.0  # seconds for Swarm to remove what it was asked to remove
+POLL_INTERVAL = 1.0  # seconds
+MAX_SLOWDOWN = 1.5  # times the median of the first third
+MAX_GROWTH = {
+    "open files of dockerd": 50.0,
+    "sockets": 200.0,
+    "memory of dockerd (MiB)": 200.0,
+    "processes": 100.0,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """One run of the soak: what it was, how it ended, its seconds, and the gauges after it."""
+class SoakRun:
+    """One run of the soak: what it was, its verdict, its seconds, and the gauges after it."""
 
     id: str
     recipe: str
@@ -54,8 +55,8 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """What a soak found: runs that were not green, leaks of its own, differences nobody explains, drift."""
+class Findings:
+    """Runs that were not green, leaks of our runs, other things that are new, and drift."""
 
     red: tuple[str, ...]
     leaks: tuple[str, ...]
@@ -64,50 +65,78 @@ class Result:
 
     @property
     def clean(self) -> bool:
-        """Whether all was green and nothing was left or crept."""
+        """True if all runs were green and nothing leaked or drifted."""
         return not (self.red or self.leaks or self.unexplained or self.drift)
 
 
 def plan(count: int) -> Iterator[tuple[str, str]]:
-    """Yield recipe and lane of so many runs."""
+    """Yield recipe and lane of each run."""
     for number in range(count):
-        yield RECIPES[number % 2], "cold" if number % COLD_OF < len(RECIPES) else "quick"
+        yield RECIPES[number % 2], "cold" if number % COLD_INTERVAL < len(RECIPES) else "quick"
 
 
-def soak(settings: Settings, count: int, file: Path, say: Say) -> int:
-    """Run so many times and tell what was left; 0 when nothing was, 2 when interrupted.
+def soak(count: int, file: Path) -> int:
+    """Run the demo recipes and report what leaked.
 
-    file: where each run is kept, a line of JSON each.
+    Args:
+        count: number of runs.
+        file: gets one JSON line for each run, and one for the findings.
+
+    Returns:
+        Exit code: 0 if nothing was found, 1 if something was, 2 if interrupted.
+
+    Raises:
+        ProductError: the host is not ready for runs.
     """
+    sweep()  # also checks the host
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("")
     with tempfile.TemporaryDirectory(prefix="cc-ci-soak-") as folder:
         temporary = Path(folder)
-        before = inventory.take(settings, engine.client(), temporary)
-        start = inventory.gauges()
-        done = _runs(settings, count, file, temporary, say)
+        before, start = inventory.take(engine.api(), temporary), inventory.gauges()
+        done = _runs(count, file, temporary)
         if len(done) < count:
-            say(f"interrupted after {len(done)} of {count} runs")
-            finish = run_dir.finish_dead
-            janitor.sweep(settings, engine.client(), own_run="", progress=say, finish=finish)
-        found = compare(settings, before, done, start, temporary)
+            print(f"interrupted after {len(done)} of {count} runs", flush=True)
+            sweep()
+        found = compare(before, done, start, temporary)
         _append(file, asdict(found))
-    for line in tell(done, found, start, inventory.gauges()):
-        say(line)
+    print("\n".join(summary(done, found, start, inventory.gauges())), flush=True)
     return 2 if len(done) < count else int(not found.clean)
 
 
-def _runs(settings: Settings, count: int, file: Path, temporary: Path, say: Say) -> list[Done]:
-    """Run so many times, or until interrupted; each run is kept and told as it ends."""
-    done: list[Done] = []
-    begun = time.monotonic()
-    with contextlib.suppress(KeyboardInterrupt):
+def sweep() -> None:
+    """Let the product's janitor remove what dead runs left.
+
+    Raises:
+        ProductError: it could not.
+    """
+    done = product.cc_ci("janitor")
+    if done.exit_code != 0:
+        raise ProductError(done.output.strip().removeprefix("cc-ci: "))
+
+
+def _runs(count: int, file: Path, temporary: Path) -> list[SoakRun]:
+    """Run `count` times, or until interrupted; record and print each run as it finishes."""
+    done: list[SoakRun] = []
+    begin = time.monotonic()
+    with contextlib.suppress(KeyboardInterrupt), _signals_interrupt():
         for number, (recipe, lane) in enumerate(plan(count), 1):
-            session = f"soak-{os.getpid()}-{number}"
-            done.append(_run(settings, recipe, lane, session, temporary))
+            done.append(_run(recipe, lane, f"soak-{os.getpid()}-{number}", temporary))
             _append(file, asdict(done[-1]))
-            say(_progress(done[-1], number, count, time.monotonic() - begun))
+            print(_progress(done[-1], number, count, time.monotonic() - begin), flush=True)
     return done
+
+
+@contextlib.contextmanager
+def _signals_interrupt() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP act as Ctrl-C does."""
+    names = (signal.SIGTERM, signal.SIGHUP)
+    old = {name: signal.signal(name, signal.default_int_handler) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in old.items():
+            signal.signal(name, handler)
 
 
 def _append(file: Path, row: dict[str, object]) -> None:
@@ -115,30 +144,27 @@ def _append(file: Path, row: dict[str, object]) -> None:
         lines.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _run(settings: Settings, recipe: str, lane: str, session: str, temporary: Path) -> Done:
+def _run(recipe: str, lane: str, run_id: str, temporary: Path) -> SoakRun:
     """Run one recipe in a process of its own; the directory of a green run is removed."""
-    ref = zoo.head_of(settings, recipe)
-    words = [sys.executable, "-m", "pytest", "recipes_tests", "-p", "no:cacheprovider"]
-    words += ["--recipe", recipe, "--ref", ref, *(["--quick"] if lane == "quick" else [])]
-    env = {**os.environ, "DRONE_BUILD_NUMBER": session, "TMPDIR": str(temporary)}
+    options = ["--quick"] if lane == "quick" else []
+    ref, folder = product.head_of(recipe), product.run_dir(run_id)
     try:
-        proc.run(words, timeout=zoo.RUN_TIMEOUT, env=env, cwd=CHECKOUT, check=False)
-    except CcCiError as error:
-        return Done(session, recipe, lane, ref, "none", str(error), 0.0, inventory.gauges())
-    folder = settings.runs_dir / session
-    told = run_dir.read(folder)
-    if told.verdict.value == "passed":
+        product.run(recipe, run_id, *options, environ={"TMPDIR": str(temporary)})
+        report = Report.read(folder)
+    except SetupError as error:
+        return SoakRun(run_id, recipe, lane, ref, "none", str(error), 0.0, inventory.gauges())
+    if report.verdict is Verdict.PASSED:
         shutil.rmtree(folder, ignore_errors=True)
-    busy = told.seconds - told.phases.get("queue", 0.0)
+    seconds = round(report.seconds - report.phases.get("queue", 0.0), 2)
     gauges = inventory.gauges()
-    return Done(session, recipe, lane, ref, told.verdict.value, told.reason, round(busy, 2), gauges)
+    return SoakRun(run_id, recipe, lane, ref, report.verdict, report.reason, seconds, gauges)
 
 
-def _progress(last: Done, number: int, count: int, elapsed: float) -> str:
+def _progress(last: SoakRun, number: int, count: int, elapsed: float) -> str:
     left = elapsed / number * (count - number) / 60
     return (
         f"{number:4} of {count}  {'✓' if last.verdict == 'passed' else '✗'} {last.recipe:<12} "
-        f"{last.lane:<6} {last.seconds:6.1f} s; {left:.0f} min to go"
+        f"{last.lane:<6} {last.seconds:6.1f} s; about {left:.0f} min left"
     )
 
 
@@ -146,97 +172,90 @@ def _progress(last: Done, number: int, count: int, elapsed: float) -> str:
 
 
 def compare(
-    settings: Settings,
-    before: Inventory,
-    done: Sequence[Done],
-    start: dict[str, float],
-    temporary: Path,
-) -> Result:
-    """Compare the host with how it was; what belongs to a run that lives now is no difference.
+    before: Inventory, done: Sequence[SoakRun], start: dict[str, float], temporary: Path
+) -> Findings:
+    """Compare the host with how it was; what belongs to another run that is alive does not count.
 
-    A temporary file is always ours: nobody else uses the soak's folder.
+    Args:
+        before: the host before the first run.
+        done: the runs.
+        start: the gauges before the first run.
+        temporary: folder of the runs' temporary files; nobody else uses it, so all in it is ours.
     """
-    own = tuple(name for run in done for name in _names(settings, run))
-    own += ("temporary file ",)
-
-    def new() -> list[str]:
-        after = inventory.take(settings, engine.client(), temporary)
-        foreign = _of_others(settings)
-        return [item for item in inventory.added(before, after) if not _names_any(item, foreign)]
-
-    def look() -> wait.Look[bool]:
-        items = new()
-        return wait.Look(f"{len(items)} thing(s) more than before", None if items else True)
-
-    with contextlib.suppress(TimedOut):
-        wait.until(look, what="the host to be as before", timeout=PATIENCE, every=1.0)
-    items = new()
-    leaks = tuple(item for item in items if _names_any(item, own))
-    return Result(
+    items = _settled(before, temporary)
+    leaks = tuple(item for item in items if _is_ours(item, done))
+    return Findings(
         red=tuple(
             f"{r.id} {r.recipe}: {r.verdict}: {r.reason}" for r in done if r.verdict != "passed"
         ),
         leaks=leaks,
         unexplained=tuple(item for item in items if item not in leaks),
-        drift=(*slower(done), *creep(start, done)),
+        drift=(*slower(done), *grown(start, done)),
     )
 
 
-def _names(settings: Settings, run: Done) -> list[str]:
-    """Return what a thing of this run has in its name: its id, and its apps' stacks and domains."""
-    names = [run.id]
-    for life in ("fresh", "upgrade", "warm"):
-        domain = app_domain(
-            unique(life, run.recipe, run.id, "0", run.ref), run.recipe, settings.apps_domain
-        )
-        names += [domain, stack_name(domain)]
-    return names
+def _settled(before: Inventory, temporary: Path) -> list[str]:
+    """Return what is new on the host, once Swarm has removed what it was asked to remove."""
+    deadline = time.monotonic() + SETTLE_TIMEOUT
+    while items := _new(before, temporary):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL_INTERVAL)
+    return items
 
 
-def _of_others(settings: Settings) -> tuple[str, ...]:
-    """Return the names of apps and runs that live now."""
-    live = [e for e in registry.entries(settings) if registry.owner_alive(settings, e)]
-    named = [name for e in live for name in (e.domain, e.stack, f"of run {e.run}")]
-    return tuple(name for name in named if name)
+def _new(before: Inventory, temporary: Path) -> list[str]:
+    after = inventory.take(engine.api(), temporary)
+    others = tuple(
+        name
+        for entry in inventory.active_apps()
+        for name in (entry["domain"], entry["stack"], f"of run {entry['run_dir']}")
+    )
+    added = inventory.added(before, after)
+    return [item for item in added if not any(name in item for name in others)]
 
 
-def _names_any(item: str, names: Sequence[str]) -> bool:
-    return any(name in item for name in names)
+def _is_ours(item: str, done: Sequence[SoakRun]) -> bool:
+    """Return True for a temporary file, or if an item names one of our runs or an app of our recipes."""
+    recipes = "|".join(sorted({re.escape(run.recipe) for run in done}))
+    app = re.search(rf"[0-9a-f]{{6}}-(?:{recipes})[._]", item) if recipes else None
+    return bool(app) or item.startswith("temporary file ") or any(run.id in item for run in done)
 
 
-def slower(done: Sequence[Done]) -> list[str]:
-    """Return each recipe and lane whose last third took much longer than its first."""
+def slower(done: Sequence[SoakRun]) -> list[str]:
+    """Return each recipe and lane whose last third of green runs took much longer than the first third."""
     found = []
     for kind in dict.fromkeys((run.recipe, run.lane) for run in done):
         times = [r.seconds for r in done if (r.recipe, r.lane) == kind and r.verdict == "passed"]
         third = len(times) // 3
         if third >= 3:
             first, last = statistics.median(times[:third]), statistics.median(times[-third:])
-            if last > first * SLOWER:
+            if last > first * MAX_SLOWDOWN:
                 found.append(f"{' '.join(kind)} took {first:.1f} s at first, {last:.1f} s at last")
     return found
 
 
-def creep(start: dict[str, float], done: Sequence[Done]) -> list[str]:
-    """Return each gauge that ends far above where it began.
+def grown(start: dict[str, float], done: Sequence[SoakRun]) -> list[str]:
+    """Return each gauge that ends far above its start.
 
-    The least of the last runs counts: a leak is in all of them, what others do at the moment is not.
+    The lowest value after the last ten runs counts: a leak shows in all of them, other work on the host
+    does not.
     """
     found = []
-    for name, most in CREEP.items():
+    for name, most in MAX_GROWTH.items():
         last = min((run.gauges[name] for run in done[-10:]), default=start[name])
         if last - start[name] > most:
             found.append(f"{name}: {start[name]:.0f} at first, {last:.0f} at last")
     return found
 
 
-# %% Recorder
+# %% Summary
 
 
-def tell(
-    done: Sequence[Done], found: Result, start: dict[str, float], end: dict[str, float]
+def summary(
+    done: Sequence[SoakRun], found: Findings, start: dict[str, float], end: dict[str, float]
 ) -> list[str]:
-    """Return the summary: times of each kind, gauges, and everything that is not as it should be."""
+    """Return the lines of the summary: times of each recipe and lane, gauges, findings."""
     lines = [f"{len(done)} runs, {len(done) - len(found.red)} green"]
     for kind in dict.fromkeys((run.recipe, run.lane) for run in done):
         times = [run.seconds for run in done if (run.recipe, run.lane) == kind]
@@ -247,10 +266,10 @@ def tell(
     lines += [f"  {name:<25} {start[name]:8.0f} → {end[name]:.0f}" for name in start]
     for title, items in (
         ("not green", found.red),
-        ("left behind", found.leaks),
-        ("more than before, of nobody we know", found.unexplained),
+        ("leaked by our runs", found.leaks),
+        ("new on the host, origin unknown", found.unexplained),
         ("drift", found.drift),
     ):
-        lines.append(f"{title}: {'nothing' if not items else len(items)}")
+        lines.append(f"{title}: {len(items) if items else 'nothing'}")
         lines += [f"  {item}" for item in items]
     return lines

@@ -1,7 +1,7 @@
-"""Broken recipes on purpose: each must be caught, at its own stage and for its own reason.
+"""The zoo: recipes that are broken on purpose. Each must be caught at its own stage and for its own reason.
 
-A run that is always green proves nothing about the runner. The variants live in
-`sandbox/recipes/broken/<variant>`; their `variant.yml` says what they are made of and what must be said.
+A CI that is always green proves nothing. The variants are in `sandbox/recipes/broken/<variant>`; their
+`variant.yml` names the recipe they are made of, and the expected stage, verdict and reason.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -18,29 +17,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
 import yaml
 
-from harness.errors import CcCiError, CommandFailed, InfraError, UsageError
-from harness.host import proc
-from harness.reporting import run_dir
-from harness.reporting.report import Report
-from harness.settings import CHECKOUT, SLOTS, Settings
-from harness.suites.collect import LIFECYCLE
+from sandbox.host import paths
+from sandbox.host.recipes_setup import BROKEN
+from sandbox.host.shell import SetupError, UsageError
+from sandbox.trials import product
+from sandbox.trials.product import Finished, ProductError, Report
 
-BROKEN = CHECKOUT / "sandbox" / "recipes" / "broken"
-RUN_TIMEOUT = 900.0  # seconds for one variant
-SHOWN = "functional-fails"  # the broken recipe a newcomer sees in `make demo`
+SUITES = paths.CHECKOUT / "recipes_tests"
+GENERIC_SUITE = "test_lifecycle.py"
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One broken recipe: what it is made of, and where and why it must be caught."""
+    """One broken recipe: the recipe it is made of, and where and why it must be caught."""
 
     name: str
     of: str
     stage: str
-    reason: str
+    reason: str  # regular expression
     verdict: str
 
     @property
@@ -50,7 +46,7 @@ class Variant:
 
 
 def variants(names: Sequence[str] = ()) -> list[Variant]:
-    """Return all variants, or those named.
+    """Return all variants, or the named ones.
 
     Raises:
         UsageError: there is no variant of that name.
@@ -59,7 +55,7 @@ def variants(names: Sequence[str] = ()) -> list[Variant]:
     unknown = sorted(set(names) - {variant.name for variant in found})
     if unknown:
         known = ", ".join(variant.name for variant in found)
-        raise UsageError(f"there is no variant '{unknown[0]}'; known are: {known}")
+        raise UsageError(f"there is no variant '{unknown[0]}'; known variants: {known}")
     return [variant for variant in found if not names or variant.name in names]
 
 
@@ -73,141 +69,61 @@ def suites(chosen: Sequence[Variant]) -> Iterator[Path]:
     """Make a folder of suites for variants: each uses the suite of the recipe it is made of."""
     with tempfile.TemporaryDirectory(prefix="cc-ci-zoo-") as name:
         folder = Path(name)
-        source = CHECKOUT / "recipes_tests"
-        shutil.copy(source / LIFECYCLE, folder)
+        shutil.copy(SUITES / GENERIC_SUITE, folder)
         for variant in chosen:
             own = BROKEN / variant.name / "suite"
-            shutil.copytree(own if own.is_dir() else source / variant.of, folder / variant.recipe)
+            shutil.copytree(own if own.is_dir() else SUITES / variant.of, folder / variant.recipe)
         yield folder
 
 
-def run(settings: Settings, variant: Variant, *, quiet: bool = True) -> tuple[int, Report]:
-    """Run one variant as anybody would run a recipe; return pytest's exit status and the report.
+def run(variant: Variant) -> tuple[Finished, Report]:
+    """Run one variant in a process of its own, as a recipe is run; return the process and the report.
 
     Raises:
-        InfraError: the run left no report.
+        ProductError: the run left no report.
     """
+    run_id = f"zoo-{variant.name}-{os.getpid()}-{int(time.time())}"
     with suites([variant]) as folder:
-        words: list[str | Path] = [
-            "-c",
-            CHECKOUT / "pytest.ini",
-            "--rootdir",
-            CHECKOUT,
-            "-p",
-            "harness.plugin",
-        ]
-        words += ["-p", "no:cacheprovider", folder]
-        env = {"CCCI_SUITES_DIR": str(folder)}
-        done, found = _pytest(settings, f"zoo-{variant.name}", words, variant.recipe, env)
-    if not quiet:
-        click.echo(done.out)
-    return done.exit_code, found
-
-
-def _pytest(
-    settings: Settings, name: str, words: Sequence[str | Path], recipe: str, env: dict[str, str]
-) -> tuple[proc.Completed, Report]:
-    """Run the head of a sandbox recipe in a process of its own; return what it said and its report.
-
-    Raises:
-        InfraError: the run left no report.
-    """
-    session = f"{name}-{os.getpid()}-{int(time.time())}"
-    argv = [sys.executable, "-m", "pytest", *words]
-    argv += ["--recipe", recipe, "--ref", head_of(settings, recipe)]
-    environment = {**os.environ, **env, "DRONE_BUILD_NUMBER": session}
-    done = proc.run(argv, timeout=RUN_TIMEOUT, env=environment, cwd=CHECKOUT, check=False)
-    directory = settings.runs_dir / session
-    if not (directory / "report.json").is_file():
-        raise InfraError(f"the run of {recipe} left no report:\n{done.text[-2000:]}")
-    return done, run_dir.read(directory)
-
-
-def head_of(settings: Settings, recipe: str) -> str:
-    """Return the commit of a sandbox recipe's pull request.
-
-    Raises:
-        InfraError: the sandbox's set-up has not made it.
-    """
-    path = Path(settings.recipes_url.format(recipe=recipe) + ".head")
+        done = product.run(variant.recipe, run_id, suites=folder)
     try:
-        return path.read_text().strip()
-    except OSError as error:
-        raise InfraError(f"'{path}' is missing; run `make setup`") from error
+        return done, Report.read(product.run_dir(run_id))
+    except ProductError as error:
+        raise ProductError(f"{error}:\n{done.output[-product.MAX_QUOTED :]}") from error
 
 
-def problem(variant: Variant, status: int, found: Report) -> str | None:
-    """Return what is wrong with how a variant was caught, or None."""
-    if found.verdict.value != variant.verdict:
-        return f"verdict {found.verdict.value}, expected {variant.verdict}: {found.reason}"
-    if status != found.verdict.exit_code:
-        return f"exit status {status}, expected {found.verdict.exit_code}"
-    if found.stage != variant.stage:
-        return f"caught at {found.stage}, expected {variant.stage}: {found.reason}"
-    told = "\n".join([found.reason, *(f"{c.message}\n{c.details}" for c in found.failed)])
-    if not re.search(variant.reason, told):
-        return f"the reason does not match '{variant.reason}': {found.reason}"
-    cleanup = next((s.outcome for s in found.stages if s.name == "cleanup"), "absent")
-    return None if cleanup == "pass" else f"the cleanup is {cleanup}"
+def problem(variant: Variant, exit_code: int, report: Report) -> str | None:
+    """Return why a variant was not caught as expected, or None."""
+    if report.verdict != variant.verdict:
+        return f"verdict {report.verdict}, expected {variant.verdict}: {report.reason}"
+    if exit_code != report.verdict.exit_code:
+        return f"exit code {exit_code}, expected {report.verdict.exit_code}"
+    if report.stage != variant.stage:
+        return f"caught in stage {report.stage}, expected {variant.stage}: {report.reason}"
+    if not re.search(variant.reason, "\n".join([report.reason, *report.failures])):
+        return f"the reason does not match '{variant.reason}': {report.reason}"
+    cleanup = report.stages.get("cleanup", "absent")
+    return None if cleanup == "pass" else f"stage cleanup: {cleanup}"
 
 
-def run_all(settings: Settings, names: Sequence[str]) -> int:
-    """Run variants, two at once, and tell how each was caught; 0 when all were, as they should."""
+def run_all(names: Sequence[str]) -> int:
+    """Run variants, two at the same time, and print how each was caught; return 0 if all were as expected."""
     chosen = variants(names)
-    click.echo(f"{len(chosen)} broken recipes, two at once; each must be caught …")
-    with ThreadPoolExecutor(SLOTS) as pool:
-        wrong = sum(not right for right in pool.map(lambda v: _one(settings, v), chosen))
-    right = len(chosen) - wrong
-    click.echo(f"{right} of {len(chosen)} broken recipes caught where and why they should be")
-    return 1 if wrong else 0
+    print(f"{len(chosen)} broken recipes, two at the same time; each must be caught …", flush=True)
+    with ThreadPoolExecutor(paths.CAPACITY) as pool:
+        caught = sum(pool.map(_caught, chosen))
+    print(f"{caught} of {len(chosen)} broken recipes caught at the expected stage and reason")
+    return 0 if caught == len(chosen) else 1
 
 
-def _one(settings: Settings, variant: Variant) -> bool:
-    """Run one variant, tell how it was caught, and say whether that was right."""
+def _caught(variant: Variant) -> bool:
+    """Run one variant, print how it was caught, and return True if that was as expected."""
     try:
-        status, found = run(settings, variant)
-    except CcCiError as error:
-        click.echo(f"✗ {variant.name}: {error}")
+        done, report = run(variant)
+    except SetupError as error:
+        print(f"✗ {variant.name}: {error}", flush=True)
         return False
-    said = problem(variant, status, found)
-    told = f"{said}" if said else f"caught at {found.stage}: {' '.join(found.reason.split())[:160]}"
-    click.echo(f"{'✗' if said else '✓'} {variant.name} ({found.seconds:.0f} s): {told}")
-    return said is None
-
-
-def demo(settings: Settings) -> int:
-    """Run the two demo recipes, then one broken one, live; 0 when two are green and one is red."""
-    for recipe in ("custom-html", "miniflux"):
-        if _live(["--recipe", recipe, "--ref", head_of(settings, recipe)]) != 0:
-            click.echo(f"the demo recipe {recipe} is not green")
-            return 1
-    click.echo(f"\nNow a broken one, {SHOWN}: red is right here.\n")
-    (variant,) = variants([SHOWN])
-    status, found = run(settings, variant, quiet=False)
-    said = problem(variant, status, found)
-    if said:
-        click.echo(f"it was not caught as it should be: {said}")
-        return 1
-    click.echo(f"\nTwo recipes green, one broken recipe caught at {found.stage}: {found.reason}")
-    return 0
-
-
-def timed(settings: Settings, recipe: str) -> Report:
-    """Run a demo recipe cold and return its report.
-
-    Raises:
-        InfraError: it is not green, so its time means nothing.
-    """
-    done, found = _pytest(settings, "bench", ["recipes_tests"], recipe, {})
-    if done.exit_code != 0:
-        raise InfraError(f"{recipe} is not green:\n{done.text[-2000:]}")
-    return found
-
-
-def _live(options: list[str]) -> int:
-    """Run pytest on the suites with its output going straight to the terminal."""
-    words = [sys.executable, "-m", "pytest", "recipes_tests", *options]
-    try:
-        return proc.attached(words, timeout=RUN_TIMEOUT, cwd=CHECKOUT)
-    except CommandFailed as error:
-        raise InfraError(str(error)) from error
+    wrong = problem(variant, done.exit_code, report)
+    reason = " ".join(report.reason.split())[:160]
+    text = wrong or f"caught in stage {report.stage}: {reason}"
+    print(f"{'✗' if wrong else '✓'} {variant.name} ({report.seconds:.0f} s): {text}", flush=True)
+    return wrong is None

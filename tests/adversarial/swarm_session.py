@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from harness import settings
-from sandbox.trials import zoo
+from sandbox.trials import product
 from tests.support.run_process import RunProcess, copy_suites
 
 FOUND = settings.load(os.environ)
@@ -25,5 +25,5 @@ def run_suite(folder: Path, recipe: str, code: str, *options: str, **env: str) -
     suites = copy_suites(folder / "suites", recipe)
     for path in (suites / recipe).glob("test_*.py"):
         path.write_text(code)
-    head = zoo.head_of(FOUND, recipe)
+    head = product.head_of(recipe)
     return RunProcess(*options, suites=suites, ref=head, env=env).to_end()

@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from sandbox.ci.real_drone import RealDrone, there
-from sandbox.forge.gitea import ADMIN, Forge
+from sandbox.forge.gitea import ADMIN, Gitea
 from tests.integration.drone.drone_env import SLUG, Place
 from tests.support.ports import free_port
 
@@ -24,7 +24,7 @@ class Real(Place):
         # Gitea does not run as root, and pytest's own folders are root's alone.
         self._open_folder = Path(tempfile.mkdtemp(prefix="ccci-drone-"))
         self._open_folder.chmod(0o755)
-        self.forge = Forge(self._open_folder / "gitea", free_port(), tied=True)
+        self.forge = Gitea(self._open_folder / "gitea", free_port(), tied=True)
         environ = {"FROM_RUNNER": "yes"}
         self.drone = RealDrone(folder / "drone", free_port(), self.forge, environ, capacity)
         self.url = self.drone.url

@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.ci import ci_server
 from sandbox.ci.ci_server import CI_REPO, Drone
-from sandbox.forge.gitea import Forge
+from sandbox.forge.gitea import Gitea
 from sandbox.host import paths
 from tests.integration.forge.conversation import BOT, MEMBER, STRANGER, World
 from tests.support import figures
@@ -42,11 +42,11 @@ pytest_runtest_makereport = figures.each_case("The bridge", figures.of_test)
 
 
 @pytest.fixture(scope="session")
-def forge() -> Iterator[Forge]:
+def forge() -> Iterator[Gitea]:
     """Hand out a real Gitea with its people and the CI's own repository."""
     folder = Path(tempfile.mkdtemp(prefix="ccci-forge-"))
     folder.chmod(0o755)  # Gitea does not run as root, and pytest's own folders are root's alone
-    made = Forge(folder / "gitea", free_port(), tied=True)
+    made = Gitea(folder / "gitea", free_port(), tied=True)
     made.start()
     for name in (BOT, MEMBER, STRANGER):
         made.person(name)
@@ -66,7 +66,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def drone(forge: Forge, plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
+def drone(forge: Gitea, plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
     """Hand out a Drone whose recipe-ci tells fake runs: the real one where the environment names it."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(paths.CHECKOUT)}
@@ -78,7 +78,7 @@ def drone(forge: Forge, plans: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture
 def make_world(
-    forge: Forge, drone: Drone, plans: Path, tmp_path: Path
+    forge: Gitea, drone: Drone, plans: Path, tmp_path: Path
 ) -> Iterator[Callable[..., World]]:
     """Hand out a way to make worlds; they are closed afterwards."""
     made: list[World] = []

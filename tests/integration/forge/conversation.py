@@ -14,7 +14,7 @@ from typing import Any, Literal
 import requests
 
 from sandbox.ci.ci_server import Bridge, Drone
-from sandbox.forge.gitea import Forge
+from sandbox.forge.gitea import Gitea
 from tests.integration.forge.faulty_proxy import Toll
 from tests.support.ports import free_port
 
@@ -34,7 +34,7 @@ class World:
     """One organisation with one recipe. plans: the folder that tells fake runs how to go."""
 
     folder: Path
-    forge: Forge
+    forge: Gitea
     drone: Drone
     plans: Path
     org: str

@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 import requests
 
-from sandbox.forge.gitea import Forge
+from sandbox.forge.gitea import Gitea
 from tests.adversarial.fuzz.test_bridge import rendered
 from tests.integration.forge.conversation import MEMBER
 
@@ -67,7 +67,7 @@ class Seen(HTMLParser):
         self.plain += "" if self._code else data
 
 
-def shown(forge: Forge, text: str) -> Seen:
+def shown(forge: Gitea, text: str) -> Seen:
     """Return what the forge makes of a comment."""
     answer = requests.post(
         f"{forge.url}/api/v1/markdown",
@@ -106,7 +106,7 @@ def hostile(attack: str) -> dict[str, object]:
     }
 
 
-def test_a_forge_mentions_people_where_nothing_protects_them(forge: Forge) -> None:
+def test_a_forge_mentions_people_where_nothing_protects_them(forge: Gitea) -> None:
     """So that the test below can fail."""
     seen = shown(forge, f"hello @{MEMBER}, see http://evil.example")
     assert any(link.endswith(f"/{MEMBER}") for link in seen.links)
@@ -114,7 +114,7 @@ def test_a_forge_mentions_people_where_nothing_protects_them(forge: Forge) -> No
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_foreign_text_does_nothing_wherever_it_stands(forge: Forge, attack: str) -> None:
+def test_foreign_text_does_nothing_wherever_it_stands(forge: Gitea, attack: str) -> None:
     """No mention, no link but ours, no picture, no heading of its own, no table cut in two."""
     seen = shown(forge, rendered(json.loads(json.dumps(hostile(attack))), "bob"))
     ours = ("http://drone.ours/", "http://runs.ours/")

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.ci.full_stack import WholeLoop
+from sandbox.ci.full_stack import FullStack
 from sandbox.forge import pull_requests
-from sandbox.forge.pull_requests import BOT, GOOD, MEMBER, RED, Proposal
+from sandbox.forge.pull_requests import BOT, GOOD, MEMBER, RED, PullRequest
 from sandbox.host.shell import SetupError
 from tests.support.poll import until
 
@@ -44,10 +44,10 @@ def four_free_ports() -> int:
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[WholeLoop]:
+def loop() -> Iterator[FullStack]:
     """Hand out a loop with one good and one broken pull request; nothing of it stays."""
     folder = Path(tempfile.mkdtemp(prefix="ccci-loop-"))
-    made = WholeLoop(folder, four_free_ports(), tied=True)
+    made = FullStack(folder, four_free_ports(), tied=True)
     try:
         made.up((GOOD, RED))
         yield made
@@ -61,7 +61,7 @@ def loop() -> Iterator[WholeLoop]:
 class Talk:
     """One pull request on which a member comments `!testme`."""
 
-    def __init__(self, loop: WholeLoop, proposal: Proposal) -> None:
+    def __init__(self, loop: FullStack, proposal: PullRequest) -> None:
         self.forge, self.repo = loop.forge, proposal.repo
         number = pull_requests.number(loop.forge, proposal)
         assert number is not None
@@ -102,7 +102,7 @@ class Talk:
         return self.status()
 
 
-def test_from_a_comment_to_a_verdict(loop: WholeLoop) -> None:
+def test_from_a_comment_to_a_verdict(loop: FullStack) -> None:
     """A good pull request ends green with level 5 and every stage, a broken one red with stage and reason."""
     red, good = Talk(loop, RED), Talk(loop, GOOD)
     red.acknowledged()
@@ -116,7 +116,7 @@ def test_from_a_comment_to_a_verdict(loop: WholeLoop) -> None:
 
 
 def test_a_second_set_up_finds_what_is_there(
-    loop: WholeLoop, capsys: pytest.CaptureFixture[str]
+    loop: FullStack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Nothing is made twice, and each part is said to be there."""
     loop.up((GOOD, RED))
@@ -127,7 +127,7 @@ def test_a_second_set_up_finds_what_is_there(
     assert "!testme" in loop.guide() and loop.forge.passwords()[MEMBER] in loop.guide()
 
 
-def test_what_was_killed_is_started_again(loop: WholeLoop) -> None:
+def test_what_was_killed_is_started_again(loop: FullStack) -> None:
     """A part that died, as all do when the machine is switched off, comes back with its data."""
     before = loop.forge.daemon.pid()
     loop.bridge.daemon.kill()
@@ -145,4 +145,4 @@ def test_a_stranger_on_a_port_is_named(tmp_path: Path) -> None:
         stranger.listen()
         port = stranger.getsockname()[1]
         with pytest.raises(SetupError, match=f"port {port} is taken by a program that is not"):
-            WholeLoop(tmp_path, port).up(())
+            FullStack(tmp_path, port).up(())

@@ -15,7 +15,7 @@ import pytest
 from harness import settings
 from harness.reporting import events
 from harness.swarm import engine
-from sandbox.trials import zoo
+from sandbox.trials import product, zoo
 from tests.support import tiny_recipe
 from tests.support.run_process import CLI, SUITES, RunProcess
 
@@ -31,7 +31,7 @@ def start(
     suites: Path = SUITES,
 ) -> RunProcess:
     """Start a run of a recipe of the sandbox, at the head of its pull request if no commit is named."""
-    ref = ref or zoo.head_of(FOUND, recipe)
+    ref = ref or product.head_of(recipe)
     return RunProcess(*options, suites=suites, recipe=recipe, ref=ref, shell=shell)
 
 
@@ -249,8 +249,8 @@ def test_what_a_killed_run_left_is_reaped_by_the_next() -> None:
 @pytest.mark.parametrize("variant", zoo.variants(), ids=lambda variant: variant.name)
 def test_a_broken_recipe_is_caught(variant: zoo.Variant) -> None:
     """Each broken recipe is caught at its own stage, for its own reason, and cleaned up (B2, B3)."""
-    status, found = zoo.run(FOUND, variant)
-    assert zoo.problem(variant, status, found) is None
+    done, found = zoo.run(variant)
+    assert zoo.problem(variant, done.exit_code, found) is None
 
 
 def test_the_events_are_told_while_they_happen() -> None:

@@ -1,7 +1,8 @@
-"""What a soak compares: each kind of thing that a run could leave on the host, and gauges that creep."""
+"""What a soak compares: each kind of thing that a run could leave on the host, live apps, and gauges."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from harness.runs import registry
 from harness.settings import Settings
 from sandbox.trials import inventory
 from tests.support.fake_docker import FakeDocker
@@ -36,7 +38,7 @@ class Host(FakeDocker):
         return [{"Id": "sha256:0123456789abcdef"}] if self.full else []
 
     def tasks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
-        """Return one task that runs and one that has ended."""
+        """Return a running task and a completed one."""
         spec = {"ContainerSpec": {"Labels": {"com.docker.stack.namespace": STACK}}}
         rows = [("t1", "running"), ("t2", "complete")] if self.full else []
         return [{"ID": n, "Spec": spec, "Status": {"State": state}} for n, state in rows]
@@ -44,20 +46,29 @@ class Host(FakeDocker):
 
 @pytest.fixture(scope="module")
 def added(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What is told of a host on which one of each kind was left."""
+    """Return what is new on a host on which one of each kind was left."""
     folder = tmp_path_factory.mktemp("host")
     here, engine, temporary = below(folder), Host(), folder / "temporary"
     temporary.mkdir()
-    before = inventory.take(here, engine, temporary)
-    engine.deploy(STACK)
-    engine.full = True
-    _leave(here, temporary)
-    left = subprocess.Popen(["sleep", "600"], env={"PATH": os.environ["PATH"], "CCCI_RUN": "/x/7"})
-    try:
-        return inventory.added(before, inventory.take(here, engine, temporary))
-    finally:
-        left.kill()
-        left.wait()
+    with pytest.MonkeyPatch.context() as patch:
+        _use(here, patch)
+        before = inventory.take(engine, temporary)
+        engine.deploy(STACK)
+        engine.full = True
+        _leave(here, temporary)
+        env = {"PATH": os.environ["PATH"], "CCCI_RUN": "/x/7"}
+        left = subprocess.Popen(["sleep", "600"], env=env)
+        try:
+            return inventory.added(before, inventory.take(engine, temporary))
+        finally:
+            left.kill()
+            left.wait()
+
+
+def _use(here: Settings, patch: pytest.MonkeyPatch) -> None:
+    """Let the environment name the folders of these settings."""
+    for name in ("lock_dir", "active_dir", "slots_dir", "runs_dir"):
+        patch.setenv(f"CCCI_{name.upper()}", str(getattr(here, name)))
 
 
 def _leave(here: Settings, temporary: Path) -> None:
@@ -84,23 +95,44 @@ def _leave(here: Settings, temporary: Path) -> None:
         *("lock 'cc-ci-x.lock'", "registry entry 'app'", "slot 'slot-3'"),
     ],
 )
-def test_each_kind_of_thing_that_was_left_is_told(added: list[str], item: str) -> None:
-    """By its kind and its name, once."""
+def test_each_kind_of_leftover_is_listed_once(added: list[str], item: str) -> None:
     assert added.count(item) == 1
 
 
-def test_a_process_that_was_left_is_told_with_its_run(added: list[str]) -> None:
-    """By the mark in its environment."""
+def test_a_leftover_process_is_listed_with_its_run(added: list[str]) -> None:
+    """The mark in its environment names the run."""
     assert [item for item in added if "of run /x/7" in item and "sleep" in item]
 
 
-def test_what_has_ended_is_nothing_that_was_left(added: list[str]) -> None:
-    """Swarm keeps the last tasks of a service to tell of them."""
+def test_completed_tasks_are_not_leftovers(added: list[str]) -> None:
+    """Swarm keeps the last tasks of a service as history."""
     assert not [item for item in added if "t2" in item or item.endswith("''")]
 
 
+def test_only_names_that_were_not_there_before_are_added() -> None:
+    before = {"volume": frozenset({"a", "b"})}
+    after = {"volume": frozenset({"b", "c"}), "secret": frozenset({"s"})}
+    assert inventory.added(before, after) == ["volume 'c'", "secret 's'"]
+
+
+def test_an_app_is_active_while_its_run_is_alive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry's own entries: one of this process, one whose pid belongs to another process by now."""
+    here = below(tmp_path)
+    _use(here, monkeypatch)
+    names = {"run": "7", "run_dir": here.runs_dir / "7", "recipe": "hello", "life": "fresh"}
+    entry = registry.register(here, domain="a.ci.test", stack="a_ci_test", **names)
+    for path in (here.active_dir / "b.ci.test", here.runs_dir / "7" / "apps" / "b.ci.test"):
+        written = json.loads((here.active_dir / "a.ci.test").read_text())
+        path.write_text(json.dumps({**written, "domain": "b.ci.test", "started": "1"}))
+    (here.active_dir / "unreadable").write_text("{")
+    assert {app["domain"] for app in inventory.active_apps()} == {"a.ci.test"}
+    registry.forget(here, entry)
+    assert inventory.active_apps() == []
+
+
 def test_gauges_are_read_from_the_kernel(tmp_path: Path) -> None:
-    """Of the engine its open files and memory; of the host sockets, processes and memory."""
     for pid, name in (("7", "dockerd"), ("8", "sh")):
         (tmp_path / pid / "fd").mkdir(parents=True)
         (tmp_path / pid / "comm").write_text(f"{name}\n")
