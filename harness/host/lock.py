@@ -102,7 +102,7 @@ def is_held(path: Path) -> bool:
     return False
 
 
-def written_owner(path: Path) -> Owner | None:
+def recorded_owner(path: Path) -> Owner | None:
     """Return who wrote himself into the lock file last, whether or not he still lives."""
     try:
         return Owner(**json.loads(path.read_text()))
@@ -133,7 +133,7 @@ def take(
             lock = try_take(path, owner)
             if lock is not None:
                 return wait.Look("", (path, lock))
-        holders = [found.text() for path in choices if (found := written_owner(path))]
+        holders = [found.text() for path in choices if (found := recorded_owner(path))]
         return wait.Look(f"waiting for {what}: held by {' and by '.join(holders) or 'somebody'}")
 
     path, lock = wait.until(look, what=what, timeout=timeout, every=0.2, progress=progress)

@@ -43,7 +43,7 @@ class Process:
         return f"process {self.pid}"
 
 
-def look_at(pid: int) -> Process | None:
+def running(pid: int) -> Process | None:
     """Return a process that runs, None where there is none or where only its exit status is left."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
@@ -53,25 +53,25 @@ def look_at(pid: int) -> Process | None:
     return None if state in DEAD else Process(pid, rest[15], int(parent), int(session))
 
 
-def mark(folder: Path) -> str:
+def run_mark(folder: Path) -> str:
     """Return the value of `CCCI_RUN` for the children of the run with this directory."""
     return str(folder.resolve())
 
 
-def of(folder: Path, domains: Collection[str] = ()) -> list[Process]:
+def find(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     """Return what still runs of a run, without ourselves and those that started us.
 
     folder: the run's directory. domains: of the run's apps.
     """
     marks = {
-        f"CCCI_RUN={mark(folder)}".encode(),
+        f"CCCI_RUN={run_mark(folder)}".encode(),
         *(f"SERVICE={domain}".encode() for domain in domains),
     }
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     marked = {pid for pid in pids if marks & _environment(pid)}
     if not marked:
         return []
-    everything = {pid: process for pid in pids if (process := look_at(pid))}
+    everything = {pid: process for pid in pids if (process := running(pid))}
     found = _with_offspring(marked & everything.keys(), everything.values())
     return [everything[pid] for pid in sorted(found - _ourselves(everything))]
 
@@ -97,7 +97,7 @@ def _ourselves(everything: dict[int, Process]) -> set[int]:
     return own
 
 
-def end(folder: Path, domains: Collection[str] = ()) -> list[Process]:
+def terminate(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     """End everything that still runs of a run: SIGTERM, then SIGKILL; return what would not end.
 
     What such a process starts while it is being ended is found and ended as well.
@@ -105,7 +105,7 @@ def end(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     seen: dict[tuple[int, str], float] = {}
 
     def look() -> wait.Look[bool]:
-        living = of(folder, domains)
+        living = find(folder, domains)
         now = time.monotonic()
         for process in living:
             first = seen.setdefault((process.pid, process.started), now)
@@ -120,7 +120,7 @@ def end(folder: Path, domains: Collection[str] = ()) -> list[Process]:
             look, what="orphans to end", timeout=END_TIMEOUT, every=POLL_INTERVAL, stable=QUIET_TIME
         )
         return []
-    return of(folder, domains)
+    return find(folder, domains)
 
 
 def _send(process: Process, sign: signal.Signals) -> None:
@@ -128,7 +128,7 @@ def _send(process: Process, sign: signal.Signals) -> None:
     with suppress(OSError):
         handle = os.pidfd_open(process.pid)
         try:
-            now = look_at(process.pid)
+            now = running(process.pid)
             if now is not None and now.started == process.started:
                 signal.pidfd_send_signal(handle, sign)
         finally:

@@ -33,7 +33,7 @@ MAX_OUTPUT = 16 * 1024 * 1024  # bytes kept of one command's output
 KILL_DELAY = 5.0  # seconds between SIGTERM and SIGKILL of a group
 
 
-class RanTooLong(TimedOut):
+class CommandTimedOut(TimedOut):
     """A command was ended because its time was up; `output` is what it had said."""
 
     def __init__(self, message: str, output: str) -> None:
@@ -68,8 +68,8 @@ def run(
     check: bool = True,
     progress: Callable[[str], None] = lambda line: None,
     shown: str | None = None,
-    newest: int = 0,
-    largest_file: int | None = None,
+    keep_last: int = 0,
+    max_file_size: int | None = None,
 ) -> Completed:
     """Run one command to its end and return what it said.
 
@@ -79,12 +79,12 @@ def run(
     check: a status other than 0 is an error.
     progress: told every 10 s that the command still runs.
     shown: how messages name the command, when its words hold anything secret.
-    newest: keep only so many of the last bytes of each stream; the first 16 MiB when left out.
-    largest_file: bytes that it, or a child of it, may write into one file; then it is ended.
+    keep_last: keep only so many of the last bytes of each stream; the first 16 MiB when left out.
+    max_file_size: bytes that it, or a child of it, may write into one file; then it is ended.
 
     Raises:
         CommandFailed: could not be started, or `check` and a status other than 0.
-        RanTooLong: still running after `timeout` seconds.
+        CommandTimedOut: still running after `timeout` seconds.
     """
     words = tuple(str(word) for word in argv)
     name = shown or " ".join(words[:6])
@@ -94,13 +94,13 @@ def run(
     streams: list[int] = []
     try:
         # a signal between fork and assignment would lose the process
-        with signals.deferred(), _limited(largest_file):
+        with signals.deferred(), _limited(max_file_size):
             process, streams = _start(words, cwd, env, stdin, terminal, name)
-        out, err = _collect(process, streams, start + timeout, name, progress, newest)
+        out, err = _collect(process, streams, start + timeout, name, progress, keep_last)
         exit_code = process.wait()
     except BaseException:
         if process is not None:
-            end_group(process)
+            terminate_group(process)
         raise
     finally:
         for fd in streams:
@@ -135,7 +135,7 @@ def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = N
         raise CommandFailed(f"could not start '{words[0]}': {error.strerror}") from error
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
+def terminate_group(process: subprocess.Popen[bytes]) -> None:
     """End the command's whole process group: SIGTERM, 5 s of grace, SIGKILL."""
     with signals.deferred():  # a signal in between would leave the rest of the group alive
         for sign in (signal.SIGTERM, signal.SIGKILL):
@@ -152,13 +152,13 @@ def end_group(process: subprocess.Popen[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _limited(largest_file: int | None) -> Iterator[None]:
+def _limited(max_file_size: int | None) -> Iterator[None]:
     """Let what is started inherit a limit; set before the start, as afterwards it may be too late."""
-    if largest_file is None:
+    if max_file_size is None:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    least = largest_file if hard == resource.RLIM_INFINITY else min(largest_file, hard)
+    least = max_file_size if hard == resource.RLIM_INFINITY else min(max_file_size, hard)
     resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
     try:
         yield
@@ -223,7 +223,7 @@ def _collect(
     deadline: float,
     name: str,
     progress: Callable[[str], None],
-    newest: int,
+    keep_last: int,
 ) -> tuple[bytes, bytes]:
     """Read the streams until they end, the process ends, or the deadline comes."""
     chunks: dict[int, bytearray] = {fd: bytearray() for fd in streams}
@@ -235,14 +235,14 @@ def _collect(
         while selector.get_map():
             ready = selector.select(0.0 if ended else 0.5)
             for key, _ in ready:
-                if not _read(key.fd, chunks[key.fd], newest):
+                if not _read(key.fd, chunks[key.fd], keep_last):
                     selector.unregister(key.fd)
             if ended and not ready:
                 break  # a background child holds the stream; the command itself is done
             ended = ended or process.poll() is not None
             now = time.monotonic()
             if now >= deadline:
-                raise RanTooLong(
+                raise CommandTimedOut(
                     f"'{name}' still ran after {now - started:.0f} s; "
                     f"its last output: {_tail(chunks) or '(none)'}",
                     b"".join(chunks.values()).decode(errors="replace"),
@@ -254,16 +254,16 @@ def _collect(
     return outputs[0], outputs[1] if len(outputs) > 1 else b""
 
 
-def _read(fd: int, into: bytearray, newest: int) -> bool:
+def _read(fd: int, into: bytearray, keep_last: int) -> bool:
     """Read once; return False at the end of the stream (a closed terminal says EIO)."""
     try:
         data = os.read(fd, 65536)
     except OSError:
         return False
-    if newest or len(into) < MAX_OUTPUT:
+    if keep_last or len(into) < MAX_OUTPUT:
         into += data
-    if newest:
-        del into[:-newest]
+    if keep_last:
+        del into[:-keep_last]
     return bool(data)
 
 

@@ -63,7 +63,7 @@ def memory_shortage(proc: Path = Path("/proc")) -> str:
     return ""
 
 
-def memory_kills(proc: Path = Path("/proc")) -> int:
+def oom_kills(proc: Path = Path("/proc")) -> int:
     """Return how many processes the kernel has ended for want of memory since it booted."""
     return int(_number(proc / "vmstat", r"^oom_kill (\d+)") or 0)
 

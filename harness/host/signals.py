@@ -76,7 +76,7 @@ def arm(*, deadline: float, pass_on: Callable[[signal.Signals, str], None] | Non
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def leave_with(status: int) -> None:
+def set_exit_code(status: int) -> None:
     """From here on the process may end at once, with this status."""
     _state.status = status
 
@@ -87,23 +87,23 @@ def _leave(status: int) -> NoReturn:
     _exit(_state.status if unearned else status)
 
 
-class OutOfTime(BaseException):
+class TimeLimitExceeded(BaseException):
     """A block of code took longer than it may; no `except Exception` of it can keep it going."""
 
 
 @contextlib.contextmanager
-def bounded(seconds: float, what: str) -> Iterator[None]:
+def time_limit(seconds: float, what: str) -> Iterator[None]:
     """End the block where it takes longer than this; the run's own deadline goes on meanwhile.
 
     Raises:
-        OutOfTime: it did.
+        TimeLimitExceeded: it did.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def over(number: int, frame: FrameType | None) -> None:
-        raise OutOfTime(f"{what} was still going on after {seconds:.0f} s")
+        raise TimeLimitExceeded(f"{what} was still going on after {seconds:.0f} s")
 
     start, (left, _) = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
     before = signal.signal(signal.SIGALRM, over)
@@ -149,7 +149,7 @@ def deferred() -> Iterator[None]:
         _act_on_what_waited()
 
 
-def why() -> str:
+def reason() -> str:
     """Return why the run was ended, "" when it was not."""
     return _state.why
 

@@ -133,10 +133,10 @@ def _run(
                 check=False,
                 progress=progress,
                 shown="the jail",
-                newest=MAX_OUTPUT,
+                keep_last=MAX_OUTPUT,
             )
             exit_code, output, took = done.exit_code, done.text, done.seconds
-        except proc.RanTooLong as late:
+        except proc.CommandTimedOut as late:
             exit_code, output, took = None, late.output, seconds
     with results.open("rb") as file:
         return JailResult(exit_code, output, file.read(MAX_RESULTS), took)

@@ -177,7 +177,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         status = runs.status()
         if status is not None and int(session.exitstatus) in (0, 1, 2):
             session.exitstatus = status
-    signals.leave_with(int(session.exitstatus))
+    signals.set_exit_code(int(session.exitstatus))
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

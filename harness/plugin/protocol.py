@@ -54,7 +54,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     if not place.is_control:
         return (yield)
     runs.stop_app(place)
-    with signals.bounded(CONTROL_TIMEOUT, item.name):
+    with signals.time_limit(CONTROL_TIMEOUT, item.name):
         return (yield)
 
 
@@ -66,7 +66,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
         return (yield)
     start = time.monotonic()
     try:
-        with signals.bounded(CONTROL_TIMEOUT, item.name):
+        with signals.time_limit(CONTROL_TIMEOUT, item.name):
             return (yield)
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
@@ -75,7 +75,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             raise
     # It hung on the proxy, which still tried what does not run any more: soon it answers itself.
     item.config.stash[RUNS].wait_forgotten(place)
-    with signals.bounded(CONTROL_TIMEOUT, item.name):
+    with signals.time_limit(CONTROL_TIMEOUT, item.name):
         item.runtest()
     return None
 

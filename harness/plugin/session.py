@@ -267,7 +267,7 @@ class Runs:
     def wait_forgotten(self, place: Place) -> None:
         """Wait until the proxy knows that the app of a negative control does not run."""
         app = self.opened(place.recipe).apps.enter(place.step.life(self.request.lane))
-        route.wait_forgotten(self.settings, app.domain)
+        route.wait_until_forgotten(self.settings, app.domain)
 
     def record_control(
         self, item: pytest.Item, place: Place, outcome: Outcome, seconds: float

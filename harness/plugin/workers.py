@@ -54,8 +54,8 @@ class Controller:
     def _stop_if_told(self) -> None:
         """Give out no more work, and replace no worker, once the session was told to end."""
         session = self._config.pluginmanager.getplugin("dsession")
-        if session is not None and signals.why():
-            session.shouldstop = signals.why()
+        if session is not None and signals.reason():
+            session.shouldstop = signals.reason()
             session._max_worker_restart = 0  # noqa: SLF001 - it would start one, only to end it
 
     def pytest_configure_node(self, node: Any) -> None:

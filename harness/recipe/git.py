@@ -253,7 +253,7 @@ def _git(
     argv = ["git", *settings, *place, *words]
     try:
         return proc.run(
-            argv, timeout=timeout, env=env, check=check, shown=shown, largest_file=MAX_WRITTEN_FILE
+            argv, timeout=timeout, env=env, check=check, shown=shown, max_file_size=MAX_WRITTEN_FILE
         )
     except (CommandFailed, TimedOut) as error:
         raise InfraError(f"{doing} failed: {error}") from error

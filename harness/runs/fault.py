@@ -16,7 +16,7 @@ from harness.runs import preflight
 from harness.runs.run import Run
 from harness.suites.outcome import Outcome
 from harness.swarm import containers
-from harness.swarm.containers import MemoryKill
+from harness.swarm.containers import OomKill
 
 MAYBE_THE_HOST = ("recipe", "suite", "timeout")  # faults that a host in trouble may have caused
 
@@ -28,7 +28,7 @@ def reconsider(run: Run, outcome: Outcome) -> Outcome:
     trouble = run.recorder.trouble or preflight.trouble(run.settings)
     if trouble:
         return _of_the_host(outcome, trouble)
-    killed = memory_kill(run)
+    killed = oom_kill(run)
     if killed is None:
         return outcome
     if not killed.limit:
@@ -43,10 +43,10 @@ def _of_the_host(outcome: Outcome, trouble: str) -> Outcome:
     return replace(outcome, fault="infra", message=f"{trouble}; by then: {outcome.message}")
 
 
-def memory_kill(run: Run) -> MemoryKill | None:
+def oom_kill(run: Run) -> OomKill | None:
     """Return a service of the run that the kernel ended for want of memory, or None."""
-    host_killed = resources.memory_kills() > run.memory_kills
-    found = (containers.memory_kill(stack, host_killed=host_killed) for stack in run.apps.stacks)
+    host_killed = resources.oom_kills() > run.oom_kills
+    found = (containers.oom_kill(stack, host_killed=host_killed) for stack in run.apps.stacks)
     with contextlib.suppress(DockerException, OSError):  # what failed stays as it was judged
         return next((kill for kill in found if kill), None)
     return None

@@ -135,7 +135,7 @@ def _ended(entry: Entry, done: Sweep) -> list[Leftover]:
     if not entry.domain and entry.run in done.ended:
         return []
     done.ended.add(entry.run)
-    living = orphans.end(entry.folder, [entry.domain] if entry.domain else [])
+    living = orphans.terminate(entry.folder, [entry.domain] if entry.domain else [])
     return [Leftover("process", str(p.pid), f"of run {entry.run}, does not end") for p in living]
 
 

@@ -66,7 +66,7 @@ def boot_id() -> str:
 
 def start_time(pid: int) -> str:
     """Return when a process started, in clock ticks since boot; "" when none runs."""
-    process = orphans.look_at(pid)
+    process = orphans.running(pid)
     return process.started if process else ""
 
 

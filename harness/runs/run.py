@@ -69,7 +69,7 @@ class Run:
     base_ref: str = ""
     base_version: str = ""
     no_base: str = ""
-    memory_kills: int = field(default_factory=resources.memory_kills)
+    oom_kills: int = field(default_factory=resources.oom_kills)
     deployments: dict[str, Deployment] = field(default_factory=dict)  # by the app's domain
 
     def __post_init__(self) -> None:
@@ -123,7 +123,7 @@ class Run:
             RecipeFailure: its files cannot be read, are too many or lead out of it.
             InfraError: what our own side could not provide.
         """
-        os.environ["CCCI_RUN"] = orphans.mark(self.dir)
+        os.environ["CCCI_RUN"] = orphans.run_mark(self.dir)
         owner = Owner.me(run=self.id, recipe=self.recipe)
         say = self.recorder.say
         with self.recorder.phase("queue"):
@@ -199,7 +199,7 @@ class Run:
             self.abra_dir,
             extra={
                 "CCCI_ENDPOINT_MODE": self.settings.endpoint_mode,
-                "CCCI_RUN": orphans.mark(self.dir),
+                "CCCI_RUN": orphans.run_mark(self.dir),
             },
             progress=self.recorder.say,
         )
@@ -273,7 +273,7 @@ class Run:
 
     def _finish(self) -> None:
         try:
-            self._come_to_the_end(signals.why())
+            self._come_to_the_end(signals.reason())
         finally:
             self.apps.let_go()
             if self._record is not None:
@@ -282,7 +282,7 @@ class Run:
             self.recorder.close()
 
     def _come_to_the_end(self, why: str) -> None:
-        for process in orphans.end(self.dir, self.apps.domains) if why else ():
+        for process in orphans.terminate(self.dir, self.apps.domains) if why else ():
             self.recorder.note(f"{process} of this run does not end")
         self._tear_down_rest()
         self.recorder.take_out_foreign()
@@ -304,7 +304,7 @@ class Run:
 
     def _tear_down_rest(self) -> None:
         apps = self.apps
-        if self.request.keep and self.recorder.failed and apps.by_life and not signals.why():
+        if self.request.keep and self.recorder.failed and apps.by_life and not signals.reason():
             apps.keep()
             return
         apps.end()

@@ -29,7 +29,7 @@ def back_up(run: Run, app: App) -> str:
     deployment = run.deployments[app.domain]
     if not deployment.compose.is_backup_capable:
         raise Declared(f"{NOT_APPLICABLE}no service of this version has a backup label")
-    deploy.settle(run, deployment, ignore=converge.tasks_of(engine.view(app.stack)))
+    deploy.settle(run, deployment, ignore=converge.task_ids(engine.view(app.stack)))
     with run.recorder.phase("backup", app.life):
         since = time.time()
         with deploy.abra_refusals_fail("backing up"):

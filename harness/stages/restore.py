@@ -41,7 +41,7 @@ def restore(run: Run, app: App) -> None:
             )
         app.progress(last_lines(done.text).splitlines()[-1].strip())
         refuse_failed_hooks(done.text)
-        deploy.settle(run, deployment, ignore=converge.tasks_of(engine.view(app.stack)))
+        deploy.settle(run, deployment, ignore=converge.task_ids(engine.view(app.stack)))
         deploy.healthy(run, app)
 
 

@@ -61,7 +61,7 @@ def upgrade(run: Run, app: App) -> None:
     ):
         provision.make_secrets(run, head)
         run.abra.app_deploy(app.domain)
-        deploy.settle(run, head, ignore=converge.tasks_of(before))
+        deploy.settle(run, head, ignore=converge.task_ids(before))
         remove_orphans(run, head)
         deploy.post_deploy(run, head)
         deploy.healthy(run, app)

@@ -111,7 +111,7 @@ class App:
             answer = self.session().request(method, f"https://{self.domain}{path}", **options)
         except requests.RequestException as error:
             raise RecipeFailure(f"{where} got no answer: {_reason(error)}") from None
-        if route.is_proxys_own(self.settings, self.domain, answer):
+        if route.is_proxy_answer(self.settings, self.domain, answer):
             raise route.ProxyAnswered(
                 f"{where} was answered by the proxy itself ({answer.status_code}), not by the app"
             )

@@ -40,7 +40,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class MemoryKill:
+class OomKill:
     """A service that the kernel ended for want of memory; limit: its own, in bytes, 0 for none."""
 
     service: str
@@ -210,7 +210,7 @@ def _end(pieces: Iterable[bytes]) -> bytes:
     return told.encode() + bytes(kept[whole:])
 
 
-def memory_kill(stack: str, *, host_killed: bool) -> MemoryKill | None:
+def oom_kill(stack: str, *, host_killed: bool) -> OomKill | None:
     """Return a service of the stack that was ended for want of memory, None where none was.
 
     host_killed: the kernel has ended programs of this host since the run began. Docker marks only
@@ -225,7 +225,7 @@ def memory_kill(stack: str, *, host_killed: bool) -> MemoryKill | None:
         state, limit = seen["State"], int(seen["HostConfig"].get("Memory") or 0)
         if state.get("OOMKilled") or (host_killed and state.get("ExitCode") == 137):
             name = seen["Config"]["Labels"].get("com.docker.swarm.service.name", "")
-            return MemoryKill(name.removeprefix(f"{stack}_"), limit)
+            return OomKill(name.removeprefix(f"{stack}_"), limit)
     return None
 
 

@@ -47,7 +47,7 @@ class History:
         return {name: len(ids) for name, ids in self.ended.items() if ids}
 
 
-def tasks_of(view: StackView) -> frozenset[str]:
+def task_ids(view: StackView) -> frozenset[str]:
     """Return the ids of all tasks, for a later wait to leave out of its counts."""
     return frozenset(task.id for service in view.services for task in service.tasks)
 

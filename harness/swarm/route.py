@@ -30,7 +30,7 @@ MAX_REDIRECTS = 10
 CHUNK = 64 * 1024  # bytes
 
 
-class Endless(requests.RequestException):
+class EndlessAnswer(requests.RequestException):
     """An answer that does not end within the size or the time that we allow."""
 
 
@@ -87,7 +87,7 @@ def read_whole(
     requests' own time-out is one for each piece that arrives, and the size has no bound at all.
 
     Raises:
-        Endless: says how much had come by then.
+        EndlessAnswer: says how much had come by then.
         requests.ConnectionError: the connection broke off.
     """
     body = bytearray()
@@ -97,7 +97,7 @@ def read_whole(
             taken = time.monotonic() - start
             if len(body) > most or taken > seconds:
                 answer.raw.close()
-                raise Endless(
+                raise EndlessAnswer(
                     f"its answer did not end: {len(body)} bytes came in {taken:.1f} s "
                     f"(bounds: {most} bytes, {seconds:.0f} s)",
                     response=answer,
@@ -119,7 +119,7 @@ def session(settings: Settings, domain: str) -> requests.Session:
     return made
 
 
-def is_proxys_own(settings: Settings, domain: str, answer: requests.Response) -> bool:
+def is_proxy_answer(settings: Settings, domain: str, answer: requests.Response) -> bool:
     """Say whether an answer was made by the proxy and not by the app."""
     own = OWN_BODIES.get(answer.status_code)
     if own is None or answer.content.strip() != own.strip() or "Server" in answer.headers:
@@ -142,7 +142,7 @@ def routers(settings: Settings, domain: str) -> list[str]:
     return [str(r["name"]) for r in found if host.search(str(r.get("rule", "")))]
 
 
-def wait_forgotten(settings: Settings, domain: str) -> None:
+def wait_until_forgotten(settings: Settings, domain: str) -> None:
     """Wait until the proxy has no router for this host any more, for three seconds at most.
 
     Until then it goes on trying what does not run any more, and answers neither way.

@@ -223,14 +223,14 @@ class Crowd:
         if self.random.random() < 0.1:
             env = {
                 "PATH": os.environ["PATH"],
-                "CCCI_RUN": orphans.mark(self.settings.runs_dir / run.run),
+                "CCCI_RUN": orphans.run_mark(self.settings.runs_dir / run.run),
             }
             run.orphan = subprocess.Popen(["sleep", "600"], env=env)
             self._counted("left a process behind")
         run.state = "dying"
         os.kill(run.pid, signal.SIGKILL)
         wait.until(
-            lambda: wait.Look("", None if orphans.look_at(run.pid) else True),
+            lambda: wait.Look("", None if orphans.running(run.pid) else True),
             what="a death",
             timeout=10,
             every=0.001,

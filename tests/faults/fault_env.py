@@ -241,7 +241,7 @@ def left_of(place: FaultEnv, run: str, recipe: str, ref: str) -> Iterator[str]:
     for stack in tiny_recipe.stacks(found, recipe, run, ref):
         yield from (f"folder {p}" for p in Path("/var/lib/docker/volumes").glob(f"{stack}_*"))
     domains = list(tiny_recipe.domains(found, recipe, run, ref))
-    yield from (f"{process}" for process in orphans.of(found.runs_dir / run, domains))
+    yield from (f"{process}" for process in orphans.find(found.runs_dir / run, domains))
     yield from (f"entry {e.domain}" for e in registry.entries(found) if e.run == run)
     yield from (f"record {e.run}" for e in registry.runs(found) if e.run == run)
     folder = found.runs_dir / run / "abra"

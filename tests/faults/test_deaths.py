@@ -40,7 +40,7 @@ def test_of_a_killed_harness_nothing_stays(place: FaultEnv, start: Start, stage:
             os.kill(run.harness(), signal.SIGKILL)
             run.process.wait()
         if STOPS.get(stage, ("",))[0] in ("abra", "git"):
-            assert orphans.of(run.dir), "the child that was held should have outlived its run"
+            assert orphans.find(run.dir), "the child that was held should have outlived its run"
         with tried.timed():
             place.janitor()
         tried.none_lost(run.left())
@@ -138,10 +138,10 @@ def test_an_orphan_that_would_deploy_later_never_does(
                 orphan = int((place.hold / "reached").read_text())
                 os.kill(run.harness(), signal.SIGKILL)
                 run.process.wait()
-            assert orphans.look_at(orphan) is not None
+            assert orphans.running(orphan) is not None
             after = start("--stages", "install")
             with tried.timed():
-                after.until(lambda: orphans.look_at(orphan) is None, "the orphan's end")
+                after.until(lambda: orphans.running(orphan) is None, "the orphan's end")
             assert not phase_over(after, "fetch"), "the recipe was touched before the orphan's end"
             place.release()
             assert after.end() == 0, after.out
@@ -163,7 +163,7 @@ def test_a_restore_that_outlives_its_run_is_ended_in_the_bot(place: FaultEnv, st
             run.process.wait()
         with tried.timed():
             place.janitor()
-        assert orphans.look_at(pid) is None
+        assert orphans.running(pid) is None
         tried.none_lost(run.left())
         tried.in_time()
 

@@ -32,7 +32,7 @@ def pytest_configure() -> None:
     swarm.view = lambda stack, api=None: swarm.StackView(stack, ())
     preflight.host = lambda settings, api=None: None
     preflight.trouble = lambda settings: ""
-    fault.memory_kill = lambda run: None
+    fault.oom_kill = lambda run: None
     remove.leftovers = lambda api, stack: ()
     git.fetch_checkout = _fetched
     Run._choose_base = lambda self: None  # type: ignore[method-assign]

@@ -43,7 +43,7 @@ class Holder:
             **os.environ,
             "PYTHONPATH": str(CHECKOUT),
             "CCCI_ACTIVE_DIR": str(here.active_dir),
-            "CCCI_RUN": orphans.mark(here.runs_dir / run) if run else "",
+            "CCCI_RUN": orphans.run_mark(here.runs_dir / run) if run else "",
         }
         self.process = subprocess.Popen(
             [sys.executable, "-c", HOLD, *words],

@@ -238,4 +238,4 @@ class RunProcess:
 def in_session(session: int) -> list[int]:
     """Return the processes of a session of the kernel."""
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [p.pid for pid in pids if (p := orphans.look_at(pid)) and p.session == session]
+    return [p.pid for pid in pids if (p := orphans.running(pid)) and p.session == session]

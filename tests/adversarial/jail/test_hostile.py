@@ -214,7 +214,7 @@ def test_what_makes_the_jail_dies_with_the_harness_too(tmp_path: Path) -> None:
         holder.kill()
         holder.wait()
     wait.until(
-        lambda: wait.Look("", None if orphans.look_at(int(pid)) else True),
+        lambda: wait.Look("", None if orphans.running(int(pid)) else True),
         what="the jail's maker to end",
         timeout=10,
         every=0.02,

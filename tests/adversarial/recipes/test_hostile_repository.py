@@ -124,6 +124,6 @@ def test_a_tag_with_an_odd_name_is_only_a_name(tmp_path: Path, name: str) -> Non
 def test_a_command_may_not_write_a_file_larger_than_it_was_given(tmp_path: Path) -> None:
     """So that a repository cannot fill the disk while it is fetched."""
     words = ["sh", "-c", f"head -c 2000000 /dev/zero > {tmp_path}/big; echo ended"]
-    done = proc.run(words, timeout=20, largest_file=1_000_000, check=False)
+    done = proc.run(words, timeout=20, max_file_size=1_000_000, check=False)
     assert (tmp_path / "big").stat().st_size <= 1_000_000
     assert done.exit_code == 0 and "ended" in done.out

@@ -147,7 +147,7 @@ def test_a_secret_is_no_text() -> None:
 def test_a_secret_of_backslashes_is_looked_for_in_finite_time(value: str, nearly: str) -> None:
     """A backslash may be the secret's or an escape's; a text that is nearly it is not asked for ever."""
     redactor = knowing(value)
-    with signals.bounded(10.0, "looking"):
+    with signals.time_limit(10.0, "looking"):
         assert not redactor.leaks(f"before {nearly} after")
     for dress in ("plain", "json", "json-twice", "url", "xml"):
         assert redactor.scrub(f"it is {DRESSES[dress](value)} here").count(MASK) == 1, dress

@@ -54,7 +54,7 @@ def test_asking_whether_a_lock_is_held_does_not_erase_who_holds_it(here: Setting
     holder = Holder(here, "lock", str(path))
     try:
         assert lock.is_held(path)
-        written = lock.written_owner(path)
+        written = lock.recorded_owner(path)
         assert written is not None and written.run == "run-7"
     finally:
         holder.kill()

@@ -31,12 +31,12 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 def seen(monkeypatch: pytest.MonkeyPatch, *looks: list[Process]) -> None:
     """Let the looks for a run's processes find these, one after the other, and then nothing."""
     left = list(looks)
-    monkeypatch.setattr(orphans, "of", lambda folder, domains=(): left.pop(0) if left else [])
+    monkeypatch.setattr(orphans, "find", lambda folder, domains=(): left.pop(0) if left else [])
 
 
 def process_of(started: subprocess.Popen[bytes]) -> Process:
     """Return a running process as the look for orphans would."""
-    found = orphans.look_at(started.pid)
+    found = orphans.running(started.pid)
     assert found is not None
     return found
 
@@ -51,8 +51,8 @@ def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
     child = int(parent.stdout.readline())
     try:
         assert b"CCCI_RUN" not in Path(f"/proc/{child}/environ").read_bytes()
-        assert orphans.end(FOLDER) == []
-        assert orphans.look_at(child) is None and orphans.look_at(parent.pid) is None
+        assert orphans.terminate(FOLDER) == []
+        assert orphans.running(child) is None and orphans.running(parent.pid) is None
     finally:
         parent.kill()
         parent.wait()
@@ -63,8 +63,8 @@ def test_only_what_bears_the_mark_is_ended() -> None:
     """A run whose directory begins the same, and the one that looks, are left alone."""
     other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": f"{FOLDER}-2"})
     try:
-        assert orphans.of(FOLDER) == [] and orphans.end(FOLDER) == []
-        assert orphans.look_at(other.pid) is not None
+        assert orphans.find(FOLDER) == [] and orphans.terminate(FOLDER) == []
+        assert orphans.running(other.pid) is not None
     finally:
         other.kill()
         other.wait()
@@ -74,7 +74,7 @@ def test_what_a_domain_s_command_runs_in_the_backup_bot_is_found() -> None:
     """The bot's container knows no run, but abra gives it the app's domain."""
     bot = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "SERVICE": DOMAIN})
     try:
-        assert [process.pid for process in orphans.of(FOLDER, [DOMAIN])] == [bot.pid]
+        assert [process.pid for process in orphans.find(FOLDER, [DOMAIN])] == [bot.pid]
     finally:
         bot.kill()
         bot.wait()
@@ -85,7 +85,7 @@ def test_a_fork_that_one_look_missed_is_ended_too(
 ) -> None:
     """A child between two programs has no mark for a moment, so one empty look proves nothing."""
     seen(monkeypatch, [], [process_of(sleeper)])
-    assert orphans.end(FOLDER) == []
+    assert orphans.terminate(FOLDER) == []
     assert sleeper.wait(timeout=10) != 0
 
 
@@ -95,8 +95,8 @@ def test_another_program_that_got_the_id_meanwhile_is_not_ended(
     """Between the look and the signal the process may end and its id be given away."""
     found = process_of(sleeper)
     seen(monkeypatch, [Process(found.pid, "1", found.parent, found.session)])
-    assert orphans.end(FOLDER) == []
-    assert orphans.look_at(sleeper.pid) == found
+    assert orphans.terminate(FOLDER) == []
+    assert orphans.running(sleeper.pid) == found
 
 
 def test_what_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,7 +108,7 @@ def test_what_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(orphans, "END_TIMEOUT", 0.1)
     monkeypatch.setattr(orphans, "KILL_DELAY", 60.0)
     try:
-        assert deaf.pid in [process.pid for process in orphans.end(FOLDER)]
+        assert deaf.pid in [process.pid for process in orphans.terminate(FOLDER)]
     finally:
         os.killpg(deaf.pid, 9)
         deaf.wait()
@@ -123,8 +123,8 @@ def test_what_stays_in_a_marked_one_s_session_ends_with_it() -> None:
     assert leader.stdout is not None
     child = int(leader.stdout.readline())
     try:
-        assert orphans.end(FOLDER) == []
-        assert orphans.look_at(child) is None
+        assert orphans.terminate(FOLDER) == []
+        assert orphans.running(child) is None
     finally:
         with suppress(ProcessLookupError):
             os.killpg(leader.pid, 9)
@@ -135,7 +135,7 @@ def test_what_stays_in_a_marked_one_s_session_ends_with_it() -> None:
 def test_whoever_ends_orphans_does_not_end_itself() -> None:
     """A run that was started by another run's child bears a mark too, and so does who started it."""
     code = "import sys; from pathlib import Path; from harness.host import orphans; "
-    code += "orphans.end(Path(sys.argv[1]))"
+    code += "orphans.terminate(Path(sys.argv[1]))"
     words = ["sh", "-c", '"$@"; echo "and goes on after $?"', "sh"]
     words += [sys.executable, "-c", code, str(FOLDER)]
     env = {"PATH": os.environ["PATH"], "CCCI_RUN": str(FOLDER), "PYTHONPATH": str(CHECKOUT)}

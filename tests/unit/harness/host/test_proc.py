@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import CommandFailed, TimedOut
-from harness.host.proc import RanTooLong, run
+from harness.host.proc import CommandTimedOut, run
 
 
 def python(code: str) -> list[str]:
@@ -43,14 +43,14 @@ def test_a_missing_program_is_one_sentence() -> None:
 def test_of_much_output_the_newest_is_kept_where_asked() -> None:
     """The last bytes of each stream, for who wants to know how something ended."""
     code = "import sys; print('a' * 500_000 + 'end'); sys.stderr.write('b' * 500_000 + 'last')"
-    done = run(python(code), timeout=20, newest=10)
+    done = run(python(code), timeout=20, keep_last=10)
     assert (done.out, done.err) == ("aaaaaaend\n", "bbbbbblast")
 
 
 def test_what_was_said_before_the_time_was_up_is_kept() -> None:
     """The error has all of it, its message the end."""
     code = "import time; print('word ' * 1000, flush=True); time.sleep(60)"
-    with pytest.raises(RanTooLong, match="still ran after") as caught:
+    with pytest.raises(CommandTimedOut, match="still ran after") as caught:
         run(python(code), timeout=2.0)
     assert caught.value.output.count("word") == 1000
 

@@ -78,9 +78,9 @@ def test_memory_is_looked_at(
 
 def test_programs_that_the_kernel_ended_are_counted(tmp_path: Path) -> None:
     """The counter of /proc/vmstat is read; a kernel without it counts none."""
-    assert resources.memory_kills(tmp_path) == 0
+    assert resources.oom_kills(tmp_path) == 0
     (tmp_path / "vmstat").write_text("oom_kill_x 9\noom_kill 3\n")
-    assert resources.memory_kills(tmp_path) == 3
+    assert resources.oom_kills(tmp_path) == 3
 
 
 FOLDERS = ("RUNS_DIR", "LOCK_DIR", "ACTIVE_DIR", "SLOTS_DIR")

@@ -35,7 +35,7 @@ except signals.Interrupted as error:
     say("teardown: " + str(error))
     ready()
     {finish}
-    say("torn down: " + signals.why())
+    say("torn down: " + signals.reason())
 """
 
 

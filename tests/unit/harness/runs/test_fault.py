@@ -109,7 +109,7 @@ def test_status_137_alone_is_no_proof(
 ) -> None:
     """A program that ignores its stop signal ends so too: the kernel must have ended one since we began."""
     died(monkeypatch)
-    monkeypatch.setattr(resources, "memory_kills", lambda: run.memory_kills + kills)
+    monkeypatch.setattr(resources, "oom_kills", lambda: run.oom_kills + kills)
     assert blame.reconsider(run, FAILED).fault == fault
 
 
@@ -146,7 +146,7 @@ def test_what_the_system_refuses_is_ours(number: int) -> None:
     assert outcome_of(seen, missing).fault == "suite"  # type: ignore[arg-type]
 
 
-def test_a_memory_kill_is_looked_for_in_vanished_containers_too(
+def test_an_oom_kill_is_looked_for_in_vanished_containers_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A container that Swarm removed meanwhile is passed over."""
@@ -157,4 +157,4 @@ def test_a_memory_kill_is_looked_for_in_vanished_containers_too(
 
     engine = SimpleNamespace(containers=lambda **options: [{"Id": "c1"}], inspect_container=gone)
     monkeypatch.setattr(swarm, "client", lambda: engine)
-    assert containers.memory_kill("stack", host_killed=True) is None
+    assert containers.oom_kill("stack", host_killed=True) is None

@@ -214,7 +214,7 @@ def test_what_does_not_end_keeps_its_app_and_its_entry(
     before = api.names()
     live.kill()
     deaf = orphans.Process(2**22, "1", 1, 1)
-    monkeypatch.setattr(orphans, "end", lambda folder, domains=(): [deaf])
+    monkeypatch.setattr(orphans, "terminate", lambda folder, domains=(): [deaf])
     done = sweep(here, api)
     assert done.reaped == [] and api.names() == before
     assert {item.kind for item in done.left} == {"process"}

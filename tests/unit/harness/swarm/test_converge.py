@@ -159,7 +159,7 @@ def test_a_service_that_recovered_is_not_given_up() -> None:
 def test_tasks_that_ended_before_the_wait_are_left_out() -> None:
     """What ended in an earlier deployment says nothing about this one."""
     tasks = tuple(ended(number) for number in range(5))
-    history = History(ignore=converge.tasks_of(view(with_tasks(*tasks))))
+    history = History(ignore=converge.task_ids(view(with_tasks(*tasks))))
     assert not converge.look(view(with_tasks(*tasks)), history)
     assert history.restarts() == {}
 
