@@ -1,4 +1,4 @@
-"""Every error of the harness, each saying whose fault it is."""
+"""The errors of the harness; each has a fault, which decides the verdict of a run."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ Fault = Literal["recipe", "suite", "timeout", "infra", "interrupted", "cancelled
 
 
 class CcCiError(Exception):
-    """Something a person has to read: what we were doing, what we saw, what to try.
+    """Base class: the message says what was being done, what happened, and what to try.
 
-    `fault` decides the verdict when the error ends a run.
+    Attributes:
+        fault: Whose fault it is; decides the verdict if the error ends a run.
     """
 
     fault: ClassVar[Fault] = "infra"
@@ -23,25 +24,25 @@ class CcCiError(Exception):
 
 
 class UsageError(CcCiError):
-    """What was asked for cannot be done as asked; nothing was deployed."""
+    """The request is invalid; nothing was deployed."""
 
     fault = "usage"
 
 
 class SettingError(UsageError):
-    """A setting is wrong; the message names file, key and, where there is one, line."""
+    """A setting is invalid; the message names its key, and file and line if there are any."""
 
 
 class CommandFailed(CcCiError):
-    """An outside command ended with a status that its caller did not expect."""
+    """An external command exited with an unexpected exit code."""
 
 
 class InfraError(CcCiError):
-    """Our own trouble: Docker, disk, forge, image registry, this harness."""
+    """An infrastructure problem: Docker, disk, forge, image registry or this harness."""
 
 
 class RecipeFailure(CcCiError):
-    """The recipe did not do what it must; this is what turns a pull request red."""
+    """The recipe does not work; this makes a pull request red."""
 
     fault = "recipe"
 
@@ -53,12 +54,12 @@ class SuiteFailure(CcCiError):
 
 
 class TimedOut(CcCiError):
-    """A wait reached its bound; the message says what was waited for and what was seen last."""
+    """A wait timed out; the message says what was waited for and what was seen last."""
 
     fault = "timeout"
 
 
 class BaseNotDeployable(CcCiError):
-    """The published version does not deploy, so the upgrade from it cannot be judged."""
+    """The published version does not deploy, so the upgrade from it cannot be tested."""
 
     fault = "infra"

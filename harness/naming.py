@@ -1,7 +1,8 @@
-"""Names of apps: the unique part comes first, and everything stays inside Docker's limits.
+"""Domains and stack names of apps, within the length limits of abra and Docker.
 
-abra makes the stack's name from the domain, dots as underscores, and cuts it at 45 characters;
-Swarm allows 63 characters for a service and 64 for a secret or config (swarmkit).
+The unique part comes first: abra makes the stack's name from the domain, with underscores for dots, and
+cuts it at 45 characters. Swarm allows 63 characters for a service and 64 for a secret or config
+(swarmkit).
 """
 
 from __future__ import annotations
@@ -17,21 +18,26 @@ PROXY_NETWORK = "proxy"  # the network that the web services of all apps join
 
 
 def unique(life: str, recipe: str, run: str, pr: str, ref: str) -> str:
-    """Return six hex digits that differ between runs, lives, recipes and commits."""
+    """Return six hex digits that differ between lives, recipes, runs, pull requests and commits."""
     return hashlib.sha256("\0".join((life, recipe, run, pr, ref)).encode()).hexdigest()[:6]
 
 
 def app_domain(token: str, recipe: str, parent: str) -> str:
     """Return the domain of an app.
 
+    Args:
+        token: The unique part, see `unique`.
+        recipe: Name of the recipe.
+        parent: Domain under which apps are deployed.
+
     Raises:
-        UsageError: the stack's name would be cut, says by how much.
+        UsageError: abra would cut the name of the app's stack.
     """
     domain = f"{token}-{recipe}.{parent}"
     over = len(domain) - MAX_STACK_NAME
     if over > 0:
         raise UsageError(
-            f"the domain '{domain}' is {over} characters too long: abra cuts a stack's name at "
+            f"the domain '{domain}' is {over} characters too long: abra cuts stack names at "
             f"{MAX_STACK_NAME}; set CCCI_APPS_DOMAIN to a shorter domain"
         )
     return domain

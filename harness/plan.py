@@ -1,7 +1,7 @@
-"""The order of one run: which steps there are, what each needs, and in which life it happens.
+"""The steps of a run: their order, what each needs, and in which life it runs.
 
-A step is what a stage is made of. The lifecycle's own tests are one step each; a suite's checks
-appear once after each operation; its other tests follow the stage they are marked with.
+A stage consists of steps. Each generic test (`recipes_tests/test_lifecycle.py`) is one step. A suite's
+checks are one step after each operation; its other tests run after the stage that they are marked with.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ STAGES = (
     *("lint", "install", "functional", "redeploy", "backup", "restore"),
     *("recipe_tests", "upgrade", "cleanup"),
 )
-EXTRA = frozenset({"recipe_tests"})  # no run needs it to be whole, and no level stands on it
+EXTRA = frozenset({"recipe_tests"})  # neither a complete run nor a level needs it
 STAGE_MEANING = {
-    "lint": "the recipe's files keep abra's rules",
-    "install": "the head deploys on empty state, settles and answers",
-    "functional": "the app does what it is for",
-    "redeploy": "deploying the same again changes nothing",
-    "backup": "the snapshot holds what it must",
-    "restore": "what was lost comes back from the snapshot",
-    "recipe_tests": "the tests in the recipe's own repository hold, where they are trusted to run",
-    "upgrade": "the published version becomes the head and keeps its data",
+    "lint": "the recipe's files follow abra's rules",
+    "install": "a new deployment of the head becomes healthy",
+    "functional": "the app's main functions work",
+    "redeploy": "deploying the same version again changes nothing",
+    "backup": "the snapshot contains the app's data",
+    "restore": "lost data comes back from the snapshot",
+    "recipe_tests": "the tests in the recipe's own repository pass (trusted recipes only)",
+    "upgrade": "the published version upgrades to the head and keeps its data",
     "cleanup": "nothing is left behind",
 }
 LANE_STAGES: dict[Lane, tuple[str, ...]] = {
@@ -36,7 +36,15 @@ LANE_STAGES: dict[Lane, tuple[str, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its stage, its place in each lane (None where it does not run), what it needs."""
+    """One step of a run.
+
+    Attributes:
+        name: Unique among the steps of its table.
+        stage: The stage that its result belongs to.
+        cold: Position in the cold lane, lowest first; None if it does not run there.
+        quick: The same for the quick lane.
+        needs: Generic steps that must have passed before it, where they run in the same life.
+    """
 
     name: str
     stage: str
@@ -45,11 +53,11 @@ class Step:
     needs: tuple[str, ...] = ()
 
     def position(self, lane: Lane) -> int | None:
-        """Return where the step stands in a lane, or None."""
+        """Return the position of the step in a lane, None if it does not run there."""
         return self.cold if lane == "cold" else self.quick
 
     def life(self, lane: Lane) -> str:
-        """Return the life the step happens in: fresh, upgrade or warm; "" where it needs none."""
+        """Return the life in which the step runs: fresh, upgrade or warm; "" if it needs no app."""
         if self.stage in ("lint", "cleanup"):
             return ""
         if lane == "quick":
@@ -67,7 +75,7 @@ GENERIC = {
         Step("test_redeploy_is_a_no_op", "redeploy", 60, None, ("test_health",)),
         Step("test_backup", "backup", 70, None, ("test_seed",)),
         Step("test_restore", "restore", 80, None, ("test_backup",)),
-        # The last that needs the app of its life: what they do to it, no other stage sees.
+        # Runs last in its life, so that no other stage sees what these tests do to the app.
         Step("test_recipe_tests", "recipe_tests", 90, 150, ("test_health", "test_upgrade")),
         Step("test_base", "upgrade", 110, 110),
         Step("test_upgrade", "upgrade", 120, 120, ("test_base",)),
@@ -96,12 +104,12 @@ TESTS = {
 }
 
 
-# What must fail once the app is stopped; at the end of the life, since nothing works after it.
+# The negative control: it runs last because it stops the app, and then everything must fail.
 CONTROL = Step("while-stopped", "functional", 100, None, ("test_health",))
 
 
 def needed(step: Step, lane: Lane) -> tuple[str, ...]:
-    """Return the generic steps that must have passed before this one, in this lane."""
+    """Return the generic steps that must have passed before a step, in a lane."""
     life = step.life(lane)
     return tuple(
         name
@@ -111,7 +119,7 @@ def needed(step: Step, lane: Lane) -> tuple[str, ...]:
 
 
 def closure(steps: Iterable[Step], lane: Lane) -> frozenset[str]:
-    """Return the names of all generic steps that the given ones need, directly or not."""
+    """Return the names of all generic steps that some steps need, directly or indirectly."""
     found: set[str] = set()
     queue = [name for step in steps for name in needed(step, lane)]
     while queue:
@@ -123,5 +131,5 @@ def closure(steps: Iterable[Step], lane: Lane) -> frozenset[str]:
 
 
 def is_whole(stages: Collection[str], lane: Lane) -> bool:
-    """Say whether these stages are all that the lane has."""
+    """Return True if `stages` has all stages of the lane."""
     return set(LANE_STAGES[lane]) <= set(stages)

@@ -1,8 +1,7 @@
-"""What a CI host or a person may set, read once: the environment first, then a settings file, then defaults.
+"""Settings of a CI host: from the environment, else from a settings file, else a default.
 
-The file has `KEY=VALUE` lines. It is the one `CCCI_SETTINGS` names, else `.bench/settings.env` in the
-checkout (written by the sandbox's set-up), else `/etc/cc-ci/settings.env` (written by the host's
-configuration).
+The file has `KEY=VALUE` lines. Its path is `CCCI_SETTINGS`, else `.bench/settings.env` in the checkout
+(written by `make sandbox`), else `/etc/cc-ci/settings.env` (written by the host's configuration).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from pathlib import Path
 from harness.errors import SettingError
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-SLOTS = 2  # runs at once on one machine; .drone.yml and the runner's capacity say the same
+SLOTS = 2  # runs at the same time on one host; .drone.yml and the runner's capacity match it
 KEYS = frozenset(
     [
         "CCCI_ABRA",
@@ -29,8 +28,8 @@ KEYS = frozenset(
         "CCCI_PROXY_API",
         "CCCI_RECIPES_URL",
         "CCCI_FORGE_URL",
-        "CCCI_FIGURES",  # where the fault tests keep what they measured
-        "CCCI_RUN",  # set by a run for its children, so that they can be found
+        "CCCI_FIGURES",  # file for the figures that the fault tests measure
+        "CCCI_RUN",  # id of the run, set for its child processes so that the janitor finds them
         "CCCI_RUNS_DIR",
         "CCCI_SLOTS_DIR",
         "CCCI_SETTINGS",
@@ -43,7 +42,7 @@ KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """One host's settings. Times are seconds, directories absolute paths."""
+    """The settings of one host. Times are in seconds, directories are absolute paths."""
 
     abra: str
     apps_domain: str
@@ -63,7 +62,7 @@ class Settings:
 
     @property
     def proxy_address(self) -> tuple[str, int]:
-        """Host and port where the proxy listens for HTTPS."""
+        """Host and port of the proxy for HTTPS."""
         host, _, port = self.proxy.rpartition(":")
         return host, int(port)
 
@@ -71,13 +70,18 @@ class Settings:
 def load(environ: Mapping[str, str]) -> Settings:
     """Read the settings.
 
+    Args:
+        environ: The environment; only its CCCI_ keys are read.
+
     Raises:
-        SettingError: an unknown CCCI_ key, an unreadable file, or a value of the wrong kind.
+        SettingError: An unknown CCCI_ key, an unreadable file, or an invalid value.
     """
     values = {**_file(environ), **{k: v for k, v in environ.items() if k.startswith("CCCI_")}}
     unknown = sorted(set(values) - KEYS)
     if unknown:
-        raise SettingError(f"unknown setting '{unknown[0]}'; known are: {', '.join(sorted(KEYS))}")
+        raise SettingError(
+            f"unknown setting '{unknown[0]}'; known settings: {', '.join(sorted(KEYS))}"
+        )
     proxy = values.get("CCCI_PROXY", "127.0.0.1:443")
     if not proxy.rpartition(":")[2].isdigit():
         raise SettingError(f"CCCI_PROXY is '{proxy}', but must be HOST:PORT")
@@ -126,10 +130,12 @@ def _file(environ: Mapping[str, str]) -> dict[str, str]:
         lines = path.read_text().splitlines()
     except OSError as error:
         raise SettingError(f"cannot read the settings file '{path}': {error.strerror}") from error
-    return dict(_pair(path, number, line) for number, line in enumerate(lines, 1) if _counts(line))
+    return dict(
+        _pair(path, number, line) for number, line in enumerate(lines, 1) if _is_setting(line)
+    )
 
 
-def _counts(line: str) -> bool:
+def _is_setting(line: str) -> bool:
     return bool(line.strip()) and not line.lstrip().startswith("#")
 
 

@@ -1,8 +1,7 @@
-"""A recipe's compose files, read as data and as far as a run needs them.
+"""The merged compose files of one app, as far as a run needs them.
 
-Only the files that `COMPOSE_FILE` enables count. Files over 1 MiB are refused, and so are files
-that aliases make large. Interpolation follows docker/cli (values, never keys). What such files ask
-of the host is judged in `hazards`, what cannot work in `flaws`.
+Only the files that `COMPOSE_FILE` enables count. `hazards` checks what they ask of the host, `flaws`
+what cannot work.
 """
 
 from __future__ import annotations
@@ -21,7 +20,13 @@ from harness.recipe.yaml_loading import read_file, scalar_text
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """A mount: a named volume ("" for others), its path in the container, a bind's source or ""."""
+    """A mount of a service.
+
+    Attributes:
+        volume: Name of the volume, "" for a bind mount, tmpfs or anonymous volume.
+        path: Path in the container.
+        source: Host path of a bind mount, else "".
+    """
 
     volume: str
     path: str
@@ -30,7 +35,7 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class ComposeService:
-    """One service as the files declare it; only the labels below `deploy` count."""
+    """One service. Its labels are those below `deploy`; `raw` is the whole merged section."""
 
     name: str
     image: str
@@ -51,7 +56,14 @@ class ComposeService:
 
 @dataclass(frozen=True, slots=True)
 class ComposeObject:
-    """A secret, config, network or volume of the files; `template` holds its variables still."""
+    """A secret, config, network or volume at the top level of the files.
+
+    Attributes:
+        kind: `secret`, `config`, `network` or `volume`.
+        key: Its key in the files.
+        template: Its explicit name with variables not yet replaced, "" if it has none.
+        external: True if it is not created by the deployment.
+    """
 
     kind: str
     key: str
@@ -61,7 +73,15 @@ class ComposeObject:
 
 @dataclass(frozen=True, slots=True)
 class CoveredVolume:
-    """A volume the backup takes: whole, or only some paths; `hook` is what makes a dump first."""
+    """A volume that the backup includes.
+
+    Attributes:
+        service: The service that mounts it.
+        volume: Its key in the compose files.
+        mount_path: Path in the container.
+        paths: The paths in the volume that are included, None for all.
+        hook: Command that runs before the backup, for example to write a dump.
+    """
 
     service: str
     volume: str
@@ -74,7 +94,14 @@ class CoveredVolume:
 class Compose:
     """The merged compose files of one app.
 
-    files: each as it was written. env: the app's values. exported: those of abra.sh.
+    Attributes:
+        services: The services, with variables replaced, sorted by name.
+        version: The version label of the recipe, None if there is none.
+        timeout: The deploy timeout label in seconds, None if missing or not a number.
+        objects: Top-level secrets, configs, networks and volumes.
+        files: The content of each file before merging and before variables are replaced.
+        env: The values of the app's env file.
+        exported: The values that abra.sh exports.
     """
 
     services: tuple[ComposeService, ...]
@@ -87,19 +114,23 @@ class Compose:
 
     @classmethod
     def load(cls, checkout: Path, env: Mapping[str, str]) -> Compose:
-        """Read and merge the files that the environment enables.
+        """Read and merge the compose files that are enabled.
+
+        Args:
+            checkout: The recipe's checkout.
+            env: The app's variables, `STACK_NAME` included; `COMPOSE_FILE` names the files.
 
         Raises:
-            RecipeFailure: a file is missing, too large, no YAML or no compose file; names file and
-                line or key.
+            RecipeFailure: A file is missing, too large, invalid YAML or not a compose file. The
+                message names the file and the line or key.
         """
         exported = exports(checkout)
-        values = {**env, **exported}  # abra lays abra.sh over the env file
+        values = {**env, **exported}  # in abra, abra.sh overrides the env file
         names = (env.get("COMPOSE_FILE") or "compose.yml").split(":")
         files = {name: read_file(checkout, name) for name in names}
         merged: dict[str, Any] = {}
         for name, raw in files.items():
-            merged = _merge(merged, _tidied(interpolated(raw, values), name))
+            merged = _merge(merged, _normalise(interpolated(raw, values), name))
         if not merged.get("services"):
             raise RecipeFailure(f"'{names[0]}' of the recipe has no services")
         services = tuple(_service(name, body) for name, body in sorted(merged["services"].items()))
@@ -117,24 +148,24 @@ class Compose:
         )
 
     @property
-    def readings(self) -> tuple[Mapping[str, str], ...]:
-        """The values of variables as abra may read them; the likeliest reading first.
+    def possible_variables(self) -> tuple[Mapping[str, str], ...]:
+        """The sets of variables that abra may use, the most likely one first.
 
-        How abra reads abra.sh, and what becomes of a reference to nothing within a value, is not
-        sure; so what must hold is to hold in every reading.
+        abra's documentation leaves open whether abra.sh or the env file wins, and what happens to
+        an undefined variable inside a value. So a check has to hold for every set.
         """
-        bare = {key: VARIABLE.sub("", value) for key, value in self.env.items()}
+        without_references = {key: VARIABLE.sub("", value) for key, value in self.env.items()}
         listed = (
             {**self.env, **self.exported},
             {**self.exported, **self.env},
-            {**bare, **self.exported},
+            {**without_references, **self.exported},
             self.env,
         )
-        return tuple(reading for n, reading in enumerate(listed) if reading not in listed[:n])
+        return tuple(values for n, values in enumerate(listed) if values not in listed[:n])
 
     @property
     def images(self) -> tuple[str, ...]:
-        """All images, each once."""
+        """All images, sorted, without duplicates."""
         return tuple(sorted({service.image for service in self.services if service.image}))
 
     @property
@@ -144,32 +175,32 @@ class Compose:
 
     @property
     def is_backup_capable(self) -> bool:
-        """Whether any service of this version takes part in backups (incident B7)."""
+        """True if any service of this version takes part in backups (incident B7)."""
         return bool(self.backed_up_services)
 
     @property
     def covered(self) -> tuple[CoveredVolume, ...]:
-        """The volumes that the backup labels promise to take; labels count for their own service."""
+        """The volumes that the backup includes, according to the labels of the services that mount them."""
         return tuple(
             _covered(service, mount)
             for service in self.services
             if _backs_up(service)
             for mount in service.mounts
-            if mount.volume and not _left_out(service, mount)
+            if mount.volume and not _is_excluded(service, mount)
         )
 
 
 # -- merging
 
 
-def _tidied(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return one file's services with every list that is merged by key turned into a map."""
+def _normalise(raw: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return one file's services; lists that compose merges by key become maps."""
     services = _require_map(raw.get("services"), f"'{name}': services")
     where = f"'{name}': services."
-    return {"services": {key: _tidied_service(b, where + key) for key, b in services.items()}}
+    return {"services": {key: _normalise_service(b, where + key) for key, b in services.items()}}
 
 
-def _tidied_service(raw: Any, where: str) -> dict[str, Any]:
+def _normalise_service(raw: Any, where: str) -> dict[str, Any]:
     body = _require_map(raw, where)
     deploy = _require_map(body.get("deploy"), f"{where}.deploy")
     mounts = [
@@ -185,7 +216,7 @@ def _tidied_service(raw: Any, where: str) -> dict[str, Any]:
 
 
 def _merge(old: Any, new: Any) -> Any:
-    """Merge as compose does, as far as needed: maps by key, lists one after the other."""
+    """Merge like compose does, as far as needed: maps by key, lists by appending."""
     if isinstance(old, dict) and isinstance(new, dict):
         both = {**old, **new}
         return {k: _merge(old[k], new[k]) if k in old and k in new else both[k] for k in both}
@@ -195,7 +226,7 @@ def _merge(old: Any, new: Any) -> Any:
 def _require_map(value: Any, where: str) -> dict[str, Any]:
     if value is None or isinstance(value, dict):
         return {str(key): item for key, item in (value or {}).items()}
-    raise RecipeFailure(f"{where} must be 'key: value' lines, but is '{str(value)[:60]}'")
+    raise RecipeFailure(f"{where} must be a map of 'key: value' lines, but is '{str(value)[:60]}'")
 
 
 def _require_list(value: Any, where: str) -> list[Any]:
@@ -205,7 +236,7 @@ def _require_list(value: Any, where: str) -> list[Any]:
 
 
 def _pairs(value: Any, where: str) -> dict[str, str]:
-    """Return labels as a map, whichever of the two forms they have."""
+    """Return labels as a map; compose allows a map or a list of `key=value`."""
     if not isinstance(value, list):
         return {key: scalar_text(item) for key, item in _require_map(value, where).items()}
     split = (scalar_text(item).partition("=") for item in value)
@@ -229,7 +260,7 @@ def _mount(entry: Any, where: str) -> Mount:
         target = scalar_text(entry.get("target"))
         return Mount(source, target, "") if kind == "volume" else Mount("", target, source)
     if not isinstance(entry, str):
-        raise RecipeFailure(f"{where}.volumes has '{str(entry)[:60]}', which is no mount")
+        raise RecipeFailure(f"{where}.volumes has '{str(entry)[:60]}', which is not a mount")
     source, _, rest = entry.partition(":")
     if not rest:
         return Mount("", source, "")
@@ -262,15 +293,15 @@ def _service(name: str, body: Mapping[str, Any]) -> ComposeService:
 
 
 def _objects(files: Mapping[str, Mapping[str, Any]]) -> Iterator[ComposeObject]:
-    """Yield the files' secrets, configs, networks and volumes; a later file's word counts."""
+    """Yield the files' secrets, configs, networks and volumes; later files override earlier ones."""
     for kind in ("secret", "config", "network", "volume"):
         merged: dict[str, Any] = {}
         for name, raw in files.items():
             found = _require_map(raw.get(f"{kind}s"), f"'{name}': {kind}s")
-            tidy = {
+            normal = {
                 key: _require_map(body, f"'{name}': {kind}s.{key}") for key, body in found.items()
             }
-            merged = _merge(merged, tidy)
+            merged = _merge(merged, normal)
         for key, body in merged.items():
             external = body.get("external") or False
             inner = external.get("name") if isinstance(external, dict) else None
@@ -288,7 +319,7 @@ def _volume_label(mount: Mount) -> str:
     return f"backupbot.backup.volumes.{mount.volume}"
 
 
-def _left_out(service: ComposeService, mount: Mount) -> bool:
+def _is_excluded(service: ComposeService, mount: Mount) -> bool:
     return service.labels.get(_volume_label(mount), "true").lower() == "false"
 
 

@@ -1,8 +1,8 @@
-"""An app's env file and a recipe's `.env.sample`: every line is kept, comments belong to values.
+"""An app's env file and a recipe's `.env.sample`; all lines and comments are kept.
 
-A comment behind a secret's version (`# length=32`) is part of its declaration, so lines are copied
-whole (incident U9). Syntax as abra reads it: Docker's env files, quotes allowed, later keys may
-refer to earlier ones (`COMPOSE_FILE="$COMPOSE_FILE:compose.postgres.yml"`).
+A comment after a secret's version (`# length=32`) is part of its declaration, so lines are copied
+whole (incident U9). The syntax is abra's: Docker's env files, quotes allowed, later keys may refer to
+earlier ones (`COMPOSE_FILE="$COMPOSE_FILE:compose.postgres.yml"`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,20 @@ MODIFIER = re.compile(r"(?P<key>length|charset|generate)=(?P<value>[^\s#]+)")
 QUOTED = re.compile(r"""\s*(?P<value>"[^"]*"|'[^']*')(?P<comment>\s*#.*|\s*)""")
 COMMENT = re.compile(r"(?:^|\s)#.*")
 REFERENCE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<plain>[A-Za-z_]\w*))")
-UNDECODABLE = "surrogateescape"  # bytes that are no UTF-8 come out as they went in
+UNDECODABLE = "surrogateescape"  # bytes that are not UTF-8 are kept unchanged
 
 
 @dataclass(frozen=True, slots=True)
 class SecretSpec:
-    """One declared secret: its name as compose knows it, its version, and how to make it."""
+    """One declared secret.
+
+    Attributes:
+        name: Its key in the compose files.
+        version: The suffix of its name in Docker.
+        length: Number of characters to generate, None for abra's default.
+        generate: False if abra does not generate it.
+        charset: abra's name of a set of characters, None for the default.
+    """
 
     name: str
     version: str
@@ -35,7 +43,7 @@ class SecretSpec:
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """One `KEY=value` line; `off` where it is commented out."""
+    """One `KEY=value` line; `off` if it is commented out."""
 
     text: str
     key: str
@@ -45,28 +53,28 @@ class _Line:
 
     @property
     def extends(self) -> bool:
-        """Whether the value builds on the key's own earlier value."""
+        """True if the value refers to the earlier value of the same key."""
         return any(m["braced"] == self.key or m["plain"] == self.key for m in _references(self.raw))
 
 
 @dataclass
 class EnvFile:
-    """The lines of one env file, in their order."""
+    """The lines of one env file, in order."""
 
     lines: list[str] = field(default_factory=list)
 
     @classmethod
     def parse(cls, text: str) -> EnvFile:
-        """Take a file's text apart."""
+        """Parse the text of a file."""
         return cls(text.splitlines())
 
     @classmethod
     def read(cls, path: Path) -> EnvFile:
-        """Read a file."""
+        """Read and parse a file."""
         return cls.parse(path.read_text(errors=UNDECODABLE))
 
     def write(self, path: Path) -> None:
-        """Write the file at once, readable by its owner only."""
+        """Write the file atomically, readable only by its owner."""
         part = path.with_name(f".{path.name}.part")
         part.unlink(missing_ok=True)
         handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -75,11 +83,11 @@ class EnvFile:
         part.replace(path)
 
     def get(self, key: str) -> str | None:
-        """Return the value of a key that is set, without quotes and comment."""
+        """Return the value of a key without quotes and comment, None if it is not set."""
         return self.values().get(key)
 
     def values(self) -> dict[str, str]:
-        """Return all keys that are set; later ones may refer to earlier ones."""
+        """Return the values of all keys that are set, with references to earlier keys replaced."""
         found: dict[str, str] = {}
         for line in _parsed(self.lines):
             if not line.off:
@@ -87,9 +95,9 @@ class EnvFile:
         return found
 
     def set(self, key: str, value: str) -> None:
-        """Set a key where it stands first, or at the end; the comment behind the value is kept.
+        """Set a key on its first line, or on a new last line; the comment after the value is kept.
 
-        Further lines of the key go, so that what was set is what counts.
+        Other lines of the same key are removed, because the last one would win.
         """
         first = True
         lines = []
@@ -103,20 +111,24 @@ class EnvFile:
         self.lines = [*lines, f"{key}={value}"] if first else lines
 
     def append(self, line: str) -> None:
-        """Add a whole line, unless its key is set already and the line does not build on that."""
+        """Add a whole line, unless its key is already set and the line does not extend that value."""
         parsed = _line(line)
         is_set = parsed is not None and parsed.key in self.values()
-        builds_on = parsed is not None and parsed.extends and line not in self.lines
-        if not is_set or builds_on:
+        extends = parsed is not None and parsed.extends and line not in self.lines
+        if not is_set or extends:
             self.lines.append(line)
 
 
 def missing_lines(old: str, new: str) -> list[str]:
-    """Return the whole lines that an app made from the old sample needs for the new one.
+    """Return the lines to add to an app's env file when its recipe moves to a new version.
 
-    These are keys that only the new sample sets, and lines of a known key that build on its earlier
-    value (one more file in `COMPOSE_FILE`). A secret that the new sample only has commented out is
-    taken too, enabled: the head's compose files may need it, and its modifiers stand in that line.
+    These are keys that only the new sample sets, and lines that extend the value of a known key (one
+    more file in `COMPOSE_FILE`). A new secret is returned even if it is commented out in the new sample:
+    the new compose files may need it, and its length and charset are in that line.
+
+    Args:
+        old: Text of the `.env.sample` from which the app was made.
+        new: Text of the new `.env.sample`.
     """
     before = list(_parsed(old.splitlines()))
     texts = {line.text.strip() for line in before}
@@ -135,7 +147,7 @@ def missing_lines(old: str, new: str) -> list[str]:
 
 
 def secret_specs(env: EnvFile) -> list[SecretSpec]:
-    """Return the secrets that an env file declares; of two lines for one, the later counts."""
+    """Return the secrets that an env file declares; if one is declared twice, the last line wins."""
     specs = {}
     for line in _parsed(env.lines):
         name = SECRET_VERSION_KEY.fullmatch(line.key)
@@ -161,7 +173,7 @@ def _parsed(lines: Iterable[str]) -> Iterable[_Line]:
 
 
 def _line(text: str) -> _Line | None:
-    """Take one line apart; None for prose and blank lines."""
+    """Parse one line; None for comments and blank lines."""
     match = LINE.fullmatch(text)
     if match is None:
         return None
@@ -170,7 +182,7 @@ def _line(text: str) -> _Line | None:
 
 
 def _split(value: str) -> tuple[str, str]:
-    """Return a value and the comment behind it, the latter with a blank before it."""
+    """Return a value and the comment after it, which starts with a blank."""
     quoted = QUOTED.fullmatch(value)
     if quoted is not None:
         raw, comment = quoted["value"], quoted["comment"]
@@ -182,7 +194,7 @@ def _split(value: str) -> tuple[str, str]:
 
 
 def _plain(raw: str, known: Mapping[str, str]) -> str:
-    """Return a value without quotes, with references replaced (not within single quotes)."""
+    """Return a value without quotes, with references replaced except in single quotes."""
     text = raw
     quote = text[:1]
     if quote in ("'", '"'):

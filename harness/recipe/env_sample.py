@@ -1,7 +1,7 @@
-"""What a recipe's `.env.sample` may say: lines that every reader reads alike, and no key of ours.
+"""Checks of a recipe's `.env.sample`: every line has only one meaning, and no key is reserved.
 
-abra, Docker and this harness read such files each in their own way. What they could take for different
-values is refused: otherwise one would be looked at and another be deployed.
+abra, Docker and this harness parse env files differently. A line that they could read differently is
+refused; otherwise one value would be checked and another one deployed.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ RESERVED_NAMES = re.compile(
     r"|GIT_(?:DIR|WORK_TREE|EXEC_PATH|TEMPLATE_DIR|ASKPASS|EDITOR|PAGER|SSH\w*|CONFIG\w*|EXTERNAL_DIFF)"
     r"|DOCKER_(?:HOST|CONFIG|CONTEXT|CERT_PATH|TLS\w*|API_VERSION|CLI_\w+|CUSTOM_HEADERS)"
 )
-PROSE = re.compile(r"[ \t]*(?:#.*)?")
+BLANK_OR_COMMENT = re.compile(r"[ \t]*(?:#.*)?")
 SETTING = re.compile(
     r"[ \t]*(?P<key>[A-Za-z_][A-Za-z0-9_]*)="
     r"""(?P<value>"[^"\\]*"|'[^']*'|(?:[^\s"'\\#](?:[^\\\s#]++|[ \t]++(?!\#)|(?<=\S)\#)*+)?)"""
     r"[ \t]*(?:\#.*)?"
 )
-STRANGE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
 
 
 def problem(text: str, recipe: str) -> str:
-    """Return the first line that may not stand in a recipe's sample and why, "" where all may."""
+    """Return the number of the first line that is not allowed and why, "" if all are allowed."""
     for number, line in enumerate(text.split("\n"), 1):
         why = _line(line.removesuffix("\r"), recipe)
         if why:
@@ -33,22 +33,20 @@ def problem(text: str, recipe: str) -> str:
 
 
 def _line(line: str, recipe: str) -> str:
-    strange = STRANGE.search(line)
-    if strange:
-        return (
-            f"holds the control character {strange[0]!r}, which some readers take for a line's end"
-        )
-    if PROSE.fullmatch(line):
+    control = CONTROL_CHARACTER.search(line)
+    if control:
+        return f"has the control character {control[0]!r}, which some programs read as the end of a line"
+    if BLANK_OR_COMMENT.fullmatch(line):
         return ""
     found = SETTING.fullmatch(line)
     if found is None:
         return (
-            f"is '{line.strip()[:60]}', which is not read alike everywhere; write it as KEY=value, "
-            "in quotes that end on that line, without a backslash"
+            f"is '{line.strip()[:60]}', which programs read differently; write KEY=value, without "
+            "backslashes and with quotes closed on the same line"
         )
     key, value = found["key"], found["value"].strip().strip("'\"")
     if RESERVED_NAMES.fullmatch(key):
-        return f"sets {key}, which is not the recipe's to set"
+        return f"sets {key}, which a recipe may not set"
     if key in ("TYPE", "RECIPE") and value.partition(":")[0] != recipe:
         return f"says that the recipe is '{value}', but it is '{recipe}'"
     return ""

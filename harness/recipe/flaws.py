@@ -1,6 +1,6 @@
-"""What cannot work in a recipe's compose files, and what is likely to go wrong one day.
+"""Mistakes in a recipe's compose files: what cannot work, and what is likely to break later.
 
-A sentence for each; whether one ends a deployment is the caller's to say. Limits of names are
+Each is one sentence; the caller decides which of them stop a deployment. Limits of names are
 swarmkit's.
 """
 
@@ -28,10 +28,10 @@ CONSTRAINT = re.compile(r"\s*(?P<key>[\w.-]+)\s*(?P<how>==|!=)\s*(?P<value>.*?)\
 
 
 def durations(found: Compose) -> list[str]:
-    """Return a sentence for each duration with a variable in it (incident R5)."""
+    """Return a sentence for each duration that contains a variable (incident R5)."""
     return [
         f"'{name}': {'.'.join(path)} of service '{service}' is '{value}', but abra checks "
-        "durations before it puts variables in; write the value itself"
+        "durations before it replaces variables; write the value itself"
         for name, tree in found.files.items()
         for service, body in (tree.get("services") or {}).items()
         for path in DURATIONS
@@ -46,10 +46,10 @@ def _at(body: Any, path: Sequence[str]) -> Any:
 
 
 def missing_binds(found: Compose, exists: Callable[[str], bool] = os.path.exists) -> list[str]:
-    """Return a sentence for each host path that a service mounts and the host lacks (S5)."""
+    """Return a sentence for each host path that a service mounts but that does not exist (S5)."""
     return [
-        f"service '{service.name}' mounts '{mount.source}' of the host, which does not exist "
-        "here, so Swarm would reject its tasks"
+        f"service '{service.name}' mounts the host path '{mount.source}', which does not exist on "
+        "this host, so Swarm would reject its tasks"
         for service in found.services
         for mount in service.mounts
         if mount.source.startswith("/") and not exists(mount.source)
@@ -57,7 +57,7 @@ def missing_binds(found: Compose, exists: Callable[[str], bool] = os.path.exists
 
 
 def names(found: Compose, stack: str) -> list[str]:
-    """Return a sentence for each name that Docker would refuse in a stack of this name."""
+    """Return a sentence for each name that Docker would refuse in the stack `stack`."""
     full = [("service", f"{stack}_{service.name}") for service in found.services]
     values = {**found.env, **found.exported, "STACK_NAME": stack}
     full += [(o.kind, _full(o, stack, values)) for o in found.objects if o.kind != "volume"]
@@ -71,27 +71,30 @@ def _full(named: ComposeObject, stack: str, values: Mapping[str, str]) -> str:
 
 
 def _name(kind: str, name: str) -> Iterator[str]:
-    most = MAX_OBJECT_NAME if kind in ("secret", "config") else MAX_SERVICE_NAME
-    if len(name) > most:
+    longest = MAX_OBJECT_NAME if kind in ("secret", "config") else MAX_SERVICE_NAME
+    if len(name) > longest:
         yield (
-            f"{kind} '{name}' is {len(name) - most} characters too long: it has {len(name)}, "
-            f"Docker allows {most}"
+            f"{kind} '{name}' is {len(name) - longest} characters too long: it has {len(name)}, "
+            f"Docker allows {longest}"
         )
     if not NAME.fullmatch(name):
         yield (
-            f"Docker refuses '{name}' as name of a {kind}: letters, digits, '-', '_' and '.', the "
-            "first and last a letter or digit; is its version set in .env.sample or abra.sh?"
+            f"Docker does not accept '{name}' as the name of a {kind}: use letters, digits, '-', '_' "
+            "and '.', with a letter or digit first and last; is its version set in .env.sample or "
+            "abra.sh?"
         )
 
 
 def placements(found: Compose, nodes: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return a sentence for each service that no node may run: Swarm would wait for ever.
+    """Return a sentence for each service that no node may run: Swarm would wait forever.
 
-    nodes: what each node of the Swarm is, by the keys that constraints use (`node.role`, …).
+    Args:
+        found: The compose files.
+        nodes: The properties of each node, by the keys of constraints (`node.role`, …).
     """
     return [
-        f"service '{service.name}' may run only where {', '.join(map(repr, wanted))} holds, "
-        "and no node of this Swarm is like that, so its tasks would wait for ever"
+        f"no node of this Swarm meets the placement constraints of service '{service.name}' "
+        f"({', '.join(map(repr, wanted))}), so its tasks would wait forever"
         for service in found.services
         if (wanted := _constraints(service))
         and not any(all(_holds(text, node) for text in wanted) for node in nodes)
@@ -104,7 +107,7 @@ def _constraints(service: ComposeService) -> list[str]:
 
 
 def _holds(text: str, node: Mapping[str, str]) -> bool:
-    """Say whether a node is as a constraint wants it; one that cannot be read is Swarm's to judge."""
+    """Return True if a node meets a constraint, or if only Swarm can tell."""
     match = CONSTRAINT.fullmatch(text)
     if match is None:
         return True
@@ -116,7 +119,7 @@ def _holds(text: str, node: Mapping[str, str]) -> bool:
 
 
 def warnings(found: Compose) -> list[str]:
-    """Return what is likely to go wrong one day: moving tags, names that lead nowhere."""
+    """Return a sentence for each mistake that is likely to break later, such as a moving tag."""
     known = {service.name for service in found.services}
     return [text for service in found.services for text in _warnings(service, known)]
 
@@ -126,26 +129,26 @@ def _warnings(service: ComposeService, known: set[str]) -> Iterator[str]:
     if not service.image:
         yield f"{who} has no image"
     elif _floats(service.image):
-        yield f"{who} uses image '{service.image}', whose content can change under its name"
+        yield f"{who} uses image '{service.image}', whose content can change at any time; name a version"
     for name in service.depends_on:
         if name not in known:
-            yield f"{who} depends on '{name}', which is no service of the recipe: abra refuses that"
+            yield f"{who} depends on '{name}', which is not a service of the recipe; abra refuses that"
     mounted = {mount.volume for mount in service.mounts}
     for label in service.labels:
         parts = label.split(".")
         if parts[:3] == ["backupbot", "backup", "volumes"] and (set(parts[3:4]) - mounted):
-            yield f"{who} has label '{label}', but mounts no volume '{parts[3]}'"
+            yield f"{who} has label '{label}', but does not mount volume '{parts[3]}'"
     for key, name in _bare_names(service, known):
         yield (
-            f"{who} reaches '{name}' by its bare name ({key}), which any stack on network 'proxy' "
-            f"may answer to; write ${{STACK_NAME}}_{name}"
+            f"{who} uses the short host name '{name}' ({key}), which a service of any other stack on "
+            f"network 'proxy' may have too; write ${{STACK_NAME}}_{name}"
         )
 
 
 def _bare_names(service: ComposeService, known: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield each setting of a service on the shared network that names another one without its stack.
+    """Yield each setting of a service on the proxy network that names another one without its stack.
 
-    Every service has its short name as alias on each network it joins (incident N1).
+    On each network it joins, a service has its short name as an alias (incident N1).
     """
     if PROXY_NETWORK not in service.networks:
         return

@@ -1,9 +1,9 @@
-"""Git, as far as a run needs it: fetch exactly one commit, read tags, move the checkout.
+"""Git commands of a run: fetch exactly one commit, read tags, move the checkout.
 
-A recipe's repository is data: no hooks and filters run, no submodules are fetched, no prompts are
-shown; a link that leaves the checkout is refused, and so is a tree too large for a recipe.
-`git fetch <sha>` is allowed by Gitea for any commit of a pull request, also after a force-push
-(measured with 1.26).
+A recipe's repository is untrusted: no hooks or filters run, no submodules are fetched, git never
+prompts. Symbolic links that leave the checkout are refused, and so are commits that are too large.
+Gitea allows `git fetch <sha>` for any commit of a pull request, also after a force-push (measured with
+1.26).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from harness.host.proc import Completed
 from harness.recipe.limits import MAX_FILES, MAX_TREE_SIZE
 
 COMMAND_TIMEOUT = 120.0  # seconds for one command
-COUNT_TIMEOUT = 10.0  # seconds for counting a commit's files; a recipe's takes milliseconds
-MAX_WRITTEN_FILE = 1024**3  # bytes that git may write into one file, a fetched pack too
+COUNT_TIMEOUT = 10.0  # seconds to count a commit's files; a normal recipe takes milliseconds
+MAX_WRITTEN_FILE = 1024**3  # bytes that git may write into one file, fetched packs included
 SAFE_CONFIG = (
     ("core.hooksPath", "/dev/null"),
     ("core.fsmonitor", "false"),
@@ -35,25 +35,25 @@ SAFE_CONFIG = (
     ("submodule.recurse", "false"),
     ("fetch.recurseSubmodules", "false"),
     ("advice.detachedHead", "false"),
-    ("http.lowSpeedLimit", "100"),  # bytes a second: a server that accepts and says nothing …
-    ("http.lowSpeedTime", "30"),  # … is given up after so many seconds
+    ("http.lowSpeedLimit", "100"),  # bytes a second: a server that accepts but sends nothing …
+    ("http.lowSpeedTime", "30"),  # … is given up after this many seconds
 )
-COMMIT_REFUSED = (
-    re.compile(  # what servers say that give out a commit only by a branch's name, or not at all
-        "not our ref|unadvertised object|couldn't find remote ref|no such remote ref", re.IGNORECASE
-    )
+# Errors of servers that give out commits only by the name of a branch, or do not have the commit.
+COMMIT_REFUSED = re.compile(
+    "not our ref|unadvertised object|couldn't find remote ref|no such remote ref", re.IGNORECASE
 )
-PASSED_VARIABLES = (  # of our environment: what reaches a repository, and the mark of the run (the janitor's)
+# Environment variables that git gets: those for network access, and the run's id (for the janitor).
+PASSED_VARIABLES = (
     *("PATH", "HOME", "CCCI_RUN", "SSH_AUTH_SOCK", "GIT_SSL_CAINFO", "SSL_CERT_FILE"),
     *("http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"),
 )
 FULL_SHA = re.compile(r"[0-9a-f]{40}")
-HEAD_REF = "refs/ccci/head"  # where the mirror keeps a commit that only a fork has
+HEAD_REF = "refs/ccci/head"  # ref in the mirror for a commit that only a fork has
 
 
 @dataclass(frozen=True, slots=True)
 class Tag:
-    """One tag: its name, the commit it points to, and whether it is annotated."""
+    """One tag; `commit` is the full sha that it points to."""
 
     name: str
     commit: str
@@ -61,19 +61,23 @@ class Tag:
 
 
 def is_full_sha(text: str) -> bool:
-    """Say whether a text is a full commit sha: 40 lower-case hex digits and nothing else."""
+    """Return True if a text is a full commit sha: exactly 40 lower-case hex digits."""
     return FULL_SHA.fullmatch(text) is not None
 
 
 def resolve(url: str, name: str | None) -> str:
-    """Return the full sha of a branch, or of the default branch's head without a name.
+    """Return the full sha of a branch's newest commit.
+
+    Args:
+        url: The repository.
+        name: The branch, None for the default branch.
 
     Raises:
-        UsageError: the repository has no such branch.
-        InfraError: the repository does not answer.
+        UsageError: The repository has no such branch.
+        InfraError: The repository is not available.
     """
     ref = f"refs/heads/{name}" if name else "HEAD"
-    doing = f"asking '{url}' for {ref}"
+    doing = f"reading {ref} of '{url}'"
     out = _git(None, "ls-remote", "--", url, ref, doing=doing).out
     rows = [line.partition("\t") for line in out.split("\n")]
     found = [sha for sha, _, full in rows if full == ref and is_full_sha(sha)]
@@ -84,17 +88,22 @@ def resolve(url: str, name: str | None) -> str:
 
 
 def fetch_checkout(url: str, ref: str, target: Path, *, upstream_url: str | None = None) -> None:
-    """Clone the recipe with its published tags and check out exactly this commit.
+    """Clone the recipe with its published tags and check out exactly one commit.
 
-    url: where the commit is (a fork, say). upstream_url: where the published tags are.
-    Afterwards `origin` is a bare clone beside the checkout, so that no later command (abra fetches
-    tags on its own) needs the network or credentials. Tags of a fork are left out: a pull request
-    must not be able to say what is published.
+    Afterwards `origin` is a bare clone on this disk, so that later commands (abra fetches tags on its
+    own) need neither network nor credentials. Tags of a fork are not fetched: a pull request must not
+    decide which versions are published.
+
+    Args:
+        url: Repository with the commit, for example a fork.
+        ref: Full sha of the commit.
+        target: Folder of the checkout; replaced if it exists.
+        upstream_url: Repository with the published tags, `url` if None.
 
     Raises:
-        UsageError: `ref` is no full sha, or not in the repository.
-        RecipeFailure: the commit has too many or too large files, or a link leaves the checkout.
-        InfraError: a repository does not answer.
+        UsageError: `ref` is not a full sha, or the repository does not have it.
+        RecipeFailure: The commit has too many or too large files, or a link leaves the checkout.
+        InfraError: A repository is not available.
     """
     if not is_full_sha(ref):
         raise UsageError(f"REF is '{ref}', but must be a full commit sha (40 hex digits)")
@@ -115,14 +124,14 @@ def fetch_checkout(url: str, ref: str, target: Path, *, upstream_url: str | None
 
 
 def _fetch_commit(mirror: Path, url: str, ref: str) -> None:
-    """Fetch one commit by its sha; where the server refuses that, fetch everything and look."""
+    """Fetch one commit by its sha; if the server refuses that, fetch all refs."""
     fetch = ("fetch", "--quiet", "--no-tags", "--", url)
     doing = f"fetching from '{url}'"
     done = _git(mirror, *fetch, f"{ref}:{HEAD_REF}", doing=doing, check=False)
     found = done.exit_code == 0
     if not found and not COMMIT_REFUSED.search(done.text):
-        said = (done.text.splitlines() or ["it did not say why"])[-1]
-        raise InfraError(f"{doing} failed: {said}")
+        error = (done.text.splitlines() or ["git printed no error"])[-1]
+        raise InfraError(f"{doing} failed: {error}")
     if not found:
         _git(mirror, *fetch, "+refs/*:refs/ccci/all/*", doing=doing)
     if not _has(mirror, ref):
@@ -137,25 +146,25 @@ def _has(repository: Path, ref: str) -> bool:
 
 
 def checkout(target: Path, ref: str) -> None:
-    """Move the checkout to a commit, whatever lies in it; untracked files are removed.
+    """Move the checkout to a commit; local changes and untracked files are removed.
 
     Raises:
-        RecipeFailure: the commit has too many or too large files, or a link leaves the checkout.
-        InfraError: the checkout does not hold the commit.
+        RecipeFailure: The commit has too many or too large files, or a link leaves the checkout.
+        InfraError: The repository does not have the commit.
     """
     _refuse_heavy(target, ref)
     words = ("checkout", "--quiet", "--force", "--detach", ref)
     try:
         _git(target, *words, doing=f"checking out {ref[:8]}")
     except InfraError as error:
-        odd = re.search(r"invalid path '(.*)'", str(error))
-        if odd is None:
+        invalid = re.search(r"invalid path '(.*)'", str(error))
+        if invalid is None:
             raise
         raise RecipeFailure(
-            f"the recipe has a file '{odd[1]}', which some file systems take for git's own folder"
+            f"the recipe has a file '{invalid[1]}', which some file systems treat as '.git'"
         ) from error
     _git(target, "clean", "--quiet", "-ffdx", doing="cleaning the checkout")
-    refuse_escapes(target)
+    refuse_escaping_links(target)
 
 
 def version_tags(target: Path) -> list[Tag]:
@@ -164,7 +173,7 @@ def version_tags(target: Path) -> list[Tag]:
     form = "%09".join(f"%({field})" for field in fields)
     out = _git(target, "for-each-ref", f"--format={form}", "refs/tags", doing="listing tags").out
     tags = []
-    for line in filter(None, out.split("\n")):  # a name may hold what else ends a line
+    for line in filter(None, out.split("\n")):  # not splitlines(): a tag's name may contain U+2028
         name, kind, commit, peeled_kind, peeled = line.split("\t")
         if kind == "commit":
             tags.append(Tag(name, commit, annotated=False))
@@ -174,12 +183,12 @@ def version_tags(target: Path) -> list[Tag]:
 
 
 def _refuse_heavy(target: Path, ref: str) -> None:
-    """Refuse a commit whose files are too many or too large, before any is written.
+    """Refuse a commit with too many or too large files before any of them is written.
 
-    A few small trees that hold each other several times are millions of files when checked out.
+    A few small git trees that contain each other become millions of files when checked out.
 
     Raises:
-        RecipeFailure: says how many, or how large.
+        RecipeFailure: Says how many, or how large.
     """
     words = ("ls-tree", "-r", "-l", "-z", "--full-tree", ref)
     try:
@@ -188,23 +197,24 @@ def _refuse_heavy(target: Path, ref: str) -> None:
         if not isinstance(error.__cause__, TimedOut):
             raise
         raise RecipeFailure(
-            f"the recipe has more files than can be counted in {COUNT_TIMEOUT:.0f} s"
+            f"the recipe has too many files: counting them took more than {COUNT_TIMEOUT:.0f} s"
         ) from error
     sizes = [entry.partition("\t")[0].split()[-1] for entry in out.split("\0") if "\t" in entry]
     if len(sizes) > MAX_FILES:
-        raise RecipeFailure(f"the recipe has {len(sizes)} files; {MAX_FILES} are the most")
+        raise RecipeFailure(f"the recipe has {len(sizes)} files; at most {MAX_FILES} are allowed")
     total = sum(int(size) for size in sizes if size.isdigit())
     if total > MAX_TREE_SIZE:
         raise RecipeFailure(
-            f"the recipe's files have {total // 1024**2} MiB; {MAX_TREE_SIZE // 1024**2} MiB are the most"
+            f"the recipe's files are {total // 1024**2} MiB in total; at most "
+            f"{MAX_TREE_SIZE // 1024**2} MiB are allowed"
         )
 
 
-def refuse_escapes(target: Path) -> None:
-    """Refuse links that lead out of the checkout's files, in circles, or into its `.git`.
+def refuse_escaping_links(target: Path) -> None:
+    """Refuse symbolic links that point outside of the checkout, into its `.git`, or at themselves.
 
     Raises:
-        RecipeFailure: names the link and where it leads.
+        RecipeFailure: Names the link and its target.
     """
     for folder, folders, files in os.walk(target):
         if Path(folder) == target and ".git" in folders:
@@ -213,33 +223,33 @@ def refuse_escapes(target: Path) -> None:
             path = Path(folder, name)
             if path.is_symlink() and not _stays_in(target.resolve(), path):
                 raise RecipeFailure(
-                    f"'{path.relative_to(target)}' in the recipe links to '{os.readlink(path)}', "
-                    "which is outside of it"
+                    f"the link '{path.relative_to(target)}' of the recipe points to "
+                    f"'{os.readlink(path)}', which is outside of the recipe's files"
                 )
 
 
 def _stays_in(root: Path, link: Path) -> bool:
     try:
-        leads = link.resolve()
-    except (OSError, RuntimeError):  # a circle of links
+        real = link.resolve()
+    except (OSError, RuntimeError):  # links that point to each other
         return False
-    return leads.is_relative_to(root) and not leads.is_relative_to(root / ".git")
+    return real.is_relative_to(root) and not real.is_relative_to(root / ".git")
 
 
 def _git(
-    where: Path | None,
+    folder: Path | None,
     *words: str | Path,
     doing: str,
     check: bool = True,
     timeout: float = COMMAND_TIMEOUT,
 ) -> Completed:
-    """Run git without hooks, prompts or the machine's configuration.
+    """Run git without hooks, prompts or the host's configuration.
 
     Raises:
-        InfraError: git failed or took too long, says at what.
+        InfraError: git failed or timed out; the message starts with `doing`.
     """
     settings = [part for key, value in SAFE_CONFIG for part in ("-c", f"{key}={value}")]
-    place = ["-C", str(where)] if where else []
+    inside = ["-C", str(folder)] if folder else []
     passed = {key: os.environ[key] for key in PASSED_VARIABLES if key in os.environ}
     env = {
         **passed,
@@ -250,7 +260,7 @@ def _git(
         "LC_ALL": "C.UTF-8",
     }
     shown = " ".join(["git", *map(str, words[:5])])
-    argv = ["git", *settings, *place, *words]
+    argv = ["git", *settings, *inside, *words]
     try:
         return proc.run(
             argv, timeout=timeout, env=env, check=check, shown=shown, max_file_size=MAX_WRITTEN_FILE

@@ -1,9 +1,9 @@
-"""What a recipe asks of the host beyond its own containers, volumes and names.
+"""Hazards: everything a recipe's compose files ask for beyond the app's own containers and volumes.
 
-A recipe is data from whoever opened a pull request, so what is not known to be harmless is a hazard:
-it is refused before anything is deployed, unless the suite's `recipe.yml` allows its kind by name.
-Every file counts as it was written, also where a later one would take something back, and in every
-way in which abra may read the variables.
+A recipe comes from an untrusted author (anyone can open a pull request), so whatever is not known to be
+harmless is a hazard. It is refused before anything is deployed, unless the suite's `recipe.yml` allows
+that kind of hazard. Each file is checked as it was written, even where a later file overrides it, and
+with every set of variables that abra may use.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from harness.recipe.interpolation import interpolated
 from harness.recipe.yaml_loading import scalar_text
 
 HAZARDS = {
-    "docker-socket": "a service controls the host's Docker",
-    "host-root": "a service uses a folder by which it can take the host over",
-    "bind": "a service uses a folder or file of the host",
+    "docker-socket": "a service can control the host's Docker",
+    "host-root": "a service mounts a host folder that gives control over the host",
+    "bind": "a service mounts another folder or file of the host",
     "device": "a service uses a device of the host",
     "privileged": "a service runs privileged",
-    "host-namespace": "a service shares the host's network, processes or users",
-    "capability": "a service asks for more rights of the kernel",
-    "security-option": "a service switches a protection off",
-    "sysctl": "a service changes settings of the kernel",
-    "published-port": "a service takes a port of the host, so two runs cannot be side by side",
+    "host-namespace": "a service shares a namespace of the host, such as its network or processes",
+    "capability": "a service adds Linux capabilities",
+    "security-option": "a service sets a security option other than no-new-privileges",
+    "sysctl": "a service sets kernel parameters",
+    "published-port": "a service publishes a port of the host, so two runs cannot run at the same time",
     "many-tasks": "a service asks for more than 10 replicas",
-    "foreign-object": "a secret, config, volume or network is another app's",
-    "fixed-name": "something has the same name in every run, or may be another app's",
-    "volume-driver": "a volume is made by a driver or from a place that is not Docker's own",
-    "network-driver": "a network is no overlay of the Swarm",
-    "outside-file": "a file is read that is not the recipe's",
-    "host-role": "a service claims to be a part of the host, such as its backup bot",
-    "build": "a service is built, where a Swarm only runs images",
-    "include": "a file takes in another one unseen",
+    "foreign-object": "a secret, config, volume or network belongs to another app",
+    "fixed-name": "an object has the same name in every run, or could belong to another app",
+    "volume-driver": "a volume uses a driver or driver options other than Docker's defaults",
+    "network-driver": "a network is not an overlay network",
+    "outside-file": "content is read from outside of the recipe's repository",
+    "host-role": "a service claims a role of the host, such as its backup bot",
+    "build": "a service is built from source; a Swarm only runs images",
+    "include": "a compose file includes or extends another file",
     "shell": "abra.sh does more than export values and define functions",
 }
 SENSITIVE_PATHS = (
     *("/etc", "/root", "/home", "/usr", "/bin", "/sbin", "/lib", "/nix", "/boot", "/proc", "/sys"),
     *("/run", "/var/run", "/var/lib", "/var/spool"),
 )
-HARMLESS_BINDS = frozenset({"/etc/localtime", "/etc/timezone"})  # as long as they are read-only
+HARMLESS_BINDS = frozenset({"/etc/localtime", "/etc/timezone"})  # if mounted read-only
 VOLUME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 OFF = frozenset({"", "false", "0", "no", "n", "off"})
 MAX_REPLICAS = 10
 REPLICAS = re.compile(r"[0-9]{1,9}")
-SAFE_NAMESPACES = {  # what a service may say of its namespaces without sharing the host's
+SAFE_NAMESPACES = {  # values that do not share a namespace of the host
     "network_mode": {"", "none", "bridge", "default"},
     "pid": {""},
     "ipc": {"", "none", "private", "shareable"},
@@ -75,7 +75,7 @@ BOT_LABEL = "coop-cloud.backupbot.enabled"
 
 @dataclass(frozen=True, slots=True)
 class Hazard:
-    """One thing that a recipe asks of the host; `kind` is a key of HAZARDS, `where` file and key."""
+    """One hazard of a recipe; `kind` is a key of HAZARDS, `where` is the file and the key in it."""
 
     kind: str
     where: str
@@ -83,13 +83,16 @@ class Hazard:
 
 
 def find(found: Compose, checkout: Path, stack: str) -> list[Hazard]:
-    """Return everything that the files ask of the host, each once.
+    """Return all hazards of an app's compose files, without duplicates.
 
-    stack: the name of the app's stack, which its secrets, configs and volumes carry.
+    Args:
+        found: The compose files.
+        checkout: The recipe's checkout; files outside of it are a hazard.
+        stack: Name of the app's stack. Objects whose names start with it belong to the app.
     """
     listed = (
         hazard
-        for values in found.readings
+        for values in found.possible_variables
         for name, tree in found.files.items()
         for hazard in _File(name, checkout, stack).all(interpolated(tree, values))
     )
@@ -97,27 +100,27 @@ def find(found: Compose, checkout: Path, stack: str) -> list[Hazard]:
 
 
 def refusal(found: Collection[Hazard], allowed: Collection[str]) -> str:
-    """Return why a recipe is not deployed, "" where all that it asks for is allowed."""
+    """Return why a recipe is not deployed, "" if all its hazards are allowed."""
     refused = [hazard for hazard in found if hazard.kind not in allowed]
     if not refused:
         return ""
-    told = "; ".join(f"{hazard.where}: {hazard.text} ({hazard.kind})" for hazard in refused)
+    listed = "; ".join(f"{hazard.where}: {hazard.text} ({hazard.kind})" for hazard in refused)
     kinds = ", ".join(sorted({hazard.kind for hazard in refused}))
     return (
-        f"the recipe asks for more than its own containers: {told}. Nothing was deployed; if the "
-        f"operators trust it with that, its suite's recipe.yml allows it by 'allow: [{kinds}]'"
+        f"the recipe asks for something that is not allowed: {listed}. Nothing was deployed. "
+        f"To allow it, an operator adds 'allow: [{kinds}]' to the recipe.yml of its suite"
     )
 
 
 def document() -> str:
-    """Return the table of all kinds for the documentation."""
+    """Return the table of all hazards for the documentation."""
     rows = ["| name | meaning |", "|---|---|"]
     return "\n".join([*rows, *(f"| `{kind}` | {text} |" for kind, text in HAZARDS.items())]) + "\n"
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """One compose file of a checkout, for an app's stack."""
+    """Finds the hazards of one compose file."""
 
     name: str
     checkout: Path
@@ -134,7 +137,7 @@ class _File:
             for key, body in _map_or_empty(tree.get(section)).items():
                 yield from self.object(f"{section}.{key}", key, _map_or_empty(body))
         if "include" in tree:
-            yield self.hazard("include", "include", "takes in other files")
+            yield self.hazard("include", "include", "includes other files")
 
     def hazard(self, kind: str, key: str, text: str) -> Hazard:
         return Hazard(kind, f"{self.name}: {key}", text)
@@ -143,7 +146,9 @@ class _File:
 
     def service(self, at: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
         if scalar_text(body.get("privileged")).lower() not in OFF:
-            yield self.hazard("privileged", f"{at}.privileged", "runs with all rights of the host")
+            yield self.hazard(
+                "privileged", f"{at}.privileged", "gives the container full access to the host"
+            )
         for key, harmless in SAFE_NAMESPACES.items():
             if scalar_text(body.get(key)) not in harmless:
                 yield self.hazard("host-namespace", f"{at}.{key}", f"is '{scalar_text(body[key])}'")
@@ -178,14 +183,14 @@ class _File:
         yield from self.deployment(f"{at}.deploy", _map_or_empty(body.get("deploy")))
 
     def mount(self, at: str, entry: Any) -> Iterator[Hazard]:
-        """Judge one mount: named volumes, anonymous ones and tmpfs are harmless, everything else is not."""
+        """Check one mount: only named volumes, anonymous volumes and tmpfs are harmless."""
         kind, source, read_only = _mount(entry)
         if kind == "tmpfs" or (kind == "volume" and (not source or VOLUME.fullmatch(source))):
             return
         path = _plain_path(source)
         if path in HARMLESS_BINDS and read_only:
             return
-        yield self.hazard(_bind_kind(path), at, f"mounts '{source}' of the host")
+        yield self.hazard(_bind_kind(path), at, f"mounts the host path '{source}'")
 
     def deployment(self, at: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
         replicas = scalar_text(body.get("replicas"))
@@ -194,14 +199,18 @@ class _File:
         for label, value in _labels(body.get("labels")):
             if label.lower() == BOT_LABEL:
                 yield self.hazard(
-                    "host-role", f"{at}.labels", f"'{label}' is for the host's backup bot"
+                    "host-role",
+                    f"{at}.labels",
+                    f"label '{label}' is reserved for the host's backup bot",
                 )
             if label.lower().startswith("backupbot.") and ".." in re.split(r"[/,\s]", value):
                 yield self.hazard(
-                    "outside-file", f"{at}.labels", f"'{label}' leads out of the volume: '{value}'"
+                    "outside-file",
+                    f"{at}.labels",
+                    f"label '{label}' points outside of the volume: '{value}'",
                 )
 
-    # -- what services share
+    # -- objects that services share
 
     def volume(self, at: str, key: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
         yield from self.named(at, key, body)
@@ -211,7 +220,7 @@ class _File:
             yield self.hazard(
                 _bind_kind(_plain_path(device)),
                 f"{at}.driver_opts",
-                f"mounts '{device}' of the host",
+                f"mounts the host path '{device}'",
             )
         elif options:
             yield self.hazard(
@@ -234,28 +243,32 @@ class _File:
             )
 
     def object(self, at: str, key: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
-        """Judge a secret or config: whose it is, and where its content comes from."""
+        """Check a secret or config: its owner, and the source of its content."""
         yield from self.named(at, key, body)
         if body.get("file") is not None:
             yield from self.file(f"{at}.file", body["file"])
         for source in ("environment", "driver"):
             if body.get(source) is not None:
                 yield self.hazard(
-                    "outside-file", f"{at}.{source}", f"takes '{scalar_text(body[source])}'"
+                    "outside-file",
+                    f"{at}.{source}",
+                    f"reads its content from '{scalar_text(body[source])}'",
                 )
 
     def named(self, at: str, key: str, body: Mapping[str, Any]) -> Iterator[Hazard]:
-        """Judge a name: the stack's own begin with the stack's name."""
+        """Check a name: those of the app's own objects start with the name of its stack."""
         name, external = _name(key, body), _is_external(body)
         if name.startswith(f"{self.stack}_") or not (external or body.get("name") is not None):
             return
         if external:
-            yield self.hazard("foreign-object", at, f"is '{name}', which is not this app's")
+            yield self.hazard(
+                "foreign-object", at, f"is '{name}', which does not belong to this app"
+            )
         else:
-            yield self.hazard("fixed-name", f"{at}.name", f"is '{name}' in every run")
+            yield self.hazard("fixed-name", f"{at}.name", f"is '{name}', the same in every run")
 
     def file(self, at: str, path: Any) -> Iterator[Hazard]:
-        """Judge a file that is read when the app is deployed: it must be one of the checkout's."""
+        """Check a file that a deployment reads: it must be in the checkout, and not in its `.git`."""
         root = self.checkout.resolve()
         text = scalar_text(path)
         try:
@@ -264,11 +277,13 @@ class _File:
             real = Path("/")
         odd = not text or text.startswith("~") or any(c in text for c in "\\$")
         if odd or not real.is_relative_to(root) or real.is_relative_to(root / ".git"):
-            yield self.hazard("outside-file", at, f"reads '{text}', which is no file of the recipe")
+            yield self.hazard(
+                "outside-file", at, f"reads '{text}', which is not a file of the recipe"
+            )
 
 
 def _mount(entry: Any) -> tuple[str, str, bool]:
-    """Return a mount's type, its source, and whether it is read-only."""
+    """Return a mount's type and source, and True if it is read-only."""
     if isinstance(entry, dict):
         read_only = scalar_text(entry.get("read_only")).lower() == "true"
         return (
@@ -283,7 +298,7 @@ def _mount(entry: Any) -> tuple[str, str, bool]:
 
 
 def _plain_path(path: str) -> str:
-    """Return a path without what does not count; two slashes at its start are one."""
+    """Return a normalised path; `normpath` alone keeps two slashes at the start."""
     plain = posixpath.normpath(path)
     return f"/{plain.lstrip('/')}" if plain.startswith("/") else plain
 
@@ -306,7 +321,7 @@ def _is_external(body: Mapping[str, Any]) -> bool:
 
 
 def _name(key: str, body: Mapping[str, Any]) -> str:
-    """Return what Docker calls an object that is external or has a name of its own, else its key."""
+    """Return the explicit name of an object, also of an external one; else its key."""
     external = body.get("external")
     inner = external.get("name") if isinstance(external, dict) else None
     return scalar_text(body.get("name") or inner) or key
@@ -322,12 +337,12 @@ def _labels(value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _entries(value: Any) -> list[Any]:
-    """Return the entries of a list, one for anything else that is set."""
+    """Return the entries of a list; any other value is one entry, null none."""
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def _items(value: Any) -> list[Any]:
-    """Return the entries as `_entries`, of a map its `key=value`."""
+    """Return entries like `_entries`; a map becomes `key=value` texts."""
     if isinstance(value, dict):
         return [
             f"{key}={scalar_text(item)}" if item is not None else key for key, item in value.items()

@@ -1,4 +1,4 @@
-"""Variables in compose files, replaced as docker/cli does it: in values, never in keys."""
+"""Variables in compose files, replaced like docker/cli does: in values, never in keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ VARIABLE = re.compile(
 
 
 def interpolated(value: Any, env: Mapping[str, str]) -> Any:
-    """Return a value of a compose file with its variables replaced; keys stay as they are."""
+    """Return a value of a compose file with its variables replaced, at any depth.
+
+    Args:
+        value: Any YAML value; maps keep their keys unchanged.
+        env: The variables. One that is missing is replaced by "".
+    """
     if isinstance(value, str):
         return VARIABLE.sub(lambda match: _variable(match, env), value)
     if isinstance(value, dict):
@@ -22,7 +27,7 @@ def interpolated(value: Any, env: Mapping[str, str]) -> Any:
 
 
 def _variable(match: re.Match[str], env: Mapping[str, str]) -> str:
-    """Return what one `${…}` stands for; with a colon an empty value counts as unset."""
+    """Return the value of one `${…}`; with a colon, an empty variable counts as unset."""
     if match["escaped"]:
         return "$"
     kind, key = match["kind"] or "", match["braced"] or match["plain"]

@@ -1,4 +1,4 @@
-"""A recipe's post-deploy commands: abra leaves them out when it does not wait for a deployment itself."""
+"""A recipe's post-deploy commands; abra skips them when it does not wait for the deployment itself."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ class Command:
 
 
 def post_deploy_commands(text: str) -> tuple[Command, ...]:
-    """Take the value of POST_DEPLOY_CMDS apart: `<service> <function> [args]|…`.
+    """Parse the value of POST_DEPLOY_CMDS: `<service> <function> [arguments]|…`.
 
-    Its words become words of abra's command line, where `--local` would run the function on the host.
+    The words become arguments of abra, where `--local` would run the function on the host.
 
     Raises:
-        RecipeFailure: an entry has no function, or names that are none.
+        RecipeFailure: An entry has no function, or an invalid service or function name.
     """
     entries = [part.split() for part in text.split("|") if part.strip()]
     for words in entries:
         if len(words) < 2:
             raise RecipeFailure(
-                f"POST_DEPLOY_CMDS has '{' '.join(words)}', but needs '<service> <function>'"
+                f"POST_DEPLOY_CMDS has the entry '{' '.join(words)}', but each entry must be "
+                "'<service> <function> [arguments]'"
             )
         if not (SERVICE.fullmatch(words[0]) and FUNCTION.fullmatch(words[1])):
             raise RecipeFailure(
-                f"POST_DEPLOY_CMDS has '{' '.join(words)}', which does not begin with the names of a "
-                "service and a function"
+                f"POST_DEPLOY_CMDS has the entry '{' '.join(words)}', which does not start with the name "
+                "of a service and the name of a function"
             )
     return tuple(Command(words[0], words[1], tuple(words[2:])) for words in entries)

@@ -1,4 +1,4 @@
-"""Recipe versions `x.y.z+upstream`, and which published one an upgrade starts from."""
+"""Recipe versions `x.y.z+upstream`, and the published version from which an upgrade starts."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Key = tuple[tuple[int, int, int], tuple[Part, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The tag to start from, or the reason why there is none."""
+    """The tag from which an upgrade starts, or the reason why there is none."""
 
     tag: Tag | None
     reason: str = ""
 
 
 def key(version: str) -> Key | None:
-    """Return a sort key: the recipe's own number, then the software's; None for other texts."""
+    """Return a sort key of a version: the recipe's number, then the software's. None if not a version."""
     match = FORM.fullmatch(version)
     if match is None:
         return None
@@ -40,7 +40,7 @@ def _natural(text: str) -> tuple[Part, ...]:
 
 
 def _part(text: str) -> Part:
-    """Return one part's key; the end of a version has 1 in the first place."""
+    """Return one part's key; the end of a version has 1 as its first item."""
     if text.isdigit():
         return 2, int(text), ""
     return (0 if text in BEFORE_RELEASE else 3), 0, text
@@ -49,10 +49,14 @@ def _part(text: str) -> Part:
 def newest_older(tags: Iterable[Tag], head: str, head_version: str | None) -> Choice:
     """Return the newest annotated version tag that is older than the head.
 
-    head: the head's full sha. head_version: the version its compose file names, None if unreadable.
-    A tag on the head's own commit never counts (incident U6: base and head the same). Where the
-    head's version can be read, newer versions do not count either, and the same version only if
-    the head itself carries no tag. Lightweight tags are no published versions (incident U7).
+    A tag on the head's own commit never counts (incident U6: base and head were the same). If the
+    head's version is known, newer versions do not count either, and the same version counts only if
+    the head has no tag. Lightweight tags are not published versions (incident U7).
+
+    Args:
+        tags: All tags of the recipe.
+        head: Full sha of the head.
+        head_version: Version label of the head's compose files, None if unknown.
     """
     listed = [(found, tag) for tag in tags if (found := key(tag.name)) is not None]
     annotated = [(found, tag) for found, tag in listed if tag.annotated]

@@ -1,6 +1,6 @@
-"""Load a recipe's YAML files within bounds: they come from a pull request and are only data.
+"""Load a recipe's YAML files within bounds: they come from an untrusted pull request.
 
-Files over 1 MiB are refused, and so are files that aliases make large.
+Files over 1 MiB are refused, and so are files that YAML aliases expand to a multiple of their size.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 def require_readable(checkout: Path) -> None:
-    """Read every compose file that is there: a lint reads them all, enabled or not.
+    """Read every compose file of a checkout: `abra recipe lint` reads them all, enabled or not.
 
     Raises:
-        RecipeFailure: as `Compose.load`.
+        RecipeFailure: See `read_file`.
     """
     for path in sorted(checkout.glob("compose*.y*ml")):
         read_file(checkout, path.name)
 
 
 def read_file(checkout: Path, name: str) -> dict[str, Any]:
-    """Return the content of a compose file of the checkout.
+    """Return the content of a compose file.
 
     Raises:
-        RecipeFailure: the file is outside of the checkout, missing, too large or not a YAML map;
-            names file and line.
+        RecipeFailure: The file is outside of the checkout, missing, too large, or not a YAML map.
+            The message names the file and, if known, the line.
     """
     path = checkout / name
     if not path.resolve().is_relative_to(checkout.resolve()):
@@ -43,25 +43,27 @@ def read_file(checkout: Path, name: str) -> dict[str, Any]:
     try:
         if path.stat().st_size > MAX_FILE_SIZE:
             raise RecipeFailure(f"'{name}' of the recipe is larger than 1 MiB")
-        loaded = _parsed(path.read_text(), name)
+        loaded = _parse(path.read_text(), name)
     except OSError as error:
         raise RecipeFailure(f"cannot read '{name}' of the recipe: {error.strerror}") from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise RecipeFailure(_unreadable(name, error)) from error
+        raise RecipeFailure(_invalid_yaml(name, error)) from error
     if not isinstance(loaded, dict):
-        raise RecipeFailure(f"'{name}' of the recipe is no compose file: it has no keys")
+        raise RecipeFailure(f"'{name}' of the recipe is not a compose file: it has no keys")
     return loaded
 
 
-def _parsed(text: str, name: str) -> Any:
-    """Return the document's value; its size is known before anything is made of its aliases."""
+def _parse(text: str, name: str) -> Any:
+    """Return a document's value; its size is checked before its aliases are expanded."""
     loader = yaml.SafeLoader(text)
     try:
         node = loader.get_single_node()
         if node is None:
             return None
         if _expanded_size(node, {}, 0) > MAX_EXPANDED_SIZE:
-            raise RecipeFailure(f"'{name}' of the recipe becomes larger than 4 MiB through aliases")
+            raise RecipeFailure(
+                f"'{name}' of the recipe expands to more than 4 MiB through YAML aliases"
+            )
         _refuse_late_merges(node, name, set())
         return loader.construct_document(node)
     finally:
@@ -69,10 +71,10 @@ def _parsed(text: str, name: str) -> Any:
 
 
 def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """Return the size of a node with its aliases written out; one within itself is too heavy.
+    """Return the size of a node with its aliases written out; a self-reference counts as too large.
 
     Raises:
-        ValueError: nested too deeply, or a number that is too long to be one.
+        ValueError: Nested too deeply, or a number with too many digits.
     """
     if id(node) not in known:
         if depth > MAX_DEPTH:
@@ -90,10 +92,10 @@ def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
 
 
 def _refuse_late_merges(node: yaml.Node, name: str, seen: set[int]) -> None:
-    """Refuse `<<` behind a key that it holds too: in some readers the later, in some the own value counts.
+    """Refuse `<<` after a key that it also contains: YAML libraries disagree about which value wins.
 
     Raises:
-        RecipeFailure: names file and line.
+        RecipeFailure: Names file and line.
     """
     if id(node) in seen:
         return
@@ -104,9 +106,9 @@ def _refuse_late_merges(node: yaml.Node, name: str, seen: set[int]) -> None:
             twice = before & _keys(value) if key.tag == MERGE_TAG else set()
             if twice:
                 raise RecipeFailure(
-                    f"'{name}' line {key.start_mark.line + 1} of the recipe lays '<<' over "
-                    f"'{min(twice)}', which stands before it; readers disagree about which one "
-                    "counts, so put '<<' first"
+                    f"'{name}' of the recipe, line {key.start_mark.line + 1}: '<<' comes after the "
+                    f"key '{min(twice)}', which it also contains, and YAML libraries disagree about "
+                    "which value wins; put '<<' first"
                 )
             before.add(str(key.value))
             _refuse_late_merges(value, name, seen)
@@ -116,7 +118,7 @@ def _refuse_late_merges(node: yaml.Node, name: str, seen: set[int]) -> None:
 
 
 def _keys(node: yaml.Node) -> set[str]:
-    """Return the keys that `<<` takes from a map or a list of maps, from their own `<<` too."""
+    """Return the keys that `<<` takes from a map or a list of maps, nested `<<` included."""
     if isinstance(node, yaml.SequenceNode):
         return set().union(*(_keys(item) for item in node.value))
     if not isinstance(node, yaml.MappingNode):
@@ -125,12 +127,12 @@ def _keys(node: yaml.Node) -> set[str]:
     return {str(key.value) for key, _ in node.value}.union(*merged)
 
 
-def _unreadable(name: str, error: Exception) -> str:
+def _invalid_yaml(name: str, error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
-    line = f" line {mark.line + 1}" if mark is not None else ""
+    line = f", line {mark.line + 1}" if mark is not None else ""
     why = "too deeply nested" if isinstance(error, RecursionError) else str(error)
     problem = " ".join((getattr(error, "problem", None) or why).split())
-    return f"'{name}'{line} of the recipe is not readable as YAML: {problem}"
+    return f"'{name}' of the recipe{line}: invalid YAML: {problem}"
 
 
 def scalar_text(value: Any) -> str:

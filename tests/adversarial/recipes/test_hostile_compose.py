@@ -164,7 +164,7 @@ def test_every_kind_of_hazard_is_tried_by_some_recipe(kind: str) -> None:
 def test_taking_in_other_files_is_refused(tmp_path: Path) -> None:
     """What they hold would be looked at by nobody."""
     text = compose() + "include: [/etc/compose.yml]\n"
-    assert "compose.yml: include: takes in other files (include)" in refused(
+    assert "compose.yml: include: includes other files (include)" in refused(
         tmp_path, {"compose.yml": text}
     )
 
@@ -183,12 +183,12 @@ def test_an_overlay_cannot_hide_what_the_main_file_asks_for(tmp_path: Path) -> N
     """Each file counts as written; and an overlay counts when COMPOSE_FILE enables it."""
     files = {
         "compose.yml": compose("{volumes: ['/:/data']}"),
-        "compose.mend.yml": compose("{volumes: ['data:/data']}", volumes={"data": None}),
-        ".env.sample": f'{SAMPLE}COMPOSE_FILE="compose.yml:compose.mend.yml"\n',
+        "compose.override.yml": compose("{volumes: ['data:/data']}", volumes={"data": None}),
+        ".env.sample": f'{SAMPLE}COMPOSE_FILE="compose.yml:compose.override.yml"\n',
     }
     assert "compose.yml: services.app.volumes" in refused(tmp_path / "a", files)
-    files |= {"compose.yml": compose(), "compose.mend.yml": compose("{volumes: ['/:/data']}")}
-    assert "compose.mend.yml: services.app.volumes" in refused(tmp_path / "b", files)
+    files |= {"compose.yml": compose(), "compose.override.yml": compose("{volumes: ['/:/data']}")}
+    assert "compose.override.yml: services.app.volumes" in refused(tmp_path / "b", files)
 
 
 @pytest.mark.parametrize(
@@ -240,27 +240,29 @@ def test_a_merge_cannot_hide_a_mount(tmp_path: Path, service: str, key: str) -> 
         f"services: {{app: {service}}}\nvolumes: {{data: }}\n"
     )
     said = refused(tmp_path, {"compose.yml": text})
-    assert f"'compose.yml' line 3 of the recipe lays '<<' over '{key}'" in said
+    assert f"'compose.yml' of the recipe, line 3: '<<' comes after the key '{key}'" in said
 
 
 def test_placement_that_can_never_hold_is_refused(tmp_path: Path) -> None:
     """Swarm would wait for such a node for ever."""
     text = compose("{deploy: {placement: {constraints: ['node.labels.gpu == true']}}}")
-    assert "no node of this Swarm is like that" in refused(tmp_path, {"compose.yml": text})
+    assert "no node of this Swarm meets the placement constraints" in refused(
+        tmp_path, {"compose.yml": text}
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "text", "why"),
     [
-        ("compose.yml", BOMB, "becomes larger than 4 MiB through aliases"),
-        ("compose.unused.yml", BOMB, "becomes larger than 4 MiB through aliases"),
-        ("compose.yaml", BOMB, "becomes larger than 4 MiB through aliases"),
-        ("compose.yml", "a: &a [*a]\n", "becomes larger than 4 MiB through aliases"),
+        ("compose.yml", BOMB, "expands to more than 4 MiB through YAML aliases"),
+        ("compose.unused.yml", BOMB, "expands to more than 4 MiB through YAML aliases"),
+        ("compose.yaml", BOMB, "expands to more than 4 MiB through YAML aliases"),
+        ("compose.yml", "a: &a [*a]\n", "expands to more than 4 MiB through YAML aliases"),
         ("compose.yml", f"a: {'[' * 60}{']' * 60}\n", "too deeply nested"),
         ("compose.yml", f"a: 0x{'f' * 5000}\n", "a number of 5002 characters"),
         ("compose.yml", f"a: {'9' * 5000}\n", "a number of 5000 characters"),
         ("compose.yml", f"a: {'9' * 5000}.5\n", "a number of 5002 characters"),
-        ("compose.yml", "a: !!python/object/apply:os.system [touch /x]\n", "not readable as YAML"),
+        ("compose.yml", "a: !!python/object/apply:os.system [touch /x]\n", "invalid YAML"),
         ("compose.yml", "#" * 1024 * 1024 + "\n", "larger than 1 MiB"),
     ],
     ids=[*"abcdefghij"],
@@ -281,8 +283,12 @@ def test_compose_files_outside_of_the_checkout_are_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("text", "allow", "why"),
     [
-        (compose("{healthcheck: {interval: '${EVERY:-5s}'}}"), [], "durations before it puts"),
-        (compose("{volumes: ['/nowhere/data:/data']}"), ["bind"], "which does not exist here"),
+        (compose("{healthcheck: {interval: '${EVERY:-5s}'}}"), [], "durations before it replaces"),
+        (
+            compose("{volumes: ['/nowhere/data:/data']}"),
+            ["bind"],
+            "which does not exist on this host",
+        ),
         (compose(configs={"x" * 60: {"file": "compose.yml"}}), [], "characters too long"),
     ],
     ids=["a duration", "a folder that is missing", "a long name"],

@@ -102,6 +102,6 @@ def test_a_head_cannot_become_hazardous_over_a_harmless_base(
 def test_the_lint_does_not_hand_abra_a_bomb(tmp_path: Path) -> None:
     """abra's lint reads every compose file, so they are looked at before."""
     run, _ = run_with(tmp_path, {"compose.unused.yml": BOMB})
-    with pytest.raises(RecipeFailure, match="becomes larger than 4 MiB"):
+    with pytest.raises(RecipeFailure, match="expands to more than 4 MiB"):
         lifecycle.lint(run)
     assert asked(run) == []

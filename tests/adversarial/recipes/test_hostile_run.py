@@ -86,7 +86,7 @@ def test_a_head_that_wants_the_host_is_red_and_never_deployed(tmp_path: Path) ->
     """Caught at install, as the recipe's fault; the engine made no service of it."""
     status, found, made = ran(tmp_path, tree("versions/1.1.0+1.22.1"), hostile(tree("head")))
     assert (status, found.verdict.value, found.stage) == (1, "recipe", "install")
-    assert "compose.yml: services.app.volumes: mounts '/' of the host (host-root)" in found.reason
+    assert "compose.yml: services.app.volumes: mounts the host path '/' (host-root)" in found.reason
     assert "'allow: [host-root]'" in found.reason
     assert made == []
 

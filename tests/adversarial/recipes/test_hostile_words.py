@@ -56,15 +56,15 @@ def test_shell_in_a_sample_is_text(tmp_path: Path) -> None:
         ("ABRA_DIR=/root/.abra", "sets ABRA_DIR"),
         ("TYPE=traefik", "says that the recipe is 'traefik'"),
         ("RECIPE=../../../etc", "says that the recipe is '../../../etc'"),
-        ("export SRC=/", "is not read alike everywhere"),
-        ("SRC: /", "is not read alike everywhere"),
-        ("SRC = /", "is not read alike everywhere"),
-        ('SRC="\\/"', "is not read alike everywhere"),
-        ('SRC="a', "is not read alike everywhere"),
-        ("# x\u2028SRC=data", "some readers take for a line's end"),
-        ("# x\x0cSRC=data", "some readers take for a line's end"),
-        ("# x\rSRC=data", "some readers take for a line's end"),
-        ("A=\x00", "some readers take for a line's end"),
+        ("export SRC=/", "which programs read differently"),
+        ("SRC: /", "which programs read differently"),
+        ("SRC = /", "which programs read differently"),
+        ('SRC="\\/"', "which programs read differently"),
+        ('SRC="a', "which programs read differently"),
+        ("# x\u2028SRC=data", "some programs read as the end of a line"),
+        ("# x\x0cSRC=data", "some programs read as the end of a line"),
+        ("# x\rSRC=data", "some programs read as the end of a line"),
+        ("A=\x00", "some programs read as the end of a line"),
     ],
 )
 def test_a_line_that_is_not_the_recipes_to_write_is_refused(
@@ -95,9 +95,9 @@ def test_the_stand_in_refuses_what_would_change_docker_itself() -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("POST_DEPLOY_CMDS='--local evil'", "does not begin with the names"),
-        ("POST_DEPLOY_CMDS='app -l evil|app ok'", "does not begin with the names"),
-        ("POST_DEPLOY_CMDS='app $(evil)'", "does not begin with the names"),
+        ("POST_DEPLOY_CMDS='--local evil'", "does not start with the name"),
+        ("POST_DEPLOY_CMDS='app -l evil|app ok'", "does not start with the name"),
+        ("POST_DEPLOY_CMDS='app $(evil)'", "does not start with the name"),
         (
             "SECRET_KEY_VERSION=--file=/etc/shadow # generate=false",
             "has the invalid version '--file=/etc/shadow'",

@@ -13,25 +13,25 @@ from harness.recipe.limits import MAX_FILE_SIZE
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("# a\x0bb\n", "line 1 holds the control character"),
-        ("export A='\n\x1b'\n", "line 2 holds the control character"),
+        ("# a\x0bb\n", "line 1 has the control character"),
+        ("export A='\n\x1b'\n", "line 2 has the control character"),
         ("export DOMAIN=x\n", "sets DOMAIN"),
         ("export DOCKER_HOST=x\n", "sets DOCKER_HOST"),
         ("A='$(x)'\n", "sets A from a command"),
-        ("export A=x;\n", "exports A in a way that readers disagree about"),
-        ("export A='`x`'\n", "runs 'export A="),
-        ('export A="`x`"\n', "runs 'export A="),
-        ('export A="$B"\n', "runs 'export A="),
-        ('export A="a\\"b"\n', "runs 'export A="),
-        ('export A="wow!"\n', "runs 'export A="),
-        ("set -a\n", "runs 'set -a'"),
-        ("set -o allexport\n", "runs 'set -o allexport'"),
-        ("set -- a b\n", "runs 'set -- a b'"),
-        ("eval() {\n:\n}\n", "defines 'eval'"),
-        ("f() {\n:\n} > x\n", "has a function 'f' whose end is not a line of its own"),
-        ("f() {\n", "is not readable as shell: "),
+        ("export A=x;\n", "exports A in a way that abra and a shell may read"),
+        ("export A='`x`'\n", "runs the command 'export A="),
+        ('export A="`x`"\n', "runs the command 'export A="),
+        ('export A="$B"\n', "runs the command 'export A="),
+        ('export A="a\\"b"\n', "runs the command 'export A="),
+        ('export A="wow!"\n', "runs the command 'export A="),
+        ("set -a\n", "runs the command 'set -a'"),
+        ("set -o allexport\n", "runs the command 'set -o allexport'"),
+        ("set -- a b\n", "runs the command 'set -- a b'"),
+        ("eval() {\n:\n}\n", "defines a function 'eval'"),
+        ("f() {\n:\n} > x\n", "has a function 'f' that does not end with a line '}'"),
+        ("f() {\n", "is not valid shell: "),
         ("f() {\nexport A=1\n}\nexport A=2\n", ""),
-        ("export A=1 B=2\n", "exports B in a way that readers disagree about"),
+        ("export A=1 B=2\n", "exports B in a way that abra and a shell may read"),
     ],
 )
 def test_each_thing_it_may_not_do_has_its_reason(tmp_path: Path, text: str, why: str) -> None:
@@ -64,7 +64,7 @@ def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path) -> None:
     """A folder would be no error of a shell's until it is read; a comment of a megabyte is no recipe's."""
     path = tmp_path / "abra.sh"
     path.mkdir()
-    assert abra_sh.problem(tmp_path) == "is no file"
+    assert abra_sh.problem(tmp_path) == "is not a file"
     path.rmdir()
     path.write_text("#" * MAX_FILE_SIZE)
     assert abra_sh.problem(tmp_path) == ""
@@ -77,7 +77,7 @@ def test_a_function_is_not_taken_apart_for_ever(
 ) -> None:
     """Each '}' at the start of a line in its texts costs a process."""
     monkeypatch.setattr(abra_sh, "MAX_PARSE_ATTEMPTS", 3)
-    for braces, why in ((2, ""), (3, "has a function 'f' whose end")):
+    for braces, why in ((2, ""), (3, "has a function 'f' that does not end")):
         text = "f() {\ncat <<E\n" + "}\n" * braces + "E\n}\n"
         (tmp_path / "abra.sh").write_text(text)
         assert abra_sh.problem(tmp_path).startswith(why) is True
@@ -93,3 +93,18 @@ def test_the_shell_that_takes_it_apart_reads_no_file_of_the_user(
     (tmp_path / "abra.sh").write_text("f() {\n:\n}\n")
     assert abra_sh.problem(tmp_path) == ""
     assert not (tmp_path / "ran").exists()
+
+
+def test_variables_come_from_abra_sh_too(tmp_path: Path) -> None:
+    """Versions of configs stand there, at the start of a line; the file is read, not run."""
+    (tmp_path / "abra.sh").write_text(
+        f"export A=v1 # why\nexport B=\"x y\"\nexport C='z'\nD=v4\ntouch {tmp_path}/ran\n"
+        "export E=$(date)\nf() { echo export F; }\ng() {\n  export G=1\n}\n"
+    )
+    assert abra_sh.exports(tmp_path) == {"A": "v1", "B": "x y", "C": "z", "E": "$(date)"}
+    assert not (tmp_path / "ran").exists()
+
+
+def test_without_abra_sh_there_are_no_exports(tmp_path: Path) -> None:
+    """Small recipes have none."""
+    assert abra_sh.exports(tmp_path) == {}

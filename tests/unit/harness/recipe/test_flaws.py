@@ -1,26 +1,12 @@
 """What cannot work in compose files is said before it is tried, and what may go wrong is warned of."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from harness.recipe import flaws
-from harness.recipe.compose import Compose
-
-ENV = {"STACK_NAME": "c4f1a9-x_ci_test"}
-
-
-def load(folder: Path, text: str, env: Mapping[str, str] = ENV) -> Compose:
-    """Read a compose file."""
-    (folder / "compose.yml").write_text(text)
-    return Compose.load(folder, env)
-
-
-def service(folder: Path, body: str) -> Compose:
-    """Read a compose file whose service `app` has this body, in flow style."""
-    return load(folder, f"services: {{app: {body}}}\n")
+from tests.unit.harness.recipe.compose_files import load, service
 
 
 @pytest.mark.parametrize(
@@ -61,7 +47,7 @@ def test_a_host_path_that_is_missing_here_is_named(tmp_path: Path) -> None:
     """NixOS has no /etc/timezone (incident S5); volumes and existing paths are fine."""
     body = "{image: a, volumes: ['/etc/timezone:/etc/timezone:ro', '/etc/hosts:/h', 'data:/data']}"
     (problem,) = flaws.missing_binds(service(tmp_path, body), lambda path: path == "/etc/hosts")
-    assert problem.startswith("service 'app' mounts '/etc/timezone' of the host, which does not")
+    assert problem.startswith("service 'app' mounts the host path '/etc/timezone', which does not")
 
 
 @pytest.mark.parametrize(
@@ -78,17 +64,17 @@ def test_a_host_path_that_is_missing_here_is_named(tmp_path: Path) -> None:
 def test_a_tag_that_moves_is_warned_of(tmp_path: Path, image: str, moves: bool) -> None:
     """What was tested is then not what an operator gets (incident L9)."""
     found = flaws.warnings(service(tmp_path, f"{{image: '{image}'}}"))
-    assert [("can change under its name" in text) for text in found] == [True] * moves
+    assert [("can change at any time" in text) for text in found] == [True] * moves
 
 
 @pytest.mark.parametrize(
     ("body", "warning"),
     [
         ("{environment: [A=1]}", "service 'app' has no image"),
-        ("{image: 'a:1', depends_on: [sidekiq]}", "depends on 'sidekiq', which is no service"),
+        ("{image: 'a:1', depends_on: [sidekiq]}", "depends on 'sidekiq', which is not a service"),
         (
             "{image: 'a:1', deploy: {labels: ['backupbot.backup.volumes.pg.path=x']}}",
-            "but mounts no volume 'pg'",
+            "but does not mount volume 'pg'",
         ),
     ],
 )
@@ -121,8 +107,8 @@ def test_incident_n1_a_bare_name_on_the_shared_network_is_warned_of(
     for environment in (f"{{{variable}}}", listed):
         app = f"{{image: 'a:1', networks: {networks}, environment: {environment}}}"
         text = f"services: {{app: {app}, db: {{image: 'b:1'}}}}\n"
-        told = flaws.warnings(load(tmp_path, text, {"STACK_NAME": "s"}))
-        assert ["any stack on network 'proxy'" in line for line in told] == [True] * found
+        warned = flaws.warnings(load(tmp_path, text, {"STACK_NAME": "s"}))
+        assert ["any other stack on network 'proxy'" in line for line in warned] == [True] * found
 
 
 NAMED = """
@@ -167,7 +153,7 @@ def test_a_long_name_says_by_how_much(tmp_path: Path) -> None:
 def test_a_version_that_is_set_nowhere_is_found(tmp_path: Path) -> None:
     """The name would end in `_`, which Docker refuses late and in other words."""
     (problem,) = flaws.names(load(tmp_path, NAMED, {**VERSIONS, "CONF_VERSION": ""}), "x")
-    assert problem.startswith("Docker refuses 'x_conf_' as name of a config")
+    assert problem.startswith("Docker does not accept 'x_conf_' as the name of a config")
     assert problem.endswith("is its version set in .env.sample or abra.sh?")
 
 
@@ -201,4 +187,4 @@ def test_a_service_that_no_node_may_run_is_found_before_swarm_waits_for_ever(
         tmp_path, f"{{image: a, deploy: {{placement: {{constraints: {constraints}}}}}}}"
     )
     problems = flaws.placements(found, NODES)
-    assert [("wait for ever" in text) for text in problems] == ([] if can else [True])
+    assert [("wait forever" in text) for text in problems] == ([] if can else [True])

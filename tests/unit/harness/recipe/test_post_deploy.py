@@ -27,5 +27,5 @@ def test_post_deploy_commands_name_service_function_and_words(
 
 def test_a_post_deploy_command_without_a_function_is_the_recipes_fault() -> None:
     """abra could not run it either."""
-    with pytest.raises(RecipeFailure, match="POST_DEPLOY_CMDS has 'app', but needs"):
+    with pytest.raises(RecipeFailure, match="POST_DEPLOY_CMDS has the entry 'app', but each"):
         post_deploy.post_deploy_commands("app migrate|app")
