@@ -6,7 +6,7 @@ from harness.stages.data import check, seed
 from harness.stages.deploy import healthy
 from harness.stages.install import install
 from harness.stages.lint import lint
-from harness.stages.recipe_tests import verify as recipe_tests
+from harness.stages.recipe_tests import run_own_tests as recipe_tests
 from harness.stages.redeploy import redeploy_is_a_no_op
 from harness.stages.restore import restore
 from harness.stages.upgrade import base, upgrade

@@ -1,4 +1,4 @@
-"""The life of every enrolled recipe, with nothing configured: from lint to leaving no trace."""
+"""The generic stages of every enrolled recipe, from lint to cleanup; no configuration needed."""
 
 import pytest
 
@@ -6,12 +6,13 @@ from harness import App, Run, check, lifecycle
 
 # %% [markdown]
 # # One run
-# A recipe is tested in lives. In the *fresh* life the head of the pull request starts on empty
-# state. In the *upgrade* life the newest published version starts, gets data, and becomes the head.
-# The quick lane has one life only: the published version becomes the head, nothing else.
+# A run deploys the recipe once or twice; each deployment, from start to teardown, is a *life*. In the
+# *fresh* life the head of the pull request is deployed on empty state. In the *upgrade* life the newest
+# published version is deployed, gets data, and is upgraded to the head. The quick lane only has the
+# upgrade, in one life called *warm*.
 
 
-# %% The recipe's files keep abra's rules
+# %% The recipe's files follow abra's rules
 @pytest.mark.lint
 def test_lint(run: Run) -> None:
     lifecycle.lint(run)
@@ -40,7 +41,8 @@ def test_seed(run: Run, app: App) -> None:
 
 
 # %% It is there after every operation
-# A suite that has checks of its own replaces this one: a file in each volume.
+# Suites without checks of their own get this one: it verifies the sentinel, a file in each volume. Its name
+# is the id of its cases in JUnit files and reports, so it stays what it was.
 @check
 def the_witness_survives(run: Run, app: App) -> None:
     lifecycle.check(run, app)
@@ -52,19 +54,19 @@ def test_redeploy_is_a_no_op(run: Run, app: App) -> None:
     lifecycle.redeploy_is_a_no_op(run, app)
 
 
-# %% The snapshot holds what it should
+# %% The snapshot holds what the recipe's backup labels promise
 @pytest.mark.backup
 def test_backup(run: Run, app: App) -> None:
     lifecycle.back_up(run, app)
 
 
-# %% What a disaster destroyed comes back
+# %% Destroyed data comes back from the snapshot
 @pytest.mark.restore
 def test_restore(run: Run, app: App) -> None:
     lifecycle.restore(run, app)
 
 
-# %% The tests in the recipe's own repository hold, if it is trusted
+# %% The tests in the recipe's own repository pass, if the recipe is trusted
 @pytest.mark.recipe_tests
 def test_recipe_tests(run: Run, app: App) -> None:
     lifecycle.recipe_tests(run, app)
@@ -74,13 +76,13 @@ def test_recipe_tests(run: Run, app: App) -> None:
 # # The upgrade life
 
 
-# %% The published version, used by its owner
+# %% The published version is deployed, and its owner creates something
 @pytest.mark.upgrade
 def test_base(run: Run, app: App) -> None:
     lifecycle.base(run, app)
 
 
-# %% It becomes the head, and the head really runs
+# %% It is upgraded to the head, and the head really runs
 @pytest.mark.upgrade
 def test_upgrade(run: Run, app: App) -> None:
     lifecycle.upgrade(run, app)

@@ -1,9 +1,9 @@
-"""The stage of a recipe's own tests: run in a jail against the live app, and what of it is believed.
+"""Stage recipe_tests: run a recipe's own tests in a jail against the live app, and judge the result.
 
-A suite can forge its own results: it writes the file, and the process that counts them is its own.
-Believed is therefore only what speaks against it: a status other than 0, a time that is up, a failed
-case, results that cannot be read. That it passed is what it says of itself, which is why no level
-stands on it; no other stage takes anything from it.
+Own tests can forge their results: they write the results file, and the process that counts them is theirs. So
+only what counts against them is believed: a non-zero exit code, a timeout, a failed case, unreadable results.
+That they passed is self-reported, which is why no level depends on this stage and no other stage uses its
+results.
 """
 
 from __future__ import annotations
@@ -30,40 +30,46 @@ from harness.suites.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
 STEP = plan.GENERIC["test_recipe_tests"]
 LOG = "recipe_tests"
 SHOWN_LINES = 25  # last lines of the output in a failure
-MOST_BYTES = 20 * MIB  # of files below tests/
+MAX_TESTS_SIZE = 20 * MIB  # bytes of all files below tests/
+EXIT_CODES = {  # pytest's own
+    2: "interrupted, or could not be collected",
+    3: "pytest itself failed",
+    4: "pytest was called wrongly",
+    5: "no test was found",
+}
 
 
-def verify(run: Run, app: App) -> None:
+def run_own_tests(run: Run, app: App) -> None:
     """Run the recipe's own tests at the commit under test; each becomes a case of the stage.
 
     Raises:
-        RecipeFailure: they failed, did not end in time, or say nothing that can be read.
-        InfraError: no jail is to be had on this host.
+        RecipeFailure: they failed, timed out, or left no readable results.
+        InfraError: this host cannot create a jail.
     """
     tests = trusted.tests_of(run.checkout_dir)
     if tests is None or run.trust is None:
         what = f"{trusted.FOLDER}/{trusted.PATTERN}"
         pytest.skip(f"{NOT_APPLICABLE}the recipe has no {what} at this commit")
-    _require_a_live_app(run, app)
-    _refuse_too_much(tests)
+    _skip_without_a_live_app(run, app)
+    _refuse_large_tests(tests)
     seconds = float(run.trust.timeout)
-    reached = Target(app.domain, run.settings.proxy_address, run.settings.ca_file)
+    target = Target(app.domain, run.settings.proxy_address, run.settings.ca_file)
     with run.recorder.phase(STEP.stage, app.life):
-        left = jail.run_tests(tests, reached, seconds=seconds, progress=app.progress)
-    output = quote_markers(run.recorder.scrub(left.output))
+        finished = jail.run_tests(tests, target, seconds=seconds, progress=app.progress)
+    output = quote_markers(run.recorder.scrub(finished.output))
     run.recorder.keep_log(app.life, LOG, output)
-    hearing = untrusted_junit.read(left.results)
-    for case in hearing.cases:
+    results = untrusted_junit.read(finished.results)
+    for case in results.cases:
         _record(run, case)
-    problem = run.recorder.scrub(judge(left, hearing, seconds))
+    problem = run.recorder.scrub(judge(finished, results, seconds))
     if problem:
         tail = "\n  ".join(printable(line) for line in output.splitlines()[-SHOWN_LINES:])
         raise RecipeFailure(f"{problem}\n  {tail}")
-    app.progress(f"{hearing.count('pass') + hearing.left_out} of its own tests passed, as they say")
+    app.progress(f"own tests: {results.count('pass') + results.left_out} passed (self-reported)")
 
 
-def _require_a_live_app(run: Run, app: App) -> None:
-    """Leave the tests out where an earlier stage left no app: they would be blamed for it."""
+def _skip_without_a_live_app(run: Run, app: App) -> None:
+    """Skip the tests if an earlier stage broke the app: they would fail without being at fault."""
     health = run.suite_settings.health
     try:
         app.get(health.path, status=tuple(health.statuses))
@@ -71,16 +77,17 @@ def _require_a_live_app(run: Run, app: App) -> None:
         pytest.skip(f"{NOT_RUN}the app no longer answers: {str(error).splitlines()[0]}")
 
 
-def _refuse_too_much(tests: Path) -> None:
-    """Refuse more than there is room for, before it is copied.
+def _refuse_large_tests(tests: Path) -> None:
+    """Refuse too many bytes before they are copied into the jail.
 
     Raises:
-        RecipeFailure: says how much there is.
+        RecipeFailure: names the size and the maximum.
     """
     size = sum(path.lstat().st_size for path in tests.rglob("*"))
-    if size > MOST_BYTES:
+    if size > MAX_TESTS_SIZE:
         raise RecipeFailure(
-            f"its own tests have {size / MIB:.0f} MiB of files, but may have {MOST_BYTES / MIB:.0f}"
+            f"the recipe's own tests have {size / MIB:.0f} MiB of files; "
+            f"the maximum is {MAX_TESTS_SIZE / MIB:.0f} MiB"
         )
 
 
@@ -91,35 +98,35 @@ def _record(run: Run, case: UntrustedCase) -> None:
     run.recorder.case(name, Place(run.recipe, STEP), outcome, seconds=case.seconds)
 
 
-def judge(left: JailResult, hearing: UntrustedResults, seconds: float) -> str:
-    """Return what speaks against the tests, "" when nothing does.
+def judge(finished: JailResult, results: UntrustedResults, seconds: float) -> str:
+    """Return what counts against the tests, "" for nothing.
 
-    seconds: what they were given.
+    Args:
+        finished: how the process finished.
+        results: what it reported.
+        seconds: the timeout that it had.
     """
-    if left.exit_code is None:
-        return f"its own tests did not end within {seconds:.0f} s and were ended"
-    bad = hearing.count("fail", "error")
+    if finished.exit_code is None:
+        return f"the recipe's own tests timed out after {seconds:.0f} s"
+    bad = results.count("fail", "error")
     if bad:
-        first = next(case for case in hearing.cases if case.outcome in ("fail", "error"))
-        return f"{bad} of its own tests failed, first {first.name}: {first.message}"
-    if left.exit_code != 0:
-        return f"its own tests ended with {_meaning(left.exit_code)}"
-    if hearing.unreadable:
-        return f"its own tests ended with status 0, but their results say nothing: {hearing.unreadable}"
-    if not hearing.count("pass"):
-        return "none of its own tests passed: there is none, or every one was skipped"
+        first = next(case for case in results.cases if case.outcome in ("fail", "error"))
+        return f"{bad} of the recipe's own tests failed; the first: {first.name}: {first.message}"
+    if finished.exit_code != 0:
+        return f"the recipe's own tests failed with {_meaning(finished.exit_code)}"
+    if results.unreadable:
+        return (
+            "the recipe's own tests exited with code 0, but their results cannot be read: "
+            f"{results.unreadable}"
+        )
+    if not results.count("pass"):
+        return "none of the recipe's own tests passed: all were skipped, or there are none"
     return ""
 
 
-def _meaning(status: int) -> str:
-    """Return an exit status in words; below 0 or above 128 a signal ended the program."""
-    known = {
-        2: "were interrupted, or could not be collected",
-        3: "pytest itself failed",
-        4: "pytest was called wrongly",
-        5: "no test was found",
-    }
-    if status > 128 or status < 0:
-        number = status - 128 if status > 128 else -status
-        return f"status {status}: ended by signal {number}; out of memory, perhaps"
-    return f"status {status}" + (f": {known[status]}" if status in known else "")
+def _meaning(code: int) -> str:
+    """Return an exit code in words; below 0 or above 128 a signal killed the program."""
+    if code > 128 or code < 0:
+        signal = code - 128 if code > 128 else -code
+        return f"exit code {code}: killed by signal {signal}, possibly out of memory"
+    return f"exit code {code}" + (f": {EXIT_CODES[code]}" if code in EXIT_CODES else "")

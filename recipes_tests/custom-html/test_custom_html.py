@@ -1,4 +1,4 @@
-"""custom-html: a visitor sees the pages that the owner put there."""
+"""custom-html: visitors see the pages that the owner wrote."""
 
 import pytest
 
@@ -9,7 +9,7 @@ TEXT = "made by hand, with an ö\n"
 
 # %% [markdown]
 # # custom-html
-# The owner puts pages into the content volume. They are served, byte for byte, before and after an
+# The owner writes pages into the content volume. They are served, byte for byte, before and after an
 # upgrade, a redeploy or a restore.
 
 
@@ -32,7 +32,7 @@ def the_page_is_lost(app: App) -> None:
 
 
 # %% [markdown]
-# ## What the recipe promises besides
+# ## What else the recipe promises
 
 
 # %% Pages are pages, not downloads
@@ -41,7 +41,7 @@ def test_a_page_has_its_content_type(app: App) -> None:
     assert app.get("/ci.html").headers["Content-Type"].startswith("text/html")
 
 
-# %% An unknown page is the server's own 404, not the proxy's
+# %% An unknown page is a 404 from nginx, not from the proxy
 @pytest.mark.functional
 def test_an_unknown_page_is_a_real_404(app: App) -> None:
     assert "nginx" in app.get("/nope", status=404).headers["Server"]

@@ -1,4 +1,4 @@
-"""immich: a photo that was uploaded is there, byte for byte, with its thumbnail."""
+"""immich: an uploaded photo is kept, byte for byte, with its thumbnail."""
 
 import struct
 import zlib
@@ -7,13 +7,13 @@ import pytest
 
 from harness import App, check, seed, wreck
 
-EMAIL, PASSWORD = "owner@example.com", "not-a-secret-of-anybody"
+EMAIL, PASSWORD = "owner@example.com", "nobody-uses-this-password"
 
 # %% [markdown]
 # # immich
-# The first person to come signs up and becomes the administrator. The photo that they upload is
-# served unchanged and gets a thumbnail. It survives an upgrade, and a restore onto an empty server:
-# that needs both the library and the database in the backup.
+# The first user to sign up becomes the administrator. The photo that they upload is served unchanged and
+# gets a thumbnail. It survives an upgrade, and a restore onto an empty server, which needs both the library
+# and the database in the backup.
 
 
 # %% A small picture
@@ -30,7 +30,7 @@ def png(side: int = 8) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-# %% Signing in, as the app for phones does
+# %% Signing in, as the phone app does
 def signed_in(app: App) -> dict[str, str]:
     body = {"email": EMAIL, "password": PASSWORD}
     token = app.post("/api/auth/login", status=201, json=body).json()["accessToken"]
@@ -42,12 +42,12 @@ def signed_in(app: App) -> dict[str, str]:
 def the_owner_uploads_a_photo(app: App) -> None:
     owner = {"email": EMAIL, "password": PASSWORD, "name": "Owner"}
     app.post("/api/auth/admin-sign-up", status=201, json=owner)
-    moment = "2026-01-01T00:00:00.000Z"
+    taken = "2026-01-01T00:00:00.000Z"
     fields = {
         "deviceAssetId": "cc-ci-1",
         "deviceId": "cc-ci",
-        "fileCreatedAt": moment,
-        "fileModifiedAt": moment,
+        "fileCreatedAt": taken,
+        "fileModifiedAt": taken,
     }
     files = {"assetData": ("photo.png", png(), "image/png")}
     answer = app.post(
@@ -65,7 +65,7 @@ def the_photo_is_unchanged(app: App) -> None:
 
 @check
 def the_photo_has_a_thumbnail(app: App) -> None:
-    # A job makes it some time after the upload.
+    # A background job makes it some time after the upload.
     headers, path = signed_in(app), f"/api/assets/{app.notes['photo']}/thumbnail"
     app.wait_until(
         lambda: len(app.get(path, headers=headers).content) > 0, what="the thumbnail", timeout=120
@@ -81,17 +81,17 @@ def the_photo_is_deleted_for_good(app: App) -> None:
 
 
 # %% [markdown]
-# ## What the recipe promises besides
+# ## What else the recipe promises
 
 
 # %% Nobody sees the photo without signing in
 @pytest.mark.functional
-def test_a_stranger_does_not_see_the_photo(app: App) -> None:
+def test_a_visitor_does_not_see_the_photo(app: App) -> None:
     answer = app.get(f"/api/assets/{app.notes['photo']}/original", status=(401, 403))
     assert png() not in answer.content
 
 
-# %% Somebody else cannot become the administrator
+# %% A second user cannot become the administrator
 @pytest.mark.functional
 def test_a_second_sign_up_is_refused(app: App) -> None:
     second = {"email": "second@example.com", "password": PASSWORD, "name": "Second"}

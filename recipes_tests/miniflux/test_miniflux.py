@@ -1,4 +1,4 @@
-"""miniflux: what a reader has sorted stays sorted."""
+"""miniflux: a reader's categories are kept."""
 
 import pytest
 import requests
@@ -44,29 +44,37 @@ def the_category_is_lost(app: App) -> None:
 
 
 # %% [markdown]
-# ## What the recipe promises besides
+# ## What else the recipe promises
 
 
-# %% A stranger is asked to sign in
+# %% Visitors are asked to sign in
 @pytest.mark.functional
-def test_a_stranger_sees_the_sign_in_page(app: App) -> None:
+def test_a_visitor_sees_the_sign_in_page(app: App) -> None:
     assert "Sign In - Miniflux" in app.get("/").text
 
 
-# %% A wrong password opens nothing
+# %% A wrong password is refused
 @pytest.mark.functional
 def test_a_wrong_password_is_refused(app: App) -> None:
     answer = app.get("/v1/me", status=401, auth=("admin", "wrong"))
     assert "error_message" in answer.json()
 
 
-# %% A user that is created can sign in
+# %% A new user can sign in
 @pytest.mark.functional
 def test_a_new_user_can_sign_in(app: App) -> None:
     user = {"username": "second", "password": "a-long-password"}
     app.post("/v1/users", status=201, auth=as_admin(app), json=user)
     me = app.get("/v1/me", auth=(user["username"], user["password"])).json()
     assert me["username"] == "second" and not me["is_admin"]
+
+
+# %% Only the database itself can read its files
+@pytest.mark.functional
+def test_the_database_keeps_its_files_private(app: App) -> None:
+    folder = app.host("db").file("/var/lib/postgresql/data")
+    assert folder.is_directory
+    assert (folder.user, folder.mode) == ("postgres", 0o700)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class Stage:
         for name, text in {"test_own": code, **files}.items():
             (tests / f"{name}.py").write_text(text)
         try:
-            recipe_tests.verify(self.run, self.app)
+            recipe_tests.run_own_tests(self.run, self.app)
         except RecipeFailure as error:
             return str(error)
         return ""
@@ -122,7 +122,7 @@ def test_each_of_its_tests_is_a_case_of_its_own_stage(stage: Stage) -> None:
         "    pass\n"
     )
     assert problem.startswith(
-        "1 of its own tests failed, first tests/test_own::test_wrong: assert 1 == 2"
+        "1 of the recipe's own tests failed; the first: tests/test_own::test_wrong: assert 1 == 2"
     )
     cases = {case.id: case.outcome for case in stage.report().cases if case.stage == "recipe_tests"}
     assert cases == {
@@ -241,16 +241,16 @@ def test_too_many_files_are_refused_before_they_are_copied(stage: Stage) -> None
     tests.mkdir(parents=True)
     (tests / "test_own.py").touch()
     with (tests / "big").open("wb") as file:
-        file.truncate(recipe_tests.MOST_BYTES + 1)
-    with pytest.raises(RecipeFailure, match="have 20 MiB of files, but may have 20"):
-        recipe_tests.verify(stage.run, stage.app)
+        file.truncate(recipe_tests.MAX_TESTS_SIZE + 1)
+    with pytest.raises(RecipeFailure, match="have 20 MiB of files; the maximum is 20 MiB"):
+        recipe_tests.run_own_tests(stage.run, stage.app)
 
 
 def test_a_commit_without_tests_is_skipped(stage: Stage) -> None:
     """That is a structural fact, and said."""
     stage.run.checkout_dir.mkdir(parents=True)
     with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
-        recipe_tests.verify(stage.run, stage.app)
+        recipe_tests.run_own_tests(stage.run, stage.app)
 
 
 PASSED = UntrustedResults((UntrustedCase("a", "pass", 0.0),))
@@ -261,20 +261,24 @@ FAILED = UntrustedResults((UntrustedCase("a", "pass", 0.0), UntrustedCase("b", "
     ("status", "hearing", "says"),
     [
         (0, PASSED, ""),
-        (0, FAILED, "1 of its own tests failed, first b: no"),
-        (1, FAILED, "1 of its own tests failed, first b: no"),
-        (1, PASSED, "ended with status 1"),
-        (5, UntrustedResults(), "status 5: no test was found"),
-        (137, PASSED, "ended by signal 9"),
-        (-9, PASSED, "ended by signal 9"),
-        (None, PASSED, "did not end within 300 s"),
+        (0, FAILED, "1 of the recipe's own tests failed; the first: b: no"),
+        (1, FAILED, "1 of the recipe's own tests failed; the first: b: no"),
+        (1, PASSED, "failed with exit code 1"),
+        (5, UntrustedResults(), "exit code 5: no test was found"),
+        (137, PASSED, "killed by signal 9"),
+        (-9, PASSED, "killed by signal 9"),
+        (None, PASSED, "timed out after 300 s"),
         (
             0,
             UntrustedResults(unreadable="there is none"),
-            "their results say nothing: there is none",
+            "their results cannot be read: there is none",
         ),
-        (0, UntrustedResults((UntrustedCase("a", "skip", 0.0),)), "none of its own tests passed"),
-        (0, UntrustedResults(), "none of its own tests passed"),
+        (
+            0,
+            UntrustedResults((UntrustedCase("a", "skip", 0.0),)),
+            "none of the recipe's own tests passed",
+        ),
+        (0, UntrustedResults(), "none of the recipe's own tests passed"),
     ],
 )
 def test_what_speaks_against_them_counts(
