@@ -58,18 +58,11 @@ class Verdict(StrEnum):
 # A run without a result is an "error": forges count "warning" as success among required statuses.
 # A timeout exits with 1: it is not green, and it is not retried as an infrastructure problem is.
 MEANING = {
-    Verdict.PASSED: Meaning("everything planned ran and held", "green", 0, "success"),
+    Verdict.PASSED: Meaning("all planned stages passed", "green", 0, "success"),
     Verdict.RECIPE: Meaning("the recipe failed", "red", 1, "failure"),
     Verdict.SUITE: Meaning("the recipe's suite is at fault", "red", 1, "failure"),
-    Verdict.TIMEOUT: Meaning(
-        "a deadline passed; not blamed on the PR by itself", "grey", 1, "error"
-    ),
-    Verdict.INFRA: Meaning(
-        "trouble of the CI host or of something it needs; not the recipe's fault",
-        "grey",
-        16,
-        "error",
-    ),
+    Verdict.TIMEOUT: Meaning("timed out (not counted against the PR)", "grey", 1, "error"),
+    Verdict.INFRA: Meaning("infrastructure problem, not the recipe's fault", "grey", 16, "error"),
     Verdict.INTERRUPTED: Meaning("the run was interrupted", "grey", 2, "error"),
     Verdict.CANCELLED: Meaning("the run was cancelled", "grey", 2, "error"),
 }

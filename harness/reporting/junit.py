@@ -1,4 +1,4 @@
-"""junit.xml as a pure function of a report: stage as property, the run's identity on the suite."""
+"""junit.xml of a report: the stage is a property of a case, the run's identity of the test suite."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KINDS = {"fail": "failure", "error": "error", "skip": "skipped", "unverified": "
 
 
 def to_xml(report: Report) -> str:
-    """Return the run as JUnit; a planned stage that was not reached is a skipped case."""
+    """Return the run as JUnit XML; a planned stage that was not reached is a skipped case."""
     cases, counts = _all_cases(report), counts_of(report)
     root = ElementTree.Element("testsuites", counts)
     suite = ElementTree.SubElement(
@@ -31,16 +31,16 @@ def to_xml(report: Report) -> str:
 
 
 def counts_of(report: Report) -> dict[str, str]:
-    """Return the numbers of tests, failures, errors, skipped, and the time in seconds."""
+    """Return the numbers of tests, failures, errors and skipped tests, and the time in seconds."""
     return _counts(_all_cases(report), report.seconds)
 
 
 def _all_cases(report: Report) -> list[Case]:
-    return [*report.cases, *_absent(report)]
+    return [*report.cases, *_stages_without_cases(report)]
 
 
-def _absent(report: Report) -> list[Case]:
-    """Return a case for each stage without one: declared as skipped, else as not reached."""
+def _stages_without_cases(report: Report) -> list[Case]:
+    """Return a case for each stage without one: skipped if declared so, else unverified."""
     return [
         Case(
             id=stage.name,
@@ -67,7 +67,7 @@ def _counts(cases: list[Case], seconds: float) -> dict[str, str]:
 
 
 def _identity(report: Report) -> dict[str, str]:
-    told = {
+    identity = {
         "run": report.run,
         "recipe": report.recipe,
         "ref": report.ref,
@@ -84,7 +84,7 @@ def _identity(report: Report) -> dict[str, str]:
         "abra": report.abra,
         "no_secret_leak": _yes_or_no(report.no_secret_leak),
     }
-    return told | {f"phase.{name}": f"{seconds:.3f}" for name, seconds in report.phases.items()}
+    return identity | {f"phase.{name}": f"{seconds:.3f}" for name, seconds in report.phases.items()}
 
 
 def _yes_or_no(value: bool | None) -> str:
@@ -92,9 +92,9 @@ def _yes_or_no(value: bool | None) -> str:
 
 
 def _properties(parent: ElementTree.Element, values: dict[str, str]) -> None:
-    holder = ElementTree.SubElement(parent, "properties")
+    properties = ElementTree.SubElement(parent, "properties")
     for name, value in values.items():
-        ElementTree.SubElement(holder, "property", name=_valid(name), value=_valid(value))
+        ElementTree.SubElement(properties, "property", name=_valid(name), value=_valid(value))
 
 
 def _case(recipe: str, case: Case) -> ElementTree.Element:
@@ -116,5 +116,5 @@ def _case(recipe: str, case: Case) -> ElementTree.Element:
 
 
 def _valid(text: str) -> str:
-    """Return text without characters that XML 1.0 cannot hold."""
+    """Return text without characters that are invalid in XML 1.0."""
     return INVALID.sub("\ufffd", text)

@@ -1,7 +1,4 @@
-"""From events to cases, from cases to the outcomes of stages, from those to the level.
-
-Everything here is a pure function of what was recorded.
-"""
+"""Cases from events, outcomes of stages from cases, and the level from those: pure functions."""
 
 from __future__ import annotations
 
@@ -15,18 +12,22 @@ from harness import plan
 from harness.reporting.events import Event
 
 StageOutcome = Literal["pass", "fail", "skip", "unverified"]
-NONE: Mapping[str, str] = MappingProxyType({})
-NOTHING = Event(0.0, "", {})
-UNTESTED = "the suite tests nothing of what the app is for"
+NO_REASONS: Mapping[str, str] = MappingProxyType({})
+NO_EVENT = Event(0.0, "", {})
+NO_FUNCTIONAL_TEST = "the suite has no functional test"
 NOT_REACHED = "not reached"
-SUPERFICIAL = "superficial: it passes while the app is stopped, so it proves nothing about the app"
-CONTROLLED = ("held", "superficial", "skip")  # outcomes of a negative control that say something
-RESTING = ("functional", "restore", "upgrade")  # stages that rest on what a suite asserts
+SUPERFICIAL = "superficial: also passes with the app stopped"
+CONCLUSIVE = (
+    "held",
+    "superficial",
+    "skip",
+)  # outcomes of a negative control that count as a result
+SUITE_STAGES = ("functional", "restore", "upgrade")  # their result depends on a suite's assertions
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test case as recorded; seconds are its own time."""
+    """One test case as recorded; `seconds` is its own time."""
 
     id: str
     stage: str
@@ -41,7 +42,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class StageResult:
-    """One stage's outcome, why, the number of its cases and their time in seconds."""
+    """The outcome of a stage with its reason, the number of its cases and their time in seconds."""
 
     name: str
     outcome: StageOutcome
@@ -51,13 +52,13 @@ class StageResult:
 
     @property
     def holds(self) -> bool:
-        """Whether a rung may stand on it."""
+        """True if the level can include this stage."""
         return self.outcome in ("pass", "skip")
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One rung of the ladder: it holds when all its stages pass or are skipped."""
+    """One level of the ladder: reached when all its stages pass or are skipped."""
 
     number: int
     stages: tuple[str, ...]
@@ -67,27 +68,33 @@ class Rung:
 LADDER = (
     Rung(1, ("install", "redeploy"), "installs"),
     Rung(2, ("upgrade",), "upgrades and keeps its data"),
-    Rung(3, ("backup", "restore"), "comes back from a backup"),
-    Rung(4, ("functional",), "does what it is for"),
-    Rung(5, ("lint", "cleanup"), "keeps the rules and leaves nothing behind"),
+    Rung(3, ("backup", "restore"), "restores from backup"),
+    Rung(4, ("functional",), "passes functional tests"),
+    Rung(5, ("lint", "cleanup"), "passes lint and cleans up"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A run's events, sorted: start, end (None for a run that died), cases, stages.
+    """The events of a run, sorted.
 
-    ended_in: the stage that was begun last, "" before the first. inside: its end was not recorded.
-    scan: the last look for secrets in what is kept, None where there was none. missing: what was
-    planned and says nothing, negative controls too. tampered: what was done to the record, "" for nothing.
+    Attributes:
+        start: its first event, `NO_EVENT` if it is missing.
+        end: its last event, None if the run died.
+        last_stage: the stage that started last, "" before the first.
+        in_stage: no case of that stage was recorded after its start.
+        last_phase: the phase that finished last, "" before the first.
+        scan: the secret scan of the run directory, None if it did not run.
+        missing: ids of planned cases and negative controls without a result.
+        tampered: what else was written to the events, "" for nothing.
     """
 
     start: Event
     end: Event | None
     cases: tuple[Case, ...]
     stages: Mapping[str, StageResult]
-    ended_in: str
-    inside: bool
+    last_stage: str
+    in_stage: bool
     last_phase: str
     scan: Event | None
     missing: tuple[str, ...]
@@ -95,56 +102,60 @@ class Record:
 
     @property
     def no_secret_leak(self) -> bool | None:
-        """Whether the last look found no secret in any file; None where nobody looked."""
+        """True if the secret scan found nothing, None if it did not run."""
         return None if self.scan is None else self.scan.data.get("clean") is True
 
     @property
     def lane(self) -> plan.Lane:
-        """The lane that was asked for."""
+        """The requested lane."""
         return "quick" if self.start.text("lane") == "quick" else "cold"
 
     @property
     def whole(self) -> bool:
-        """Whether everything of the lane was planned; a suite may have no functional test."""
+        """True if the whole lane was planned; a suite may have no functional test."""
         return plan.is_whole([*self.start.texts("stages"), "functional"], self.lane)
 
 
 def gather(found: Sequence[Event]) -> Record:
-    """Sort a run's events, however far they go."""
-    start = next((event for event in found if event.name == "run-started"), NOTHING)
+    """Sort the events of a run; they may stop at any point."""
+    start = next((event for event in found if event.name == "run-started"), NO_EVENT)
     controls = {e.text("id"): e.text("outcome") for e in found if e.name == "control"}
-    empty = {_base(name) for name, outcome in controls.items() if outcome == "superficial"}
-    told = {e.text("id") for e in found if e.name == "case"}
-    told |= {name for name, outcome in controls.items() if outcome in CONTROLLED}
-    cases = tuple(_weighed(_case(event), empty) for event in found if event.name == "case")
-    begun = [event for event in found if event.name in ("stage-started", "case")]
+    superficial = {
+        _function(name) for name, outcome in controls.items() if outcome == "superficial"
+    }
+    reported = {e.text("id") for e in found if e.name == "case"}
+    reported |= {name for name, outcome in controls.items() if outcome in CONCLUSIVE}
+    cases = tuple(_downgrade(_case(event), superficial) for event in found if event.name == "case")
+    started = [event for event in found if event.name in ("stage-started", "case")]
     phases = [event for event in found if event.name == "phase"]
     declared = start.data.get("not_applicable")
     outcomes = stage_outcomes(
-        _planned(start), cases, declared if isinstance(declared, dict) else NONE
+        _planned(start), cases, declared if isinstance(declared, dict) else NO_REASONS
     )
     return Record(
         start=start,
         end=_last(found, "run-finished"),
         cases=cases,
         stages=outcomes,
-        ended_in=begun[-1].text("stage") if begun else "",
-        inside=bool(begun) and begun[-1].name == "stage-started",
+        last_stage=started[-1].text("stage") if started else "",
+        in_stage=bool(started) and started[-1].name == "stage-started",
         last_phase=phases[-1].text("phase") if phases else "",
         scan=_last(found, "scan"),
         tampered="".join(e.text("text") for e in found if e.name == "tampered"),
-        missing=tuple(name for name in start.texts("planned") if name not in told),
+        missing=tuple(name for name in start.texts("planned") if name not in reported),
     )
 
 
-def _base(name: str) -> str:
-    """Return the name of a case's function."""
+def _function(name: str) -> str:
+    """Return the name of a case's function, without its parameters."""
     return name.partition("[")[0]
 
 
-def _weighed(case: Case, empty: Collection[str]) -> Case:
-    """Take the weight from a passed case whose function passes against a stopped app too."""
-    if case.outcome != "pass" or case.stage not in RESTING or _base(case.id) not in empty:
+def _downgrade(case: Case, superficial: Collection[str]) -> Case:
+    """Downgrade a pass to unverified if its negative control passed as well."""
+    if case.outcome != "pass" or case.stage not in SUITE_STAGES:
+        return case
+    if _function(case.id) not in superficial:
         return case
     return replace(case, outcome="unverified", message=SUPERFICIAL, fault="suite")
 
@@ -171,26 +182,29 @@ def _case(event: Event) -> Case:
 
 
 def _planned(start: Event) -> tuple[str, ...]:
-    """Return the planned stages in order; one for function stands there even without a test."""
+    """Return the planned stages in order, for a whole lane with "functional" even without a test of it."""
     stages = start.texts("stages")
     lane: plan.Lane = "quick" if start.text("lane") == "quick" else "cold"
     if "functional" in stages or not plan.is_whole([*stages, "functional"], lane):
         return stages
     order = plan.LANE_STAGES[lane]
     after = order[order.index("functional") + 1]
-    place = stages.index(after)
-    return (*stages[:place], "functional", *stages[place:])
+    position = stages.index(after)
+    return (*stages[:position], "functional", *stages[position:])
 
 
 # %% Stages
 
 
 def stage_outcomes(
-    planned: Sequence[str], cases: Sequence[Case], not_applicable: Mapping[str, str] = NONE
+    planned: Sequence[str], cases: Sequence[Case], not_applicable: Mapping[str, str] = NO_REASONS
 ) -> dict[str, StageResult]:
-    """Return the outcome of every stage that was planned, or has a case without having been.
+    """Return the outcome of every stage that was planned or has a case.
 
-    not_applicable: stages that the suite declared so, with the reason.
+    Args:
+        planned: names of the planned stages.
+        cases: all cases of the run.
+        not_applicable: reasons of stages that the suite declares not applicable.
     """
     names = dict.fromkeys((*planned, *(case.stage for case in cases)))
     ended = any(case.stage == "cleanup" for case in cases)
@@ -208,36 +222,39 @@ def _stage(name: str, cases: Sequence[Case], declared: str | None, ended: bool) 
 def _without_case(name: str, declared: str | None, ended: bool) -> tuple[StageOutcome, str]:
     if declared is not None:
         return "skip", declared
-    return "unverified", UNTESTED if name == "functional" and ended else NOT_REACHED
+    return "unverified", NO_FUNCTIONAL_TEST if name == "functional" and ended else NOT_REACHED
 
 
 def _outcome(cases: Sequence[Case]) -> tuple[StageOutcome, str]:
-    """Return the outcome of a stage that has cases; the worst of them decides."""
+    """Return the outcome of a stage with cases; the worst case decides."""
     bad = [case for case in cases if case.outcome in ("fail", "error")]
     if bad:
-        return "fail", _first_of(bad, "failed")
-    open_ = [case for case in cases if case.outcome == "unverified"]
-    if open_:
-        return "unverified", _first_of(open_, "did not run")
+        return "fail", _first_message(bad, "failed")
+    unverified = [case for case in cases if case.outcome == "unverified"]
+    if unverified:
+        return "unverified", _first_message(unverified, "did not run")
     skipped = [case for case in cases if case.outcome == "skip"]
     undeclared = [case for case in skipped if not case.structural]
     some = "every test was" if len(skipped) == len(cases) else f"{len(skipped)} of {len(cases)}"
     if undeclared:
-        return "unverified", f"{some} skipped: {_first_of(undeclared, 'skipped')}"
+        return "unverified", f"{some} skipped: {_first_message(undeclared, 'skipped')}"
     if len(skipped) < len(cases):
-        return "pass", f"{some} skipped: {_first_of(skipped, 'not applicable')}" if skipped else ""
-    return "skip", _first_of(skipped, "not applicable")
+        return (
+            "pass",
+            f"{some} skipped: {_first_message(skipped, 'not applicable')}" if skipped else "",
+        )
+    return "skip", _first_message(skipped, "not applicable")
 
 
-def _first_of(cases: Sequence[Case], otherwise: str) -> str:
-    return next((case.message for case in cases if case.message), otherwise)
+def _first_message(cases: Sequence[Case], default: str) -> str:
+    return next((case.message for case in cases if case.message), default)
 
 
 # %% The level
 
 
 def level(outcomes: Mapping[str, StageResult]) -> int:
-    """Return the highest rung reached, 0 for none: a gap caps it."""
+    """Return the highest level that is reached together with all below it, 0 for none."""
     reached = 0
     for rung in LADDER:
         if any(name not in outcomes or not outcomes[name].holds for name in rung.stages):
@@ -247,7 +264,7 @@ def level(outcomes: Mapping[str, StageResult]) -> int:
 
 
 def capped_by(outcomes: Mapping[str, StageResult]) -> StageResult | None:
-    """Return the stage that keeps the level from being one higher, None at the top."""
+    """Return the stage that prevents the next level, None at the top."""
     for rung in LADDER:
         for name in rung.stages:
             found = outcomes.get(name)
@@ -259,6 +276,6 @@ def capped_by(outcomes: Mapping[str, StageResult]) -> StageResult | None:
 
 
 def sentence(reached: int) -> str:
-    """Return what a level means, in words."""
+    """Return the meaning of a level in words."""
     rungs = [rung.sentence for rung in LADDER if rung.number <= reached]
     return ", ".join(rungs) or "does not install"

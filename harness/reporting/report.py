@@ -1,4 +1,4 @@
-"""What we say about a run: pure functions of its events. A killed run has a valid report too."""
+"""The report of a run, built from its events alone; a killed run has a valid report too."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from contract.verdicts import Colour, CommitState, Verdict
 from harness import plan
 from harness.reporting import level, verdict
 from harness.reporting.events import Event
-from harness.reporting.level import UNTESTED, Case, Record, StageResult
+from harness.reporting.level import NO_FUNCTIONAL_TEST, Case, Record, StageResult
 
 SCHEMA = 1
-UNSURE = (Verdict.TIMEOUT, Verdict.INFRA)  # say nothing final, so what they show lowers no level
+BEFORE_FIRST_STAGE = "before its first stage"
+INCONCLUSIVE = (Verdict.TIMEOUT, Verdict.INFRA)  # their level is shown but does not count
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Something saved: its kind, and its path within the run directory."""
+    """A saved file: its kind, and its path within the run directory."""
 
     kind: str
     path: str
@@ -28,12 +29,23 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run, told.
+    """One run, finished or not. Times are seconds.
 
-    Times are seconds, `started` and `finished` unix seconds. A phase within another counts in both;
-    `unaccounted` is the time in no phase. `level_note` says why there is no level, why not a higher
-    one, or why it does not count. While the run lives (`running`), verdict and level are what they
-    would be if it ended here. `no_secret_leak` is None where the run ended before it could look.
+    Attributes:
+        partial: some stages of the lane were not planned.
+        running: the run goes on; verdict and level are as if it stopped now.
+        phases: seconds of each phase; a phase within another counts in both.
+        lives: the same for each life, and under "" for phases outside of a life.
+        started: unix seconds of the first event.
+        finished: unix seconds of the last event.
+        unaccounted: seconds outside of all phases.
+        level: None if the run has no level.
+        level_note: why there is no level or no higher one, or why it does not count.
+        stage: the stage that decided the verdict, "" if none did.
+        interrupted_in: the stage in which the run was interrupted, "" if it was not.
+        repeat: the command that runs the same tests again.
+        no_secret_leak: the secret scan found nothing; None if it did not run.
+        leaks: files in which the secret scan found something.
     """
 
     run: str
@@ -69,7 +81,7 @@ class Report:
 
     @property
     def failed(self) -> tuple[Case, ...]:
-        """The cases that failed, erred, or could not run for a fault of their own."""
+        """The cases that failed, had an error, or are unverified through a fault."""
         return tuple(
             case
             for case in self.cases
@@ -77,32 +89,37 @@ class Report:
         )
 
     @property
-    def short(self) -> str:
+    def short_ref(self) -> str:
         """The first eight digits of the commit."""
         return self.ref[:8]
 
     @property
     def colour(self) -> Colour:
-        """The colour the run is shown in; grey while it lives."""
+        """The colour of the verdict; grey while the run goes on."""
         return "grey" if self.running else self.verdict.colour
 
     @property
     def commit_state(self) -> CommitState:
-        """The state of the commit at the forge, once the run has ended."""
+        """The state of the commit status at the forge, once the run has finished."""
         return self.verdict.commit_state
 
 
 # %% Building
 
 
-def build(found: Sequence[Event], *, alive: bool = False, broken: int = 0, run: str = "") -> Report:
-    """Make the report of a run from its events, however far they go.
+def build(
+    found: Sequence[Event], *, alive: bool = False, unreadable: int = 0, run: str = ""
+) -> Report:
+    """Build the report of a run from its events; they may stop at any point.
 
-    alive: its process still lives. broken: lines of its file that are no events. run: its id, for a
-    run that ended before it could say.
+    Args:
+        found: the events.
+        alive: the run's process is still alive.
+        unreadable: number of lines of the events file that are not events.
+        run: the run's id, for a run that died before its first event.
     """
     record = level.gather(found)
-    judged = verdict.judge_record(record)
+    judged = verdict.judge(record)
     start, times = record.start, [event.t for event in found]
     begin, end = (min(times), max(times)) if times else (0.0, 0.0)
     reached, note = _level(record, judged.verdict)
@@ -118,7 +135,7 @@ def build(found: Sequence[Event], *, alive: bool = False, broken: int = 0, run: 
         version=start.text("version"),
         base_version=start.text("base_version"),
         abra=start.text("abra"),
-        partial=start is not level.NOTHING and not record.whole,
+        partial=start is not level.NO_EVENT and not record.whole,
         running=running,
         stages=tuple(record.stages.values()),
         cases=record.cases,
@@ -133,8 +150,8 @@ def build(found: Sequence[Event], *, alive: bool = False, broken: int = 0, run: 
         verdict=judged.verdict,
         reason=f"now {verdict.where(record)}" if running else judged.reason,
         stage=judged.stage,
-        interrupted_in=(record.ended_in or "before its first stage") if cut_short else "",
-        notes=_notes(found, start, broken),
+        interrupted_in=(record.last_stage or BEFORE_FIRST_STAGE) if cut_short else "",
+        notes=_notes(found, start, unreadable),
         evidence=_evidence(found),
         repeat=_repeat(record),
         no_secret_leak=record.no_secret_leak,
@@ -143,14 +160,14 @@ def build(found: Sequence[Event], *, alive: bool = False, broken: int = 0, run: 
 
 
 def _level(record: Record, judged: Verdict) -> tuple[int | None, str]:
-    """Return the level with the note on it; see `Report`."""
+    """Return the level and the note on it; see `Report`."""
     if record.lane == "quick":
         return None, "quick lane: lower confidence, no level"
-    if record.start is not level.NOTHING and not record.whole:
+    if record.start is not level.NO_EVENT and not record.whole:
         return None, "partial run: no level"
     if record.end is None or judged in (Verdict.INTERRUPTED, Verdict.CANCELLED):
-        return None, "the run did not come to its end: no level"
-    if judged in UNSURE:
+        return None, "the run did not finish: no level"
+    if judged in INCONCLUSIVE:
         return level.level(record.stages), f"does not count: {judged.sentence}"
     return level.level(record.stages), _cap(level.capped_by(record.stages))
 
@@ -158,9 +175,9 @@ def _level(record: Record, judged: Verdict) -> tuple[int | None, str]:
 def _cap(stage: StageResult | None) -> str:
     if stage is None:
         return ""
-    if stage.reason == UNTESTED:
-        return f"not higher: {UNTESTED}"
-    return f"not higher: {stage.name} {'failed' if stage.outcome == 'fail' else 'is unverified'}"
+    if stage.reason == NO_FUNCTIONAL_TEST:
+        return f"capped: {NO_FUNCTIONAL_TEST}"
+    return f"capped: {stage.name} {'failed' if stage.outcome == 'fail' else 'is unverified'}"
 
 
 def _sums(phases: Iterable[Event]) -> dict[str, float]:
@@ -172,14 +189,14 @@ def _sums(phases: Iterable[Event]) -> dict[str, float]:
 
 
 def _lives(found: Sequence[Event]) -> dict[str, dict[str, float]]:
-    """Return the phases of each life; those of no life stand under ""."""
+    """Return the seconds of the phases of each life; "" is for phases outside of a life."""
     phases = [event for event in found if event.name == "phase"]
     names = dict.fromkeys(event.text("life") for event in phases)
     return {life: _sums(e for e in phases if e.text("life") == life) for life in names}
 
 
 def _unaccounted(found: Sequence[Event], begin: float, end: float) -> float:
-    """Return the seconds that lie in no phase; a phase's event is written at its end."""
+    """Return the seconds outside of all phases; the event of a phase is written at its end."""
     spans = sorted((e.t - e.number("seconds"), e.t) for e in found if e.name == "phase")
     covered, upto = 0.0, begin
     for first, last in spans:
@@ -188,11 +205,11 @@ def _unaccounted(found: Sequence[Event], begin: float, end: float) -> float:
     return round(max(0.0, end - begin - covered), 3)
 
 
-def _notes(found: Sequence[Event], start: Event, broken: int) -> tuple[str, ...]:
-    told = [*start.texts("notes"), *(e.text("text") for e in found if e.name == "note")]
-    if broken:
-        told.append(f"{broken} line(s) of the run's events could not be read and are left out")
-    return tuple(dict.fromkeys(told))
+def _notes(found: Sequence[Event], start: Event, unreadable: int) -> tuple[str, ...]:
+    notes = [*start.texts("notes"), *(e.text("text") for e in found if e.name == "note")]
+    if unreadable:
+        notes.append(f"{unreadable} line(s) of the run's events are unreadable and left out")
+    return tuple(dict.fromkeys(notes))
 
 
 def _evidence(found: Sequence[Event]) -> tuple[Evidence, ...]:
@@ -201,7 +218,7 @@ def _evidence(found: Sequence[Event]) -> tuple[Evidence, ...]:
 
 
 def _repeat(record: Record) -> str:
-    """Return the command for just this again, "" where the run never said what it was."""
+    """Return the command that runs the same tests again, "" if the recipe is not known."""
     start = record.start
     if not start.text("recipe"):
         return ""
@@ -218,7 +235,7 @@ def _repeat(record: Record) -> str:
 
 
 def to_json(report: Report) -> str:
-    """Return the report for machines, with what the verdict means beside it."""
+    """Return the report as JSON, with the meaning of verdict and level."""
     body: dict[str, Any] = {"schema": SCHEMA, **asdict(report)}
     body |= {
         "verdict_sentence": report.verdict.sentence,

@@ -1,4 +1,4 @@
-"""Reports in run directories: read, write, and finish those of crashed runs."""
+"""Reports in run directories: read, write, and finish those of runs that died."""
 
 from __future__ import annotations
 
@@ -14,49 +14,52 @@ from harness.reporting.report import Report, build, to_json
 
 
 def read(folder: Path, *, alive: bool = False, unwritten: Sequence[Event] = ()) -> Report:
-    """Build the report of a run directory; one that holds no events gives an empty report.
+    """Build the report of a run directory; one without events gives an empty report.
 
-    unwritten: events that a full disk did not take.
+    Args:
+        folder: the run directory.
+        alive: the run's process is still alive.
+        unwritten: events that are not in the file, since the disk is full.
     """
-    found = events.read_all(folder / run_files.EVENTS)
-    told = (*found.events, *unwritten)
-    return build(told, alive=alive, broken=found.broken, run=folder.name)
+    stored = events.read(folder / run_files.EVENTS)
+    found = (*stored.events, *unwritten)
+    return build(found, alive=alive, unreadable=stored.unreadable, run=folder.name)
 
 
 def write_all(folder: Path) -> Report:
     """Write the reports of a run directory from its events; return the report.
 
     Raises:
-        OSError: the disk does not take them.
+        OSError: the disk is full or cannot be written.
     """
-    made = read(folder)
-    write(folder, made)
-    return made
+    report = read(folder)
+    write(folder, report)
+    return report
 
 
-def write(folder: Path, made: Report) -> None:
+def write(folder: Path, report: Report) -> None:
     """Write report.json, summary.md and junit.xml.
 
     Raises:
-        OSError: the disk does not take them.
+        OSError: the disk is full or cannot be written.
     """
-    texts = (to_json(made), markdown.to_markdown(made), junit.to_xml(made))
+    texts = (to_json(report), markdown.to_markdown(report), junit.to_xml(report))
     for name, text in zip(run_files.REPORTS, texts, strict=True):
         _replace(folder / name, text)
 
 
-def without(runs: Path) -> tuple[Path, ...]:
-    """Return the directories of runs that told their end and have no report."""
+def without_reports(runs: Path) -> tuple[Path, ...]:
+    """Return the directories of finished runs that have no reports."""
     folders = (path.parent for path in runs.glob(f"*/{run_files.EVENTS}"))
     bare = (folder for folder in folders if not (folder / run_files.JUNIT).exists())
     return tuple(folder for folder in bare if events.is_over(folder / run_files.EVENTS))
 
 
 def finish_dead(folder: Path) -> Report:
-    """Finish the directory of a run that died: its report is at best one of an interruption.
+    """Write the reports of a run that died; its verdict is at best "interrupted".
 
-    Nobody knows its secrets any more. What it wrote itself was masked as it was written; other files
-    are removed, unless the run had come to its last look for secrets.
+    Its secrets are no longer known. Its events, and logs named in them, were masked as they were
+    written. All other files are removed, unless the secret scan ran before the run died.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = read(folder)
@@ -64,17 +67,15 @@ def finish_dead(folder: Path) -> Report:
     if found.no_secret_leak is None:
         known = {*run_files.REPORTS, run_files.EVENTS, *(item.path for item in found.evidence)}
         for name in secret_scan.keep_only(folder, known):
-            log.write(
-                "note", text=f"'{name}' was removed: nobody can say whether it holds a secret"
-            )
+            log.write("note", text=f"'{name}' was removed, since it may hold a secret")
     log.write("run-finished", how="interrupted", reason="")
     log.close()
-    shutil.rmtree(folder / secret_scan.WORKPLACE, ignore_errors=True)
+    shutil.rmtree(folder / secret_scan.ABRA_DIR, ignore_errors=True)
     return write_all(folder)
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file under another name and rename it, so that nobody ever reads half of it."""
+    """Write a file under another name and rename it, so that nobody reads half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8", errors="replace")

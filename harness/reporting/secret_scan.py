@@ -1,204 +1,123 @@
-"""The last look at a run's directory: no secret of the run stands in any file that is kept.
+"""Secret scan of a run directory: no file that is kept contains a secret of the run.
 
-What is found is masked where it stands. What nobody can look into is not kept: a broken or endless
-archive, a link, a pipe; nor is an archive that holds a secret, since it cannot be masked in place.
+Secrets in plain files are masked. Files that cannot be scanned (broken or huge archives, links, pipes)
+are removed, and so are archives that contain a secret, since they cannot be masked.
 """
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
 import os
 import stat
-import tarfile
-import tempfile
-import zipfile
-import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from harness.reporting import archives
 from harness.secret import Redactor
 
-PIECE = 16 * 1024 * 1024  # bytes read at once
-MOST_UNPACKED = 1024 * 1024 * 1024  # bytes looked at in one file; what unpacks to more is not kept
-DEEPEST = 4  # archives within archives
-WORKPLACE = "abra"  # the run's own data of abra, which nobody else may read and its end removes
-PACKED: dict[bytes, Callable[[IO[bytes]], Any]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
-ZIP = b"PK\x03\x04"
-BROKEN: tuple[type[Exception], ...] = (
-    *(EOFError, OSError, lzma.LZMAError, zlib.error, zipfile.BadZipFile, tarfile.TarError),
-    RuntimeError,  # encrypted, or packed in a way that is not known here
+ABRA_DIR = (
+    "abra"  # abra's data of the run: readable by its user only, removed at its end, not scanned
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """A file of the run's directory that could not stay as it was, and why; never with a value."""
+class Change:
+    """A file that the scan masked or removed, and why; without the secret."""
 
     path: str
     why: str
 
     def __str__(self) -> str:
-        """Tell it in a few words."""
+        """Return it in a few words."""
         return f"{self.path} ({self.why})"
 
 
-class _Unreadable(Exception):
-    """Something that cannot be looked into."""
+def scan(folder: Path, redactor: Redactor, names: Collection[str] = ()) -> tuple[Change, ...]:
+    """Scan all files of a run directory except abra's; mask or remove those with a secret.
 
+    A masked file keeps its inode, so processes that have it open go on writing to it.
 
-CLOSED: tuple[type[Exception], ...] = (_Unreadable, *BROKEN)
-
-
-def scan(folder: Path, redactor: Redactor, names: Collection[str] = ()) -> tuple[Finding, ...]:
-    """Look into every file of a run's directory but abra's own; mask or remove what holds a secret.
-
-    A file stays the same file, so that whoever writes to it goes on. names: only files of these names.
+    Args:
+        folder: the run directory.
+        redactor: knows the secrets of the run.
+        names: scan only files with these names; all if empty.
     """
     chosen = [path for path in _files(folder) if not names or path.name in names]
-    found = [_finding(folder, path, redactor) for path in chosen]
-    return tuple(item for item in found if item is not None)
+    changes = [_scan_file(folder, path, redactor) for path in chosen]
+    return tuple(change for change in changes if change is not None)
 
 
 def keep_only(folder: Path, known: Collection[str]) -> tuple[str, ...]:
-    """Remove the files whose paths within the folder are not known, and all links; return their paths."""
-    gone = []
+    """Remove all links and all files except abra's and the known ones; return their paths.
+
+    Args:
+        folder: the run directory.
+        known: paths within it.
+    """
+    removed = []
     for path in _files(folder):
         name = str(path.relative_to(folder))
         if path.is_symlink() or name not in known:
             path.unlink()
-            gone.append(name)
-    return tuple(gone)
+            removed.append(name)
+    return tuple(removed)
 
 
 def _files(folder: Path) -> list[Path]:
-    """Return everything below the folder that is no folder, abra's own left out; links unfollowed."""
+    """Return everything below the folder that is not a folder, except abra's; links are not followed."""
     found = []
     for root, folders, names in os.walk(folder):
         here = Path(root)
-        if here == folder and WORKPLACE in folders:
-            folders.remove(WORKPLACE)
+        if here == folder and ABRA_DIR in folders:
+            folders.remove(ABRA_DIR)
         links = [name for name in folders if (here / name).is_symlink()]
         found += [here / name for name in (*names, *links)]
     return sorted(found)
 
 
-def _finding(folder: Path, path: Path, redactor: Redactor) -> Finding | None:
+def _scan_file(folder: Path, path: Path, redactor: Redactor) -> Change | None:
     name = redactor.scrub(str(path.relative_to(folder)))
     if not stat.S_ISREG(path.lstat().st_mode):
-        path.unlink()
-        return Finding(name, "no ordinary file, removed")
+        return _remove(path, name, "not a regular file")
     if name != str(path.relative_to(folder)):
-        path.unlink()
-        return Finding(name, "its name held a secret, removed")
+        return _remove(path, name, "secret in its name")
     try:
-        with path.open("rb") as file:
-            leaks = _leaks(file, redactor, DEEPEST, [MOST_UNPACKED])
-    except CLOSED as error:
-        path.unlink()
-        return Finding(name, f"nobody can look into it ({error}), removed")
-    if not leaks:
+        found = _has_secret(path, redactor)
+    except archives.UNREADABLE as error:
+        return _remove(path, name, f"cannot be scanned: {error}")
+    if not found:
         return None
-    if _is_archive(path):
-        path.unlink()
-        return Finding(name, "an archive that held a secret, removed")
+    if archives.is_archive(path):
+        return _remove(path, name, "archive with a secret")
     _mask(path, redactor)
-    return Finding(name, "masked")
+    return Change(name, "masked")
+
+
+def _remove(path: Path, name: str, why: str) -> Change:
+    path.unlink()
+    return Change(name, f"{why}, removed")
 
 
 def _mask(path: Path, redactor: Redactor) -> None:
-    """Mask a file in place: it stays the same file for whoever has it open."""
     masked = redactor.mask(path.read_bytes())
     with path.open("r+b") as file:
         file.write(masked)
         file.truncate()
 
 
-def _leaks(file: IO[bytes], redactor: Redactor, deep: int, room: list[int]) -> bool:
-    """Say whether a file holds a secret, plainly or in an archive.
-
-    deep: how many archives within each other are opened. room: bytes that may still be unpacked.
-
-    Raises:
-        _Unreadable: a broken archive, or one too deep or too big.
-    """
-    if any(redactor.leaks(piece) for piece in _pieces(file, redactor.longest)):
-        return True
-    file.seek(0)
-    for part in _parts(file):
-        if not deep:
-            raise _Unreadable(f"more than {DEEPEST} archives within each other")
-        with part, tempfile.TemporaryFile() as whole:
-            _unpack(part, whole, room)
-            if _leaks(whole, redactor, deep - 1, room):
-                return True
-    return False
+def _has_secret(path: Path, redactor: Redactor) -> bool:
+    """Return True if a file holds a secret, as it is or in an archive."""
+    with path.open("rb") as file, closing(archives.walk(file)) as parts:
+        return any(
+            redactor.leaks(piece) for part in parts for piece in _pieces(part, redactor.longest)
+        )
 
 
 def _pieces(file: IO[bytes], overlap: int) -> Iterator[bytes]:
-    """Yield a file in pieces that overlap, so that nothing lies between two of them."""
+    """Yield a file in pieces that overlap, so that no secret is split between two of them."""
     rest = b""
-    while piece := file.read(PIECE):
-        yield rest + piece
-        rest = piece[-overlap:] if overlap else b""
-
-
-def _unpack(part: IO[bytes], whole: IO[bytes], room: list[int]) -> None:
-    try:
-        while piece := part.read(PIECE):
-            room[0] -= len(piece)
-            if room[0] < 0:
-                break
-            whole.write(piece)
-    except BROKEN as error:
-        raise _Unreadable(f"broken archive: {error}") from error
-    if room[0] < 0:
-        raise _Unreadable(f"it unpacks to more than {MOST_UNPACKED >> 20} MiB")
-    whole.seek(0)
-
-
-def _is_archive(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(6).startswith((*PACKED, ZIP)) or _is_tar(file)
-
-
-def _parts(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    """Yield what is packed in a file: nothing unless it is an archive of a kind known here."""
-    head = file.read(6)
-    file.seek(0)
-    for magic, opened in PACKED.items():
-        if head.startswith(magic):
-            yield opened(file)
-    if head.startswith(ZIP):
-        yield from _zipped(file)
-    elif _is_tar(file):
-        yield from _tarred(file)
-
-
-def _zipped(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    with zipfile.ZipFile(file) as archive:
-        for item in archive.infolist():
-            yield archive.open(item)
-
-
-def _is_tar(file: IO[bytes]) -> bool:
-    """Say whether a file is a tar archive, by the mark in its first block."""
-    file.seek(0)
-    block = file.read(512)
-    file.seek(0)
-    return block[257:262] == b"ustar"
-
-
-def _tarred(file: IO[bytes]) -> Iterator[IO[bytes]]:
-    with tarfile.open(fileobj=file, mode="r:") as archive:
-        for member in archive:
-            part = archive.extractfile(member) if member.isreg() else None
-            if part is not None:
-                yield part
+    while chunk := file.read(archives.CHUNK):
+        yield rest + chunk
+        rest = chunk[-overlap:] if overlap else b""

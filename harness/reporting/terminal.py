@@ -1,4 +1,4 @@
-"""A run told to a person at a terminal: line by line while it goes, and all of it at its end."""
+"""A run on a terminal: a line for each step while it goes on, and a summary at its end."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from harness.reporting.level import StageResult
 from harness.reporting.report import Report
 from harness.reporting.words import (
     MARKS,
-    cut,
+    interrupted_words,
     last_lines,
     level_words,
     phases_line,
     secrets_words,
+    short_reason,
     verdict_words,
 )
 
-WIDTH = 78
-NAME_WIDTH = 11  # of the stages' column; wider where a name is longer
+WIDTH = 78  # characters
+MIN_STAGE_WIDTH = 11  # characters; the column is as wide as the longest name
 COLOURS = {"green": "32", "red": "31", "grey": "33"}  # grey is hard to read on a terminal
 MARK_COLOURS = {"pass": "32", "fail": "31", "error": "31", "skip": "2", "unverified": "33"}
 
 
-def live(elapsed_seconds: float, recipe: str, life: str, text: str) -> str:
-    """Return one line of a run that goes on; what follows a line's end is put below, aligned."""
+def progress_line(elapsed_seconds: float, recipe: str, life: str, text: str) -> str:
+    """Return one line about a run that goes on; further lines of the text follow below, aligned."""
     first, *more = quote_markers(text).splitlines() or [""]
     head = f"{elapsed_seconds:7.1f} s  {recipe}  {life:<7}"
     lines = [f"{head}  {printable(first)}".rstrip()]
@@ -35,20 +36,23 @@ def live(elapsed_seconds: float, recipe: str, life: str, text: str) -> str:
 
 
 def summary(report: Report, folder: Path, *, colour: bool = False) -> str:
-    """Return the summary: stages, level, what failed and why, where everything is, how to repeat.
+    """Return the summary: stages, level, failures with reasons, run directory, command to reproduce.
 
-    colour: use the terminal's colours.
+    Args:
+        report: the report of the run.
+        folder: its run directory.
+        colour: use terminal colours.
     """
     paint = _paint if colour else _plain
     lines = [_title(report)]
-    width = max([NAME_WIDTH, *(len(stage.name) for stage in report.stages)])
-    lines += [_stage(s, width, paint) for s in report.stages] or ["  no stage was begun"]
+    width = max([MIN_STAGE_WIDTH, *(len(stage.name) for stage in report.stages)])
+    lines += [_stage(s, width, paint) for s in report.stages] or ["  no stage was started"]
     lines += ["", f"  {paint(verdict_words(report), COLOURS[report.colour])}"]
     lines += [f"  {printable(level_words(report))}"]
     if report.reason and report.reason not in {case.message for case in report.failed}:
         lines += [f"  {report.stage or 'why'}: {printable(report.reason)}"]
     if report.interrupted_in:
-        lines += [f"  ended early, in: {printable(report.interrupted_in)}"]
+        lines += [f"  {printable(interrupted_words(report))}"]
     for case in report.failed:
         mark = paint(MARKS[case.outcome], MARK_COLOURS[case.outcome])
         lines += ["", f"  {mark} {printable(case.id)}: {printable(case.message)}"]
@@ -58,8 +62,8 @@ def summary(report: Report, folder: Path, *, colour: bool = False) -> str:
 
 
 def _title(report: Report) -> str:
-    """Return the first line: recipe, commit, lane, versions."""
-    words = [report.recipe or "run", report.short or report.run, report.lane]
+    """Return the first line: recipe, commit, lane and versions."""
+    words = [report.recipe or "run", report.short_ref or report.run, report.lane]
     if report.partial:
         words.append("partial")
     if report.version:
@@ -70,16 +74,16 @@ def _title(report: Report) -> str:
 
 def _stage(stage: StageResult, width: int, paint: Callable[[str, str], str]) -> str:
     mark = paint(MARKS[stage.outcome], MARK_COLOURS[stage.outcome])
-    told = f"{stage.name:<{width}}{stage.seconds:6.1f} s  {printable(cut(stage.reason))}"
-    return f"  {mark} {told}".rstrip()
+    reason = printable(short_reason(stage.reason))
+    return f"  {mark} {stage.name:<{width}}{stage.seconds:6.1f} s  {reason}".rstrip()
 
 
 def _rest(report: Report, folder: Path) -> list[str]:
     lines = [f"  phases (s): {phases_line(report)}"]
     lines += [f"  secrets: {printable(secrets_words(report))}"]
     lines += [f"  note: {printable(note)}" for note in report.notes]
-    lines += [f"  everything: {folder}"]
-    return [*lines, *([f"  again: {report.repeat}"] if report.repeat else [])]
+    lines += [f"  run directory: {folder}"]
+    return [*lines, *([f"  reproduce: {report.repeat}"] if report.repeat else [])]
 
 
 def _paint(text: str, code: str) -> str:

@@ -1,4 +1,4 @@
-"""Which verdict a run gets."""
+"""Which verdict a run gets, with the reason and the stage that decided."""
 
 from __future__ import annotations
 
@@ -7,55 +7,50 @@ from dataclasses import dataclass
 
 from contract.verdicts import Verdict
 from harness.reporting.events import Event
-from harness.reporting.level import NOT_REACHED, UNTESTED, Case, Record, gather
+from harness.reporting.level import NO_FUNCTIONAL_TEST, NOT_REACHED, Case, Record
 
-PRECEDENCE = (Verdict.RECIPE, Verdict.SUITE, Verdict.TIMEOUT, Verdict.INFRA)
-BAD = ("fail", "error")
+PRECEDENCE = (Verdict.RECIPE, Verdict.SUITE, Verdict.TIMEOUT, Verdict.INFRA)  # gravest first
+FAILED = ("fail", "error")
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdict with its reason and the stage that decided it, "" where none did."""
+    """A verdict with its reason and the stage that decided it, "" if none did."""
 
     verdict: Verdict
     reason: str
     stage: str
 
 
-def judge(found: Sequence[Event]) -> Judgement:
-    """Judge a run from its events, as if nothing more could follow.
+def judge(record: Record) -> Judgement:
+    """Judge a run from its record, as if no more events could follow.
 
-    What was recorded as the end wins, but for two things: a green that the cases do not bear out,
-    and an interruption after a failure that somebody is to blame for already.
+    The recorded end decides, with two exceptions: a green end that the cases do not support, and an
+    interruption after a failure that has a fault already.
     """
-    return judge_record(gather(found))
-
-
-def judge_record(record: Record) -> Judgement:
-    """Judge a run from its sorted events; see `judge`."""
-    claimed = _claimed(record.end)
-    blamed = _blamed(record.cases)
-    if claimed not in (Verdict.PASSED, Verdict.INTERRUPTED):
-        return _as_recorded(claimed, record, blamed)
-    if blamed is not None:
-        return blamed
-    if claimed is Verdict.INTERRUPTED:
-        told = record.end.text("reason") if record.end else ""
-        return Judgement(claimed, told or f"the run died {where(record)}", record.ended_in)
+    recorded = _recorded_verdict(record.end)
+    gravest = _gravest_fault(record.cases)
+    if recorded not in (Verdict.PASSED, Verdict.INTERRUPTED):
+        return _as_recorded(recorded, record, gravest)
+    if gravest is not None:
+        return gravest
+    if recorded is Verdict.INTERRUPTED:
+        reason = record.end.text("reason") if record.end else ""
+        return Judgement(recorded, reason or f"the run died {where(record)}", record.last_stage)
     return _unproven(record) or Judgement(Verdict.PASSED, "", "")
 
 
 def where(record: Record) -> str:
-    """Return in words where a run was when its events end."""
-    if record.ended_in:
-        return f"{'in' if record.inside else 'in or right after'} stage '{record.ended_in}'"
+    """Return in words where a run was at its last event."""
+    if record.last_stage:
+        return f"{'in' if record.in_stage else 'in or right after'} stage '{record.last_stage}'"
     if record.last_phase:
         return f"before its first stage, after phase '{record.last_phase}'"
     return "before anything was recorded"
 
 
-def _claimed(end: Event | None) -> Verdict:
-    """Return the verdict that the end of the run states; "finished" claims that all was well."""
+def _recorded_verdict(end: Event | None) -> Verdict:
+    """Return the verdict in the last event of a run; "finished" means passed unless cases contradict."""
     if end is None:
         return Verdict.INTERRUPTED
     words = (end.text("verdict"), end.text("reason").partition(":")[0], end.text("how"))
@@ -65,59 +60,56 @@ def _claimed(end: Event | None) -> Verdict:
     return Verdict.PASSED
 
 
-def _as_recorded(claimed: Verdict, record: Record, blamed: Judgement | None) -> Judgement:
-    same = blamed if blamed is not None and blamed.verdict is claimed else None
+def _as_recorded(recorded: Verdict, record: Record, gravest: Judgement | None) -> Judgement:
+    same = gravest if gravest is not None and gravest.verdict is recorded else None
     reason = record.end.text("reason") if record.end else ""
-    stage = same.stage if same else record.ended_in
-    return Judgement(claimed, reason or (same.reason if same else claimed.sentence), stage)
+    stage = same.stage if same else record.last_stage
+    return Judgement(recorded, reason or (same.reason if same else recorded.sentence), stage)
 
 
-def _blamed(cases: Sequence[Case]) -> Judgement | None:
-    """Return the judgement on the first case of the gravest fault, None where there is none."""
+def _gravest_fault(cases: Sequence[Case]) -> Judgement | None:
+    """Return the judgement on the first case with the gravest fault, None if no case has a fault."""
     for verdict in PRECEDENCE:
         for case in cases:
-            if case.fault == verdict.value and case.outcome in (*BAD, "unverified"):
+            if case.fault == verdict.value and case.outcome in (*FAILED, "unverified"):
                 return Judgement(verdict, case.message or f"{case.id} failed", case.stage)
     return None
 
 
 def _unproven(record: Record) -> Judgement | None:
-    """Return what keeps a run that reached its end from being green, None when nothing does."""
-    failed = next((case for case in record.cases if case.outcome in BAD), None)
+    """Return why a run that reached its end is not green, None if it is."""
+    failed = next((case for case in record.cases if case.outcome in FAILED), None)
     if failed is not None:
         return Judgement(Verdict.INFRA, failed.message or f"{failed.id} failed", failed.stage)
     for stage in record.stages.values():
-        if stage.outcome == "unverified" and stage.reason != UNTESTED:
-            blame = Verdict.SUITE if _skips_itself(record, stage.name) else Verdict.INFRA
-            return Judgement(blame, _accounted(stage.name, stage.reason), stage.name)
+        if stage.outcome == "unverified" and stage.reason != NO_FUNCTIONAL_TEST:
+            fault = Verdict.SUITE if _only_skipped(record, stage.name) else Verdict.INFRA
+            return Judgement(fault, _unverified_reason(stage.name, stage.reason), stage.name)
     if record.tampered:
         return Judgement(Verdict.SUITE, record.tampered, "")
     if record.missing:
         return Judgement(Verdict.INFRA, f"{record.missing[0]} was planned but not reached", "")
     if record.no_secret_leak is False:
-        return Judgement(Verdict.INFRA, leak_words(record), "")
+        return Judgement(Verdict.INFRA, _leak_reason(record), "")
     if not any(case.outcome == "pass" for case in record.cases):
-        blame = Verdict.SUITE if record.cases else Verdict.INFRA
-        return Judgement(blame, "nothing was tested", "")
+        fault = Verdict.SUITE if record.cases else Verdict.INFRA
+        return Judgement(fault, "nothing was tested", "")
     cleanup = record.stages.get("cleanup")
     if cleanup is None or cleanup.outcome != "pass":
-        return Judgement(Verdict.INFRA, "nothing shows that the run left nothing behind", "cleanup")
+        return Judgement(Verdict.INFRA, "the cleanup was not verified", "cleanup")
     return None
 
 
-def leak_words(record: Record) -> str:
-    """Return in words where a secret was found, without its value; "" where none was."""
-    if record.scan is None or record.no_secret_leak:
-        return ""
-    return f"a secret stood in {', '.join(record.scan.texts('files')) or 'the output'}"
+def _leak_reason(record: Record) -> str:
+    files = record.scan.texts("files") if record.scan else ()
+    return f"secret found in {', '.join(files) or 'the output'}"
 
 
-def _skips_itself(record: Record, stage: str) -> bool:
-    """Say whether nothing but skips of the suite's own keeps a stage from being proven."""
-    cases = [case for case in record.cases if case.stage == stage]
-    outcomes = {case.outcome for case in cases}
+def _only_skipped(record: Record, stage: str) -> bool:
+    """Return True if a stage is unverified only because the suite skipped tests."""
+    outcomes = {case.outcome for case in record.cases if case.stage == stage}
     return "skip" in outcomes and "unverified" not in outcomes
 
 
-def _accounted(stage: str, reason: str) -> str:
+def _unverified_reason(stage: str, reason: str) -> str:
     return f"stage '{stage}' was planned but not reached" if reason == NOT_REACHED else reason

@@ -1,19 +1,19 @@
-"""Words and short forms that all texts about a run share: terminal, summary.md, marked line."""
+"""Words and short forms that all texts about a run share: terminal, summary.md and marked line."""
 
 from __future__ import annotations
 
 from contract.markdown import printable
 from harness.reporting import level
-from harness.reporting.report import Report
+from harness.reporting.report import BEFORE_FIRST_STAGE, Report
 
 MARKS = {"pass": "✓", "fail": "✗", "error": "✗", "skip": "–", "unverified": "?"}
 MAX_DETAIL_LINES = 25  # last lines of a failed case's details
 MAX_LINE = 400  # characters
-MAX_CELL = 160  # characters of a reason in a table
+MAX_REASON = 160  # characters, in a table of stages
 
 
 def verdict_words(report: Report) -> str:
-    """Return the verdict with its meaning; a run that lives has none yet."""
+    """Return the verdict with its meaning; a run that still goes on has none."""
     if report.running:
         return "still running"
     return f"{report.verdict.value}: {report.verdict.sentence}"
@@ -28,27 +28,36 @@ def level_words(report: Report) -> str:
 
 
 def secrets_words(report: Report) -> str:
-    """Return in words whether the run's secrets stayed out of its files."""
+    """Return the result of the secret scan."""
     if report.no_secret_leak is None:
-        return "no last look for secrets: the run ended before it"
+        return "the scan did not run"
     if report.no_secret_leak:
-        return "no secret of the run stands in any of its files"
+        return "none leaked"
     return f"A SECRET WAS FOUND and masked: {', '.join(report.leaks) or 'in the output'}"
 
 
+def interrupted_words(report: Report) -> str:
+    """Return where a run was interrupted, "" if it was not."""
+    if not report.interrupted_in:
+        return ""
+    if report.interrupted_in == BEFORE_FIRST_STAGE:
+        return f"interrupted {BEFORE_FIRST_STAGE}"
+    return f"interrupted in stage '{report.interrupted_in}'"
+
+
 def phases_line(report: Report) -> str:
-    """Return the time of each phase, the rest, and all of it, in one line."""
-    told = [f"{name} {seconds:.1f}" for name, seconds in report.phases.items()]
-    told.append(f"outside of phases {report.unaccounted:.1f}")
-    return f"{', '.join(told)}; {report.seconds:.1f} s in all"
+    """Return the seconds of each phase, of the rest, and of the whole run, in one line."""
+    parts = [f"{name} {seconds:.1f}" for name, seconds in report.phases.items()]
+    parts.append(f"other {report.unaccounted:.1f}")
+    return f"{', '.join(parts)}; total {report.seconds:.1f} s"
 
 
 def last_lines(details: str) -> list[str]:
-    """Return the last lines of a case's details, each cut to a length that can be read."""
+    """Return the last lines of a case's details, each cut to a readable length."""
     lines = [printable(line.rstrip())[:MAX_LINE] for line in details.splitlines()]
     return lines[-MAX_DETAIL_LINES:]
 
 
-def cut(text: str) -> str:
-    """Return a text that fits the cell of a table."""
-    return text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + "…"
+def short_reason(reason: str) -> str:
+    """Return a reason cut to what fits into a table of stages."""
+    return reason if len(reason) <= MAX_REASON else reason[: MAX_REASON - 1] + "…"

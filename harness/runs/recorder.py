@@ -62,7 +62,7 @@ class Recorder:
     @property
     def trouble(self) -> str:
         """Why what happens can no longer be recorded, "" while it can."""
-        return self.events.trouble
+        return self.events.write_error
 
     def scrub(self, text: str) -> str:
         """Return a text without the run's secrets."""
@@ -160,7 +160,7 @@ class Recorder:
 
     def _show(self, text: str, life: str = "") -> None:
         elapsed = time.time() - self._started
-        self._print(terminal.live(elapsed, self._recipe, life, text))
+        self._print(terminal.progress_line(elapsed, self._recipe, life, text))
 
     def _print(self, line: str) -> None:
         """Print a line; one that still holds a secret is masked, and counts as a leak."""
@@ -182,7 +182,7 @@ class Recorder:
         try:
             return run_dir.read(self._folder, unwritten=self.events.unwritten)
         except OSError:
-            return report.build(self.events.told, run=self._folder.name)
+            return report.build(self.events.written, run=self._folder.name)
 
     def write_reports(self) -> Report:
         """Write the reports and return what they tell.

@@ -161,7 +161,7 @@ class Run:
 
     def _write_late_reports(self) -> None:
         """Write the reports of runs that came to their end on a disk that took no report then."""
-        for folder in run_dir.without(self.settings.runs_dir):
+        for folder in run_dir.without_reports(self.settings.runs_dir):
             with contextlib.suppress(OSError):  # it still takes none
                 run_dir.write_all(folder)
                 name = folder.name

@@ -34,7 +34,7 @@ def slots(tmp_path: Path) -> dict[str, str]:
 
 def span(run: HeldRun) -> tuple[float, float]:
     """Return when a run had its slot and its recipe's lock, by its events: unix seconds."""
-    found = events.read(run.dir / "events.jsonl")
+    found = events.read(run.dir / "events.jsonl").events
     queue = next(e.t for e in found if e.name == "phase" and e.text("phase") == "queue")
     return queue, next(e.t for e in found if e.name == "run-finished")
 

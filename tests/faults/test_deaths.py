@@ -116,7 +116,7 @@ def test_the_next_run_clears_up_and_is_green(place: FaultEnv, start: Start, kind
 
 def phase_over(run: HeldRun, name: str) -> bool:
     """Say whether a phase of a run is over."""
-    found = events.read(run.dir / "events.jsonl")
+    found = events.read(run.dir / "events.jsonl").events
     return any(e.name == "phase" and e.text("phase") == name for e in found)
 
 

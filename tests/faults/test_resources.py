@@ -171,9 +171,9 @@ def test_a_full_disk_takes_events_to_the_last(tmp_path: Path) -> None:
         assert os.statvfs(folder).f_bavail == 0
         for number in range(1000):
             log.write("note", text=str(number))
-        found = {event.text("text") for event in events.read(folder / "events.jsonl")}
+        found = {event.text("text") for event in events.read(folder / "events.jsonl").events}
         made.none_lost(sorted({str(number) for number in range(1000)} - found))
-        assert log.trouble == ""
+        assert log.write_error == ""
         log.close()
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness import plan
-from harness.reporting import events
+from harness.reporting import events, level, verdict
 from harness.reporting.events import Event
+from harness.reporting.verdict import Judgement
 
 STORED = Path(__file__).parents[1] / "data" / "events"
 NAMES = tuple(sorted(path.stem for path in STORED.glob("*.jsonl")))
@@ -15,7 +17,7 @@ NAMES = tuple(sorted(path.stem for path in STORED.glob("*.jsonl")))
 
 def stored(name: str) -> list[Event]:
     """Return the events of a stored run."""
-    return events.read(STORED / f"{name}.jsonl")
+    return list(events.read(STORED / f"{name}.jsonl").events)
 
 
 def started(*stages: str, lane: str = "cold", **more: Any) -> Event:
@@ -47,3 +49,8 @@ def run(*changes: Event, lane: str = "cold", end: Event | None = None) -> list[E
     changed = {event.data["stage"] for event in changes}
     passed = [case(name) for name in start.data["stages"] if name not in changed]
     return [start, *passed, *changes, end or finished()]
+
+
+def judge(found: Sequence[Event]) -> Judgement:
+    """Judge a run from its events."""
+    return verdict.judge(level.gather(found))

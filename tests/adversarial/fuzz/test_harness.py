@@ -245,8 +245,8 @@ def test_a_file_of_events_is_read_as_far_as_it_is_one(folder: Path, lines: list[
     """Broken lines are counted, none of them raises."""
     path = folder / "events.jsonl"
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
-    found = events.read_all(path)
-    assert len(found.events) + found.broken <= len(lines) * 200
+    found = events.read(path)
+    assert len(found.events) + found.unreadable <= len(lines) * 200
     assert all(isinstance(event, Event) for event in found.events)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.reporting import secret_scan
+from harness.reporting import archives, secret_scan
 from harness.secret import MASK
 from tests.support.secret_encodings import (
     DRESSES,
@@ -46,7 +46,7 @@ def test_a_secret_between_two_pieces_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file is read in pieces; what lies across the border of two is seen."""
-    monkeypatch.setattr(secret_scan, "PIECE", 1024)
+    monkeypatch.setattr(archives, "CHUNK", 1024)
     for start in range(1024 - len(PLAIN), 1025):
         (tmp_path / f"{start}.log").write_text("x" * start + PLAIN + "y" * 3000)
     found = secret_scan.scan(tmp_path, knowing(PLAIN))
@@ -58,7 +58,7 @@ def test_a_dress_between_two_pieces_is_found(
     dress: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one that is longer than the value, wherever the border cuts it."""
-    monkeypatch.setattr(secret_scan, "PIECE", 8192)
+    monkeypatch.setattr(archives, "CHUNK", 8192)
     data = DRESSES[dress](TRICKY).encode()
     for inside in range(1, len(data), 9):
         (tmp_path / f"{inside}.log").write_bytes(b"." * (8192 - inside) + data + b"." * 100)
@@ -70,7 +70,7 @@ def test_a_long_key_in_lines_between_two_pieces_is_found(
 ) -> None:
     """The ends and indents of its many lines make it longer than the longest pattern of it."""
     piece, key = 64 * 1024, "".join(f"{number:x}g" for number in range(800))
-    monkeypatch.setattr(secret_scan, "PIECE", piece)
+    monkeypatch.setattr(archives, "CHUNK", piece)
     lines = textwrap.wrap("".join(f"%{byte:02x}" for byte in key.encode()), 76)
     data = textwrap.indent("\n".join(lines), " " * 80).encode()
     (tmp_path / "values.yml").write_bytes(b"." * (piece - len(data) + 2) + data)
@@ -99,7 +99,7 @@ def test_an_archive_with_a_secret_is_not_kept(kind: str, tmp_path: Path) -> None
     (tmp_path / "bad").write_bytes(ARCHIVES[kind](noise + PLAIN.encode() + noise))
     (tmp_path / "good").write_bytes(ARCHIVES[kind](noise))
     (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
-    assert found.path == "bad" and "archive that held a secret" in found.why
+    assert found.path == "bad" and "archive with a secret" in found.why
     assert [path.name for path in tmp_path.iterdir()] == ["good"]
 
 
@@ -117,7 +117,7 @@ def test_an_archive_with_a_secret_is_not_kept(kind: str, tmp_path: Path) -> None
         (gzip.compress(b"b" * 50)[:-8] + bytes(8), "CRC"),
         (gzip.compress(os.urandom(50))[:10] + b"\xff" * 50, "invalid block type"),
         (lzma.compress(os.urandom(50))[:24] + bytes(60), "broken archive"),
-        (bytes(257) + b"ustar" + bytes(250), "nobody can look into it"),
+        (bytes(257) + b"ustar" + bytes(250), "cannot be scanned"),
     ],
     ids=[
         *(
@@ -136,7 +136,7 @@ def test_what_nobody_can_look_into_is_not_kept(
     data: bytes, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A broken or endless archive could hold anything, so it goes, and is named."""
-    monkeypatch.setattr(secret_scan, "MOST_UNPACKED", 1_000_000)
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 1_000_000)
     (tmp_path / "closed").write_bytes(data)
     (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert found.path == "closed" and why in found.why
@@ -156,9 +156,9 @@ def test_an_endless_archive_is_left_where_it_is_too_much(
             assert self.reads < 20
             return bytes(size or 0)
 
-    monkeypatch.setattr(secret_scan, "PIECE", 1000)
-    monkeypatch.setattr(secret_scan, "MOST_UNPACKED", 10_000)
-    monkeypatch.setitem(secret_scan.PACKED, b"\x1f\x8b", lambda file: Endless())
+    monkeypatch.setattr(archives, "CHUNK", 1000)
+    monkeypatch.setattr(archives, "MAX_UNPACKED", 10_000)
+    monkeypatch.setitem(archives.COMPRESSED, b"\x1f\x8b", lambda file: Endless())
     (tmp_path / "x.gz").write_bytes(b"\x1f\x8b and more")
     (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert "unpacks to more than" in found.why

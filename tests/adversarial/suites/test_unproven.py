@@ -11,7 +11,7 @@ import pytest
 from contract.verdicts import Verdict
 from harness import plan
 from harness.errors import RecipeFailure
-from harness.reporting import report, verdict
+from harness.reporting import report
 from harness.reporting.events import Event
 from harness.runs.run import Run
 from harness.settings import CHECKOUT
@@ -20,7 +20,7 @@ from harness.suites.app import App
 from harness.swarm import engine
 from sandbox.trials import zoo
 from tests.adversarial.swarm_session import FOUND, run_suite
-from tests.support.event_factory import case, finished, started
+from tests.support.event_factory import case, finished, judge, started
 
 ANY_PAGE = '''"""custom-html, by somebody who is content with any page."""
 import pytest
@@ -125,7 +125,7 @@ def test_only_the_heads_own_label_proves_the_head(
 def test_a_declared_stage_that_never_ran_is_not_green(stage: str) -> None:
     """Of a run that says it finished, a planned stage without a case is no pass, whichever it is."""
     kept = [case(name) for name in plan.STAGES if name != stage]
-    found = verdict.judge([started(*plan.STAGES), *kept, finished()])
+    found = judge([started(*plan.STAGES), *kept, finished()])
     if stage == "functional":  # a suite may have none, and then stops at level three
         assert report.build([started(), *kept, finished()]).level == 3
     else:
@@ -147,8 +147,8 @@ def test_a_planned_case_that_never_ran_is_not_green(missing: str) -> None:
         *made.values(),
         finished(),
     ]
-    assert verdict.judge(whole).verdict is Verdict.PASSED
-    found = verdict.judge([event for event in whole if event is not made[missing]])
+    assert judge(whole).verdict is Verdict.PASSED
+    found = judge([event for event in whole if event is not made[missing]])
     assert (
         found.verdict is Verdict.INFRA and f"{missing} was planned but not reached" in found.reason
     )

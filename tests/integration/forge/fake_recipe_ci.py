@@ -93,7 +93,7 @@ def main() -> int:
         if "exit" in script:
             return int(script["exit"])
         tell("run-finished", how="finished", reason="")
-        made = report.build(events.read(path))
+        made = report.build(events.read(path).events)
         say(report_line.line(made))
         return made.verdict.exit_code
 

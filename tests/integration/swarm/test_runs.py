@@ -104,7 +104,7 @@ def test_the_terminal_tells_stages_level_and_how_to_repeat(green: RunProcess) ->
         "app: starting",
         "✓ test_install[custom-html]",
         "level 5",
-        "again: pytest",
+        "reproduce: pytest",
         "phases",
     ):
         assert text in out
@@ -259,7 +259,7 @@ def test_the_events_are_told_while_they_happen() -> None:
     try:
         run.until_printed("test_install[custom-html]")
         assert not (run.dir / "report.json").exists(), "the run is over already"
-        names = [event.name for event in events.read(run.dir / "events.jsonl")]
+        names = [event.name for event in events.read(run.dir / "events.jsonl").events]
         assert "run-started" in names and "case" in names
         assert run.end() == 0
     finally:

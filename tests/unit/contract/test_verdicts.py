@@ -33,7 +33,7 @@ def test_the_list_is_closed() -> None:
 
 def test_a_timeout_is_not_blamed_on_the_pull_request() -> None:
     """The words people read say so."""
-    assert "not blamed on the PR by itself" in Verdict.TIMEOUT.sentence
+    assert "not counted against the PR" in Verdict.TIMEOUT.sentence
 
 
 @pytest.mark.parametrize(

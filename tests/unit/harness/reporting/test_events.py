@@ -29,7 +29,7 @@ def test_what_is_written_is_read_again(path: Path) -> None:
     """Name, time and data survive the file."""
     log = EventLog(path)
     written = log.write("phase", phase="deploy", life="fresh", seconds=1.5)
-    assert events.read(path) == [written]
+    assert events.read(path).events == (written,)
     assert written.t > 1_600_000_000
 
 
@@ -38,7 +38,7 @@ def test_every_event_is_one_line_at_once(path: Path) -> None:
     log = EventLog(path)
     log.write("note", text="one\ntwo\r\nthree\u2028four")
     assert path.read_bytes().count(b"\n") == 1
-    assert events.read(path)[0].text("text") == "one\ntwo\r\nthree\u2028four"
+    assert events.read(path).events[0].text("text") == "one\ntwo\r\nthree\u2028four"
 
 
 def test_every_text_is_scrubbed_however_deep(path: Path) -> None:
@@ -87,7 +87,7 @@ def test_a_secret_that_is_no_text_shows_nothing(path: Path) -> None:
 def test_text_that_is_no_unicode_is_written_all_the_same(path: Path) -> None:
     """Bytes of a program's output that could not be decoded do not end the run."""
     EventLog(path).write("note", text=b"caf\xe9".decode("utf-8", "surrogateescape"))
-    assert events.read(path)[0].text("text") == "caf?"
+    assert events.read(path).events[0].text("text") == "caf?"
 
 
 @pytest.mark.parametrize(
@@ -99,15 +99,15 @@ def test_a_torn_last_line_is_left_out(path: Path, tail: bytes) -> None:
     EventLog(path).write("note", text="whole")
     with path.open("ab") as file:
         file.write(tail)
-    found = events.read_all(path)
+    found = events.read(path)
     assert [event.text("text") for event in found.events] == ["whole"]
-    assert (found.broken, found.torn) == (0, True)
+    assert (found.unreadable, found.torn) == (0, True)
 
 
 def test_a_last_line_without_its_end_is_read(path: Path) -> None:
     """Only the line's end is missing: the event is whole."""
     path.write_text('{"t": 1, "event": "note", "text": "whole"}')
-    found = events.read_all(path)
+    found = events.read(path)
     assert (len(found.events), found.torn) == (1, False)
 
 
@@ -130,23 +130,23 @@ def test_a_last_line_without_its_end_is_read(path: Path) -> None:
 def test_broken_lines_are_counted_and_left_out(path: Path, line: bytes) -> None:
     """One broken line costs itself and nothing else (V3)."""
     path.write_bytes(b'{"t": 1, "event": "a"}\n' + line + b'\n{"t": 2, "event": "b"}\n')
-    found = events.read_all(path)
+    found = events.read(path)
     assert [event.name for event in found.events] == ["a", "b"]
-    assert found.broken == 1
+    assert found.unreadable == 1
 
 
 def test_a_missing_file_holds_no_events(path: Path) -> None:
     """A run that died before its first event can be told too."""
-    assert events.read(path) == []
+    assert events.read(path).events == ()
 
 
 def test_a_writer_after_a_torn_line_begins_a_new_one(path: Path) -> None:
     """Half a line is not glued to the next event."""
     path.write_bytes(b'{"t": 1, "event": "no')
     EventLog(path).write("note", text="after")
-    found = events.read_all(path)
+    found = events.read(path)
     assert [event.text("text") for event in found.events] == ["after"]
-    assert found.broken == 1
+    assert found.unreadable == 1
 
 
 def test_two_writers_do_not_mix_their_lines(path: Path) -> None:
@@ -154,14 +154,14 @@ def test_two_writers_do_not_mix_their_lines(path: Path) -> None:
     first, second = EventLog(path), EventLog(path)
     for number in range(20):
         (first if number % 2 else second).write("note", text=str(number))
-    assert [event.text("text") for event in events.read(path)] == [str(n) for n in range(20)]
+    assert [event.text("text") for event in events.read(path).events] == [str(n) for n in range(20)]
 
 
 def test_a_full_disk_is_told_and_keeps_what_happened() -> None:
     """A line that cannot be written ends nothing: the trouble is told, the event kept (J2)."""
     log = EventLog(Path("/dev/full"))
     first, second = log.write("note", text="x"), log.write("note", text="y")
-    assert re.search(r"cannot record an event in '/dev/full'.*disk full", log.trouble)
+    assert re.search(r"cannot record an event in '/dev/full'.*disk full", log.write_error)
     assert log.unwritten == (first, second)
 
 
@@ -182,9 +182,9 @@ def test_what_a_disk_did_not_take_is_written_when_it_does_again(
         log.write("note", text="one")
         log.write("note", text="two")
     log.write("note", text="three")
-    found = events.read_all(path)
+    found = events.read(path)
     assert [event.text("text") for event in found.events] == ["before", "one", "two", "three"]
-    assert log.unwritten == () and log.trouble != ""
+    assert log.unwritten == () and log.write_error != ""
 
 
 def test_a_file_that_cannot_be_made_is_trouble_of_ours(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_room_is_set_aside_and_given_back(path: Path) -> None:
     """While a run lives its file owns more of the disk than it shows."""
     log = EventLog(path)
     log.write("note", text="x")
-    assert path.stat().st_size < 1_000 < events.RESERVED // 2 < path.stat().st_blocks * 512
+    assert path.stat().st_size < 1_000 < events.RESERVED_SIZE // 2 < path.stat().st_blocks * 512
     log.close()
     assert path.stat().st_blocks * 512 < 16_384
 
@@ -221,7 +221,7 @@ def test_a_line_the_disk_takes_in_parts_is_whole(
     log, write = EventLog(path), os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data[:7])))
     log.write("note", text="longer than seven bytes")
-    assert events.read(path)[0].text("text") == "longer than seven bytes"
+    assert events.read(path).events[0].text("text") == "longer than seven bytes"
 
 
 @pytest.mark.parametrize(

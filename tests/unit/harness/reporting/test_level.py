@@ -6,7 +6,7 @@ import pytest
 
 from harness import plan
 from harness.reporting import level
-from harness.reporting.level import LADDER, NOT_REACHED, UNTESTED, Case
+from harness.reporting.level import LADDER, NO_FUNCTIONAL_TEST, NOT_REACHED, Case
 from tests.support import event_factory
 
 
@@ -68,7 +68,7 @@ def test_a_declared_stage_that_fails_all_the_same_fails() -> None:
 def test_a_run_at_its_end_without_a_functional_test_says_so() -> None:
     """The suite is named as the reason, not the run."""
     found = level.stage_outcomes(["functional", "cleanup"], [a_case("cleanup", "pass")])
-    assert found["functional"].reason == UNTESTED
+    assert found["functional"].reason == NO_FUNCTIONAL_TEST
 
 
 def test_a_run_that_died_before_its_functional_tests_does_not_blame_the_suite() -> None:
@@ -151,7 +151,7 @@ def test_a_level_is_told_in_words() -> None:
     """Each rung adds its sentence; none has its own."""
     assert level.sentence(0) == "does not install"
     assert level.sentence(2) == "installs, upgrades and keeps its data"
-    assert level.sentence(5).endswith("leaves nothing behind")
+    assert level.sentence(5).endswith("cleans up")
 
 
 @pytest.mark.parametrize("lane", ["cold", "quick"])

@@ -20,7 +20,7 @@ def made(name: str) -> Report:
 def test_the_verdict_is_the_first_line() -> None:
     """Who reads one line knows the outcome."""
     text = markdown.to_markdown(made("green"))
-    first = "# custom-html 617e8442: passed: everything planned ran and held"
+    first = "# custom-html 617e8442: passed: all planned stages passed"
     assert text.splitlines()[0] == first
 
 

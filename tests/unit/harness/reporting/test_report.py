@@ -41,7 +41,7 @@ def test_a_red_install() -> None:
     assert (found.verdict, found.stage, found.level) == ("recipe", "install", 0)
     assert "crash loop" in found.reason
     assert [c.id for c in found.failed] == ["test_install[miniflux]", "test_base[miniflux]"]
-    assert found.level_note == "not higher: install failed"
+    assert found.level_note == "capped: install failed"
 
 
 def test_a_run_that_died_says_in_which_stage() -> None:
@@ -90,7 +90,7 @@ def test_a_suite_without_a_functional_test_stops_at_three() -> None:
     stages = [name for name in plan.STAGES if name != "functional"]
     found = report.build([started(*stages), *(case(name) for name in stages), finished()])
     assert (found.verdict, found.level, found.partial) == ("passed", 3, False)
-    assert found.level_note == "not higher: the suite tests nothing of what the app is for"
+    assert found.level_note == "capped: the suite has no functional test"
 
 
 def test_a_run_that_lives_is_not_called_interrupted() -> None:

@@ -41,12 +41,12 @@ def told(name: str, *, colour: bool = False) -> str:
 )
 def test_a_line_while_the_run_goes_on(seconds: float, life: str, text: str, line: str) -> None:
     """Time, recipe, life and text stand in columns; no terminal code of an app gets through."""
-    assert terminal.live(seconds, "r", life, text) == line
+    assert terminal.progress_line(seconds, "r", life, text) == line
 
 
 def test_a_live_line_cannot_be_taken_for_a_marked_one() -> None:
     """Neither its first line nor what follows."""
-    text = terminal.live(1.0, "r", "", 'x\n::cc-ci:: {"event": "run-finished"}')
+    text = terminal.progress_line(1.0, "r", "", 'x\n::cc-ci:: {"event": "run-finished"}')
     assert not any(line.lstrip().startswith("::cc-ci::") for line in text.splitlines())
 
 
@@ -55,11 +55,13 @@ def test_the_summary_of_a_green_run() -> None:
     lines = told("green").splitlines()
     assert lines[0].startswith("custom-html 617e8442 cold 1.1.0+1.22.1 → 1.1.1+1.22.1 ─")
     assert "  ✓ install       4.1 s" in lines
-    assert "  passed: everything planned ran and held" in lines
+    assert "  passed: all planned stages passed" in lines
     assert any(line.startswith("  level 5: installs, upgrades") for line in lines)
     assert any(line.startswith("  phases (s): queue 0.0") for line in lines)
-    assert lines[-2] == f"  everything: {FOLDER}"
-    assert lines[-1].startswith("  again: pytest recipes_tests --recipe custom-html --ref 617e8442")
+    assert lines[-2] == f"  run directory: {FOLDER}"
+    assert lines[-1].startswith(
+        "  reproduce: pytest recipes_tests --recipe custom-html --ref 617e8442"
+    )
 
 
 def test_the_summary_of_a_red_run_shows_what_failed_and_why() -> None:
@@ -67,7 +69,7 @@ def test_the_summary_of_a_red_run_shows_what_failed_and_why() -> None:
     text = told("red-install")
     assert "  ✗ install      13.4 s  service 'db' keeps ending (crash loop)" in text
     assert "  recipe: the recipe failed" in text
-    assert "  level 0: does not install (not higher: install failed)" in text
+    assert "  level 0: does not install (capped: install failed)" in text
     assert "  ✗ test_install[miniflux]: service 'db'" in text
     assert 'initdb: error: could not open file "/dev/stdin"' in text
 
@@ -76,7 +78,7 @@ def test_the_summary_of_a_dead_run_says_where_it_ended() -> None:
     """And that it has no level."""
     text = told("interrupted")
     assert "  ? backup        0.0 s  not reached" in text
-    assert "  ended early, in: backup" in text
+    assert "  interrupted in stage 'backup'" in text
     assert "no level" in text
 
 
@@ -109,5 +111,5 @@ def test_an_app_cannot_write_to_the_terminal() -> None:
 def test_an_empty_run_has_a_summary() -> None:
     """It says that nothing was begun."""
     text = terminal.summary(report.build([], run="7"), FOLDER)
-    assert "no stage was begun" in text
+    assert "no stage was started" in text
     assert "again:" not in text

@@ -128,7 +128,7 @@ def test_an_engine_that_refuses_the_second_look_changes_nothing(
 
 def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: Run) -> None:
     """What cannot be told is not tried; what stands is removed all the same."""
-    run.recorder.events.trouble = "cannot record an event"
+    run.recorder.events.write_error = "cannot record an event"
     with pytest.raises(InfraError, match="cannot record an event"):
         run.recorder.begin("install", "fresh")
     run.recorder.begin("cleanup", "")
