@@ -7,9 +7,9 @@ import pytest
 from harness.runs import preflight
 from harness.stages import deploy
 from harness.swarm import engine, images
-from tests.support import figures
+from tests.support.figures import Part, record_cases
 
-pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures.of_module)
+pytest_runtest_makereport = record_cases(Part.ATTACKS)
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.support.figures import trial
+from tests.support.figures import Part, trial
 
-PART = "Soak"
+PART = Part.SOAK
 
 
 def record(file: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.figures import trial
+from tests.support.figures import Part, trial
 from tests.support.run_process import RunProcess
 from tests.support.tiny_recipe import SERVE, TinyRecipe
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
-PART = "Applications that misbehave"
+PART = Part.APPS
 MAX_MEMORY = 400.0  # MiB of the whole pytest process; it needs 70 by itself, an answer may have 64
 INSTALL = ("--stages", "install")
 FUNCTIONAL = ("--stages", "functional")

@@ -10,11 +10,11 @@ from harness.naming import unique
 from harness.reporting import events
 from tests.faults.conftest import Start
 from tests.faults.fault_env import FaultEnv, HeldRun
-from tests.support.figures import trial
+from tests.support.figures import Part, trial
 from tests.support.tiny_recipe import LIVES
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
-PART = "Several at once"
+PART = Part.CONCURRENT
 KEPT = ("report.json", "summary.md", "junit.xml")
 
 

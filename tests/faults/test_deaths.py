@@ -16,11 +16,11 @@ from harness.swarm import engine
 from tests.faults.conftest import Start
 from tests.faults.fault_env import CLEANUP_BOUND, STOPS, FaultEnv, HeldRun
 from tests.faults.held_stages import check_report, held
-from tests.support.figures import Trial, trial
+from tests.support.figures import Part, Trial, trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
 STAGES = [*STOPS, "teardown"]
-PART = "Deaths"
+PART = Part.KILLED
 
 
 def cleared_by_itself(run: HeldRun, tried: Trial, verdict: str, stage: str) -> None:

@@ -22,10 +22,10 @@ from harness.settings import CHECKOUT
 from tests.faults.conftest import Start
 from tests.faults.fault_env import CLEANUP_BOUND, FaultEnv, HeldRun
 from tests.faults.held_stages import check_report, held, only_its_volume_is_left, volume_in_use
-from tests.support.figures import Trial, trial
+from tests.support.figures import Part, Trial, trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
-PART = "Endings"
+PART = Part.SHUTDOWN
 PATIENCE = 10.0  # seconds after which xdist kills a worker that its session no longer waits for
 RECORDED = CHECKOUT / "tests" / "data" / "drone"
 

@@ -21,10 +21,10 @@ from harness.swarm import remove
 from sandbox.host import engine, services
 from tests.faults.conftest import Start
 from tests.faults.fault_env import CLEANUP_BOUND, FaultEnv, HeldRun
-from tests.support.figures import trial
+from tests.support.figures import Part, trial
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
-PART = "The machine"
+PART = Part.REBOOT
 ENGINE_BOUND = 120.0  # seconds from the engine's death to a run that has ended and left nothing
 REBOOT = """
 mount --bind "$1" /proc/sys/kernel/random/boot_id || exit 99

@@ -19,12 +19,12 @@ from contract import run_files
 from harness.reporting import events
 from harness.reporting.events import EventLog
 from harness.swarm import engine
-from tests.support.figures import trial
+from tests.support.figures import Part, trial
 from tests.support.run_process import RunProcess
 from tests.support.tiny_recipe import TinyRecipe
 
 pytestmark = [pytest.mark.swarm, pytest.mark.faults]
-PART = "Trouble of the host and of what it needs"
+PART = Part.HOST
 INFRA = (16, "infra")
 INSTALL = ("--stages", "install")
 UPGRADE = ("--stages", "install,functional,redeploy,upgrade")

@@ -17,10 +17,10 @@ from harness.host import orphans
 from harness.runs import janitor
 from harness.settings import Settings
 from tests.faults.concurrent_runs import Crowd, Fake
-from tests.support.figures import trial
+from tests.support.figures import Part, trial
 
 SEED = int(os.environ.get("FAULTS_SEED", time.time_ns() % 1_000_000))
-PART = "The janitor against live runs"
+PART = Part.JANITOR
 
 
 @pytest.fixture

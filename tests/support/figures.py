@@ -1,8 +1,7 @@
-"""What the fault tests tried, how often, and what was lost: collected as JSON lines, told as a table.
+"""Records what the fault tests tried: how often, what was lost, and how long it took.
 
-Every trial is one line in the file that `CCCI_FIGURES` names, written at once, so that a suite that is
-killed keeps what it had. `python -m tests.support.figures FILE DOCUMENT` puts the table between the
-document's marks.
+Each trial is appended as one JSON line to the file that `CCCI_FIGURES` names, as soon as it has finished, so
+the figures survive if the test session is killed. `tests.faults.reliability` makes the documents from them.
 """
 
 from __future__ import annotations
@@ -10,29 +9,50 @@ from __future__ import annotations
 import json
 import os
 import re
-import statistics
-import sys
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 FIGURES = "CCCI_FIGURES"
-BEGIN, END = "<!-- figures -->", "<!-- /figures -->"
-HEAD = ("what was tried", "incident", "times", "lost")
-TIMES = ("median", "slowest", "bound")  # columns of a part in which time is the point
+MAX_REASON = 200  # characters of a failure's message
+
+
+class Part(StrEnum):
+    """Areas of the fault tests, in the order of the documents."""
+
+    KILLED = "Killed processes"
+    SHUTDOWN = "Cancellation and shutdown"
+    REBOOT = "Docker restarts and reboots"
+    CONCURRENT = "Concurrent runs"
+    JANITOR = "Janitor against live runs"
+    HOST = "Problems of the host and its services"
+    APPS = "Misbehaving applications"
+    BRIDGE = "Bridge"
+    ATTACKS = "Attacks and leaks"
+    FUZZING = "Fuzzing"
+    SOAK = "Soak"
 
 
 @dataclass
 class Trial:
-    """One kind of trial: how often it was tried, what was lost, how long it took (seconds).
+    """One kind of trial: how often it was tried, what was lost, how long it took.
 
-    part: the heading it stands under. what: names the trial; trials of one name share a row.
-    bound: the longest it may take, 0 where time is not the point. note: what a repetition needs.
+    Attributes:
+        part: heading in the documents.
+        what: name of the kind; trials of one name share a row.
+        incidents: ids of the incidents that it covers.
+        bound: the longest time it may take, in seconds; 0 if time does not matter.
+        times: how often it was tried.
+        seconds: the times measured.
+        lost: what existed after the bound, or got through.
+        failed: why the test failed, "" if it passed.
+        note: conditions of the trial, such as a random seed.
     """
 
     part: str
@@ -47,7 +67,7 @@ class Trial:
 
     @contextmanager
     def timed(self) -> Iterator[None]:
-        """Take the time of what happens within."""
+        """Measure the time of a block."""
         start = time.monotonic()
         try:
             yield
@@ -55,13 +75,13 @@ class Trial:
             self.seconds.append(round(time.monotonic() - start, 2))
 
     def none_lost(self, names: Iterable[object]) -> None:
-        """Require that these are none, and keep them as lost if they are not."""
+        """Fail if there are any names, and record them as lost."""
         found = [str(name) for name in names]
         self.lost += found
         assert found == [], f"left behind after {self.what}: {', '.join(found)}"
 
     def in_time(self) -> None:
-        """Require that no time taken is beyond the bound."""
+        """Fail if a measured time exceeds the bound."""
         slowest = max(self.seconds, default=0.0)
         assert slowest <= self.bound, (
             f"{self.what} took {slowest:.1f} s, more than {self.bound:.0f} s"
@@ -70,14 +90,14 @@ class Trial:
 
 @contextmanager
 def trial(
-    part: str, what: str, *, incidents: tuple[str, ...] = (), bound: float = 0.0, times: int = 1
+    part: Part, what: str, *, incidents: tuple[str, ...] = (), bound: float = 0.0, times: int = 1
 ) -> Iterator[Trial]:
-    """Record one trial, also when what it tried does not hold."""
+    """Record a block as one trial, also if it fails; see `Trial`."""
     made = Trial(part, what, incidents, bound, times)
     try:
         yield made
     except BaseException as error:
-        made.failed = str(error).partition("\n")[0][:200] or type(error).__name__
+        made.failed = str(error).partition("\n")[0][:MAX_REASON] or type(error).__name__
         raise
     finally:
         _append(made)
@@ -90,31 +110,22 @@ def _append(made: Trial) -> None:
             file.write(json.dumps(asdict(made), ensure_ascii=False) + "\n")
 
 
-# %% Whole folders of tests
+def load(path: Path) -> list[Trial]:
+    """Return all trials of a file of figures."""
+    return [Trial(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
 
 
-def of_module(item: Any) -> str:
-    """Return what a case's module is about: its docstring's first line."""
-    return _sentence(item.module)
-
-
-def of_test(item: Any) -> str:
-    """Return what a case says of itself: its name in words, its docstring's first line."""
-    name = re.sub(r"^test_(incident_[a-z]\d+_)?", "", item.function.__name__)
-    return f"{name.replace('_', ' ')}: {_sentence(item.function)}"
-
-
-def _sentence(thing: Any) -> str:
-    return str(thing.__doc__ or "").partition("\n")[0].rstrip(".")
-
-
-def each_case(
-    part: str, row: Callable[[Any], str], *, times: Callable[[Any], int] = lambda item: 1
+def record_cases(
+    part: Part, *, by: str = "module", times: Callable[[Any], int] = lambda item: 1
 ) -> Callable[..., Any]:
-    """Return the hook by which a folder's conftest makes every case of it a trial.
+    """Return a pytest hook that records every test case of a folder as a trial.
 
-    row: the trial's name. times: how often a case tried something; the property `times` that a test
-    recorded goes before it.
+    Assign it to `pytest_runtest_makereport` in the folder's conftest.
+
+    Args:
+        part: heading in the documents.
+        by: "module" for one kind for each module, "test" for one for each test function.
+        times: how often a case tried something; a test's recorded property `times` goes before it.
     """
 
     @pytest.hookimpl(wrapper=True)
@@ -123,9 +134,10 @@ def each_case(
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.failed or (report.passed and report.when == "call"):
-            told = dict(report.user_properties)
+            properties = dict(report.user_properties)
             ids = tuple(each.upper() for each in re.findall(r"incident_([a-z]\d+)", item.name))
-            made = Trial(part, row(item), ids, times=int(told.get("times", times(item))))
+            what = _first_line(item.module) if by == "module" else _test_in_words(item.function)
+            made = Trial(part, what, ids, times=int(properties.get("times", times(item))))
             made.failed = item.name if report.failed else ""
             _append(made)
         return report
@@ -133,87 +145,12 @@ def each_case(
     return pytest_runtest_makereport
 
 
-# %% The tables
+def _test_in_words(function: Any) -> str:
+    """Return a test's name in words, and its docstring's first line if it has one."""
+    name = re.sub(r"^test_(incident_[a-z]\d+_)?", "", function.__name__).replace("_", " ")
+    why = _first_line(function)
+    return f"{name}: {why}" if why else name
 
 
-def load(path: Path) -> list[Trial]:
-    """Return all trials of a file."""
-    return [Trial(**json.loads(line)) for line in path.read_text().splitlines() if line.strip()]
-
-
-def table(trials: Iterable[Trial]) -> str:
-    """Return the trials as Markdown, a table for each part, one row for each name."""
-    return "".join(_parts(trials).values())
-
-
-def _parts(trials: Iterable[Trial]) -> dict[str, str]:
-    """Return the table of each part by its heading."""
-    parts: dict[str, dict[str, list[Trial]]] = {}
-    for made in trials:
-        parts.setdefault(made.part, {}).setdefault(made.what, []).append(made)
-    return {part: _part(part, rows) for part, rows in parts.items()}
-
-
-def _part(part: str, rows: Mapping[str, list[Trial]]) -> str:
-    timed = any(made.seconds for trials in rows.values() for made in trials)
-    head = (*HEAD, *(TIMES if timed else ()))
-    cells = [_cells(what, rows[what])[: len(head)] for what in rows]
-    lines = [_line(head), "|" + "---|" * len(head), *map(_line, cells)]
-    return "\n".join([f"### {part}", "", *lines, "", ""])
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _told(block: str) -> dict[str, str]:
-    """Return the tables that a document has already, by heading."""
-    found = re.split(r"^(?=### )", block, flags=re.MULTILINE)
-    return {part.partition("\n")[0][4:]: part for part in found if part.startswith("### ")}
-
-
-def _cells(what: str, trials: list[Trial]) -> list[str]:
-    seconds = [each for made in trials for each in made.seconds]
-    lost = [name for made in trials for name in made.lost]
-    failed = [made.failed for made in trials if made.failed]
-    notes = dict.fromkeys(made.note for made in trials if made.note)
-    return [
-        " · ".join([what, *notes]),
-        ", ".join(dict.fromkeys(each for made in trials for each in made.incidents)),
-        f"{sum(made.times for made in trials):,}",
-        f"**{'; '.join([*lost, *failed])}**" if lost or failed else "nothing",
-        f"{statistics.median(seconds):.1f} s" if seconds else "",
-        f"{max(seconds):.1f} s" if seconds else "",
-        f"{max(made.bound for made in trials):.0f} s" if any(m.bound for m in trials) else "",
-    ]
-
-
-def _sum(parts: Mapping[str, str]) -> str:
-    """Return one sentence about all parts, those too that were not tried again."""
-    rows = [
-        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:5]]
-        for part in parts.values()
-        for line in part.splitlines()[4:]
-        if line.startswith("| ")
-    ]
-    tried = sum(int(times.replace(",", "")) for _, _, times, _ in rows)
-    lost = [what for what, _, _, lost in rows if lost != "nothing"]
-    return f"In all {tried:,} trials of {len(rows)} kinds; lost: {'; '.join(lost) or 'nothing'}."
-
-
-def render(figures: Path, document: Path) -> None:
-    """Put the tables of a file of figures between the marks of a document.
-
-    A part that the file has nothing of stays: not everything is tried each time (the soak is not).
-    """
-    text = document.read_text()
-    marked = re.search(f"{re.escape(BEGIN)}(.*){re.escape(END)}", text, re.DOTALL)
-    if not marked:
-        raise SystemExit(f"'{document}' has no place for figures: {BEGIN} … {END}")
-    parts = _told(marked[1]) | _parts(load(figures))
-    block = f"{BEGIN}\n{_sum(parts)}\n\n{''.join(parts.values())}{END}"
-    document.write_text(text[: marked.start()] + block + text[marked.end() :])
-
-
-if __name__ == "__main__":
-    render(Path(sys.argv[1]), Path(sys.argv[2]))
+def _first_line(thing: Any) -> str:
+    return str(thing.__doc__ or "").partition("\n")[0].rstrip(".")

@@ -7,12 +7,10 @@ from typing import Any
 import pytest
 
 from tests.adversarial.fuzz.inputs import COUNTED, LEAST, SEED, WHOLE
-from tests.support import figures
+from tests.support.figures import Part, record_cases
 
-pytest_runtest_makereport = figures.each_case(
-    "Random inputs that mean no good",
-    figures.of_test,
-    times=lambda item: COUNTED[item.originalname],
+pytest_runtest_makereport = record_cases(
+    Part.FUZZING, by="test", times=lambda item: COUNTED[item.originalname]
 )
 
 

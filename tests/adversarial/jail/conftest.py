@@ -9,9 +9,9 @@ import pytest
 
 from harness.jail import jail
 from tests.adversarial.jail.jail_env import Stranger, proxy
-from tests.support import figures
+from tests.support.figures import Part, record_cases
 
-pytest_runtest_makereport = figures.each_case("Lies, leaks and attacks", figures.of_module)
+pytest_runtest_makereport = record_cases(Part.ATTACKS)
 
 
 @pytest.fixture(autouse=True)

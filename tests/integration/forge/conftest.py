@@ -17,7 +17,7 @@ from sandbox.ci.ci_server import CI_REPO, Drone
 from sandbox.forge.gitea import Gitea
 from sandbox.host import paths
 from tests.integration.forge.conversation import BOT, MEMBER, STRANGER, World
-from tests.support import figures
+from tests.support.figures import Part, record_cases
 from tests.support.ports import free_port
 
 HERE = Path(__file__).parent
@@ -38,7 +38,7 @@ steps:
 """
 
 
-pytest_runtest_makereport = figures.each_case("The bridge", figures.of_test)
+pytest_runtest_makereport = record_cases(Part.BRIDGE, by="test")
 
 
 @pytest.fixture(scope="session")
