@@ -1,7 +1,10 @@
-"""A stand-in for the abra CLI that drives the real Docker and models only what the harness uses.
+"""Stand-in for the CLI `abra`: drives the real Docker and supports only the commands that the harness uses.
 
-Where abra's behaviour is uncertain it takes the harsher reading; what it does not model it refuses.
-`tests/integration/abra` states what is relied on and runs against a real abra as well.
+Where abra's behaviour is uncertain it takes the harsher reading. It refuses every command, flag and setting
+that it does not support. `tests/integration/abra` states what the harness relies on and runs against a real
+abra as well.
+
+Packages, each importing only those after it: `cli`, `commands`, `recipe`, `files`, `tools`.
 """
 
 VERSION = "0.0.0-standin"

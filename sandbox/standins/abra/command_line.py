@@ -1,107 +1,112 @@
-"""Reading a command line: which command, which of its own flags, which names.
+"""Parser for abra's command lines: the command, its flags and its arguments.
 
-One letter means many things in abra, hence a table per command. Flags must stand before the names:
-abra up to 0.9 reads nothing else, and what is never relied on cannot break.
+One letter means different things in different commands, so each command has its own table of flags. Flags
+have to come before the arguments: abra up to 0.9 accepts no other order, and the harness sticks to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from sandbox.standins.abra.log import Fatal
 
-GLOBAL = {"n": "no-input", "o": "offline", "d": "debug"}
-VALUED = frozenset({"server", "domain", "user"})
+GLOBAL_FLAGS = {"n": "no-input", "o": "offline", "d": "debug"}
+FLAGS_WITH_VALUE = frozenset({"server", "domain", "user"})
+MAX_COMMAND_WORDS = 3  # as in `app secret generate`
 
 Flags = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Syntax:
-    """What one command takes.
+    """Flags and arguments that one command accepts.
 
-    flags: its letters, space separated as `C:chaos`. least, most: how many names, `most` None for
-    any number. tail: whether words may follow `--`.
+    Attributes:
+        flags: its own flags, space separated, each as `C:chaos`.
+        min_args: number of arguments at least.
+        max_args: number of arguments at most.
+        tail: True if words may follow `--`.
     """
 
     flags: str
-    least: int
-    most: int | None
+    min_args: int
+    max_args: int
     tail: bool = False
 
     def letters(self) -> dict[str, str]:
-        """Return every letter of the command, the global ones included."""
+        """Return the flags by letter, the global ones included."""
         own = dict(item.split(":", 1) for item in self.flags.split())
-        return {**GLOBAL, **own}
+        return {**GLOBAL_FLAGS, **own}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A command line: the command's words, its flags, names, and what stood behind `--`."""
+class CommandLine:
+    """A parsed command line: command, flags, arguments, and the words after `--`."""
 
     command: str
     flags: Flags
-    names: tuple[str, ...]
+    args: tuple[str, ...]
     tail: tuple[str, ...]
 
     def has(self, flag: str) -> bool:
-        """Say whether a flag was given."""
+        """Return True if the flag was given."""
         return flag in self.flags
 
 
-def find(words: Sequence[str], table: dict[str, Syntax]) -> tuple[str, list[str]]:
-    """Return the command that the first words name, and the rest with leading global flags.
+def find_command(words: Sequence[str], commands: Collection[str]) -> tuple[str, list[str]]:
+    """Return the command that the first words name, and the other words, leading global flags included.
 
     Raises:
-        Fatal: not a command of the table.
+        Fatal: the stand-in does not support the command.
     """
     leading: list[str] = []
     rest = list(words)
-    while rest and rest[0].startswith("-") and rest[0].lstrip("-") in {*GLOBAL, *GLOBAL.values()}:
+    known = {*GLOBAL_FLAGS, *GLOBAL_FLAGS.values()}
+    while rest and rest[0].startswith("-") and rest[0].lstrip("-") in known:
         leading.append(rest.pop(0))
-    for count in (3, 2, 1):
+    for count in range(MAX_COMMAND_WORDS, 0, -1):
         name = " ".join(rest[:count])
-        if name in table and len(rest) >= count:
+        if name in commands and len(rest) >= count:
             return name, leading + rest[count:]
-    named = " ".join(word for word in rest[:3] if not word.startswith("-"))
-    raise Fatal(f"'{named}' is not modelled")
+    named = " ".join(word for word in rest[:MAX_COMMAND_WORDS] if not word.startswith("-"))
+    raise Fatal(f"the stand-in does not support '{named}'")
 
 
-def parse(command: str, words: Sequence[str], syntax: Syntax) -> Line:
-    """Read flags, names and tail of a command.
+def parse(command: str, words: Sequence[str], syntax: Syntax) -> CommandLine:
+    """Parse the words after a command.
 
     Raises:
-        Fatal: an unknown flag, a flag behind a name, or the wrong number of names.
+        Fatal: an unknown flag, a flag after an argument, or the wrong number of arguments.
     """
-    head, tail = _cut(words, syntax)
+    head, tail = _split_tail(words, syntax)
     letters = syntax.letters()
     flags: Flags = {}
-    names: list[str] = []
+    args: list[str] = []
     queue = list(head)
     while queue:
         word = queue.pop(0)
         if not word.startswith("-") or word == "-":
-            names.append(word)
+            args.append(word)
             continue
-        if names:
-            raise Fatal(f"flag {word} stands behind '{names[-1]}'; flags come first")
+        if args:
+            raise Fatal(f"flag {word} comes after '{args[-1]}'; put flags first")
         for flag, value in _flags(word, letters):
-            if flag in VALUED and value is None:
+            if flag in FLAGS_WITH_VALUE and value is None:
                 if not queue:
                     raise Fatal(f"flag needs an argument: {word}")
                 value = queue.pop(0)
             flags[flag] = value or ""
-    if len(names) < syntax.least or (syntax.most is not None and len(names) > syntax.most):
-        raise Fatal(f"'{command}' got {len(names)} arguments: {' '.join(names) or '(none)'}")
-    return Line(command, flags, tuple(names), tuple(tail))
+    if not syntax.min_args <= len(args) <= syntax.max_args:
+        raise Fatal(f"'{command}' got {len(args)} arguments: {' '.join(args) or '(none)'}")
+    return CommandLine(command, flags, tuple(args), tuple(tail))
 
 
-def _cut(words: Sequence[str], syntax: Syntax) -> tuple[Sequence[str], Sequence[str]]:
+def _split_tail(words: Sequence[str], syntax: Syntax) -> tuple[Sequence[str], Sequence[str]]:
     if "--" not in words:
         return words, ()
     if not syntax.tail:
-        raise Fatal("nothing may follow '--' here")
+        raise Fatal("this command takes nothing after '--'")
     at = list(words).index("--")
     return words[:at], words[at + 1 :]
 
@@ -109,7 +114,7 @@ def _cut(words: Sequence[str], syntax: Syntax) -> tuple[Sequence[str], Sequence[
 def _flags(word: str, letters: dict[str, str]) -> list[tuple[str, str | None]]:
     if word.startswith("--"):
         name, equals, value = word[2:].partition("=")
-        if name not in letters.values() or (equals and name not in VALUED):
+        if name not in letters.values() or (equals and name not in FLAGS_WITH_VALUE):
             raise Fatal(f"unknown flag: {word}")
         return [(name, value if equals else None)]
     unknown = [letter for letter in word[1:] if letter not in letters]

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import RecipeFailure
 from harness.host import proc
 from harness.recipe import git
-from sandbox.standins.abra.files import abra_dir
+from sandbox.standins.abra.files.abra_dir import AbraDir
 from tests.adversarial.recipes.hostile import NAME, Recipe, run_git, run_of
 
 
@@ -48,7 +48,7 @@ def test_filters_and_hooks_that_a_repository_names_do_not_run(
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     checkout = fetched(tmp_path, recipe, ref)
     assert (checkout / "big.bin").read_text() == "x"
-    standin = abra_dir.Data(checkout.parent.parent).checkout(NAME)
+    standin = AbraDir(checkout.parent.parent).checkout(NAME)
     assert standin.chaos_version() == ref[:8]
     assert not pwned.exists()
 

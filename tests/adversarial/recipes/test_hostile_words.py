@@ -10,9 +10,9 @@ import pytest
 from harness import lifecycle
 from harness.errors import RecipeFailure
 from harness.host import proc
-from sandbox.standins.abra.files import abra_dir
 from sandbox.standins.abra.files import env_file as standin_env
 from sandbox.standins.abra.log import Fatal
+from sandbox.standins.abra.tools.docker import compose_environment
 from tests.adversarial.recipes.hostile import SAMPLE, STACK, asked, refused, run_with, tried
 
 pytestmark = pytest.mark.usefixtures("no_docker")
@@ -35,7 +35,7 @@ def test_shell_in_a_sample_is_text(tmp_path: Path) -> None:
     assert all(line in made for line in lines)
     read = standin_env.parse(made)
     assert (read.values["A"], read.values["B"]) == (f"$(touch {pwned})", f"`touch {pwned}`")
-    environment = abra_dir.compose_environment({**read.values, "STACK_NAME": STACK}, os.environ)
+    environment = compose_environment({**read.values, "STACK_NAME": STACK}, os.environ)
     assert environment["A"] == f"$(touch {pwned})"
     assert (
         proc.run(["printenv", "A"], timeout=10, env=environment).out.strip() == f"$(touch {pwned})"
@@ -89,7 +89,7 @@ def test_the_stand_in_refuses_what_would_change_docker_itself() -> None:
     """Its variables pass through docker's environment, where LD_PRELOAD is no variable of compose's."""
     for key in ("LD_PRELOAD", "DOCKER_HOST", "DOCKER_CONFIG", "PATH", "GODEBUG"):
         with pytest.raises(Fatal, match=f"variable {key} would change the docker command"):
-            abra_dir.compose_environment({key: "x"}, os.environ)
+            compose_environment({key: "x"}, os.environ)
 
 
 @pytest.mark.parametrize(

@@ -56,5 +56,5 @@ def test_without_a_terminal_nothing_is_run_on_one(live: Live, words: list[str]) 
 @harsh
 def test_what_is_not_modelled_is_refused(world: World) -> None:
     """The stand-in never pretends to know a command or a flag."""
-    world.refused("app", "upgrade", "-n", "x.ci.test", saying="not modelled")
+    world.refused("app", "upgrade", "-n", "x.ci.test", saying="does not support")
     world.refused("app", "undeploy", "-n", "-p", "x.ci.test", saying="unknown shorthand flag")

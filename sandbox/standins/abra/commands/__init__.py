@@ -1,1 +1,1 @@
-"""The larger commands of the stand-in for abra, a module each."""
+"""abra's commands: each takes a parsed command line, does the work and prints the result."""

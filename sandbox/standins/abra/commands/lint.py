@@ -1,75 +1,57 @@
-"""`recipe lint`: abra's rules R001 to R015 and the table they are shown in."""
+"""`recipe lint`: reads a recipe, applies abra's rules and prints their table."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
 
 from sandbox.standins.abra import log
-from sandbox.standins.abra.files import abra_dir, compose, env_file, versions
+from sandbox.standins.abra.command_line import CommandLine
+from sandbox.standins.abra.commands import tables
+from sandbox.standins.abra.commands.preconditions import require_terminal
+from sandbox.standins.abra.files import abra_dir, compose, env_file
 from sandbox.standins.abra.files.checkout import Checkout
-from sandbox.standins.abra.files.compose import Compose, Tree
 from sandbox.standins.abra.log import Fatal
+from sandbox.standins.abra.recipe.lint_rules import Recipe, Result, judge
 from sandbox.standins.abra.tools import docker
 
-Severity = Literal["warn", "error"]
 COLUMNS = ("REF", "RULE", "SEVERITY", "SATISFIED", "SKIPPED", "RESOLVE")
-LONGEST_SECRET = 12  # characters
-UNSTABLE = frozenset({"latest", "main", "master", "edge", "dev", "nightly"})
-SEMVER_LIKE = re.compile(r"v?\d+(\.\d+)*([-.+_].*)?")
-CONFIG_VERSION = re.compile(r"\$\{?(\w+_VERSION)")
-METADATA = ("Category", "Status", "Image", "Healthcheck", "Backups", "Email", "Tests", "SSO")
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What a lint looks at.
+def recipe_lint(line: CommandLine) -> None:
+    """Print the table of rules. A rule that does not hold gives a warning; the exit code stays 0.
 
-    sample: the values of .env.sample, None without one. tags: whether each is annotated.
+    Raises:
+        Fatal: the recipe cannot be linted.
     """
-
-    found: Compose
-    sample: dict[str, str] | None
-    exported: dict[str, str]
-    readme: str
-    tags: dict[str, bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One rule of abra's."""
-
-    ref: str
-    text: str
-    severity: Severity
-    resolve: str
-    holds: Callable[[Recipe], bool]
-    skipped: Callable[[Recipe], bool] = lambda recipe: False
+    require_terminal()
+    checkout = abra_dir.current().checkout(line.args[0])
+    checkout.ensure("", chaos=line.has("chaos"), offline=line.has("offline"))
+    checkout.fetch_tags()
+    results = judge(read(checkout))
+    width = int(os.environ.get("COLUMNS") or 0) or shutil.get_terminal_size().columns
+    print("\n".join(table(results, width)))
+    if any(result.critical for result in results):
+        log.warn(f"critical errors present in {checkout.recipe} config")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One rule's outcome."""
+def require_no_errors(checkout: Checkout) -> None:
+    """Refuse a recipe in which an error-level rule does not hold, as the deploy of a release does.
 
-    rule: Rule
-    satisfied: bool
-    skipped: bool
-
-    @property
-    def broken(self) -> bool:
-        """Whether an error-level rule does not hold."""
-        return self.rule.severity == "error" and not self.satisfied and not self.skipped
+    Raises:
+        Fatal: names the first such rule.
+    """
+    for result in judge(read(checkout)):
+        if result.critical:
+            rule = result.rule
+            raise Fatal(f"lint error in {checkout.recipe}: {rule.ref}: {rule.text}")
 
 
 def read(checkout: Checkout) -> Recipe:
-    """Read everything a lint needs from a checkout.
+    """Read everything that the rules look at.
 
     Raises:
-        Fatal: the recipe itself is invalid.
+        Fatal: the recipe is invalid.
     """
     folder = checkout.path
     sample_path, script, readme = folder / ".env.sample", folder / "abra.sh", folder / "README.md"
@@ -79,234 +61,30 @@ def read(checkout: Checkout) -> Recipe:
     try:
         if not files:
             raise Fatal("no compose file")
-        found = compose.load(files)
+        merged = compose.load(files)
         values = {**(sample or {}), **exported, "STACK_NAME": checkout.recipe}
-        environment = abra_dir.compose_environment(values, os.environ)
-        complaint = docker.stack_config([str(file) for file in files], env=environment)
-        if complaint:
-            raise Fatal(complaint)
+        environment = docker.compose_environment(values, os.environ)
+        error_text = docker.stack_config([str(file) for file in files], env=environment)
+        if error_text:
+            raise Fatal(error_text)
     except Fatal as error:
         raise Fatal(f"unable to validate recipe: {error}") from error
     text = readme.read_text() if readme.is_file() else ""
-    return Recipe(found, sample, exported, text, checkout.tags())
+    return Recipe(merged, sample, exported, text, checkout.tags())
 
 
-def judge(recipe: Recipe) -> list[Row]:
-    """Apply every rule."""
-    rows = []
-    for rule in RULES:
-        skipped = rule.skipped(recipe)
-        rows.append(Row(rule, not skipped and rule.holds(recipe), skipped))
-    return rows
+def table(results: list[Result], width: int) -> list[str]:
+    """Return the lines of the table.
 
-
-def lint(checkout: Checkout) -> None:
-    """Print the table; broken rules end with a warning, and the exit status stays 0.
-
-    Raises:
-        Fatal: the recipe cannot be linted at all.
+    Args:
+        results: one for each rule.
+        width: columns of the terminal; a narrow one cuts the last column.
     """
-    checkout.fetch_tags()
-    rows = judge(read(checkout))
-    width = int(os.environ.get("COLUMNS") or 0) or shutil.get_terminal_size().columns
-    print("\n".join(table(rows, width)))
-    if any(row.broken for row in rows):
-        log.warn(f"critical errors present in {checkout.recipe} config")
+    return tables.boxed([list(COLUMNS), *map(_cells, results)], width)
 
 
-def require(checkout: Checkout) -> None:
-    """Refuse a recipe with a broken error-level rule, as a release deploy does.
-
-    Raises:
-        Fatal: names the first rule.
-    """
-    for row in judge(read(checkout)):
-        if row.broken:
-            raise Fatal(f"lint error in {checkout.recipe}: {row.rule.ref}: {row.rule.text}")
-
-
-def table(rows: list[Row], width: int) -> list[str]:
-    """Return the table's lines; a narrow terminal cuts its last column."""
-    cells = [list(COLUMNS)] + [_cells(row) for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(COLUMNS))]
-    spare = width - sum(w + 3 for w in widths[:-1]) - 4
-    widths[-1] = max(min(widths[-1], spare), 8)
-    lines = ["┏" + "┳".join("━" * (w + 2) for w in widths) + "┓"]
-    for number, row in enumerate(cells):
-        texts = [_fit(text, w) for text, w in zip(row, widths, strict=True)]
-        lines.append("┃ " + " ┃ ".join(texts) + " ┃")
-        if number == 0:
-            lines.append("┣" + "╋".join("━" * (w + 2) for w in widths) + "┫")
-    return [*lines, "┗" + "┻".join("━" * (w + 2) for w in widths) + "┛"]
-
-
-def _fit(text: str, width: int) -> str:
-    return (text if len(text) <= width else text[: width - 1] + "…").ljust(width)
-
-
-def _cells(row: Row) -> list[str]:
-    satisfied = "✅" if row.satisfied else "-" if row.skipped else "❌"
-    skipped = "✅" if row.skipped else "-"
-    rule = row.rule
+def _cells(result: Result) -> list[str]:
+    satisfied = "✅" if result.satisfied else "-" if result.skipped else "❌"
+    skipped = "✅" if result.skipped else "-"
+    rule = result.rule
     return [rule.ref, rule.text, rule.severity, satisfied, skipped, rule.resolve]
-
-
-def _services(recipe: Recipe) -> list[Tree]:
-    return list(recipe.found.services.values())
-
-
-def _images(recipe: Recipe) -> list[str]:
-    values = {**(recipe.sample or {}), **recipe.exported}
-    named = [str(service["image"]) for service in _services(recipe) if service.get("image")]
-    return [compose.resolved(image, values) for image in named]
-
-
-def _tag(image: str) -> str:
-    return image.partition("@")[0].rpartition("/")[2].partition(":")[2]
-
-
-def _health(service: Tree) -> bool:
-    return bool(service.get("healthcheck"))
-
-
-def _filled(readme: str) -> bool:
-    found = re.search(r"<!-- metadata -->(.*?)<!-- endmetadata -->", readme, re.DOTALL)
-    if found is None:
-        return False
-    keys = re.findall(r"\*\*(\w+)\*\*:?\s*\S", found[1])
-    return all(key in keys for key in METADATA)
-
-
-def _routed(recipe: Recipe) -> bool:
-    services = _services(recipe)
-    return any(compose.deploy_labels(s).get("traefik.enable") == "true" for s in services)
-
-
-def _config_versions(recipe: Recipe) -> bool:
-    names = [str(body.get("name") or "") for body in recipe.found.section("configs").values()]
-    wanted = [found[1] for name in names if (found := CONFIG_VERSION.search(name))]
-    return all(name in recipe.exported for name in wanted)
-
-
-def _annotated(recipe: Recipe) -> bool:
-    return all(annotated for tag, annotated in recipe.tags.items() if versions.is_version(tag))
-
-
-def _short_secrets(recipe: Recipe) -> bool:
-    return all(len(key) <= LONGEST_SECRET for key in recipe.found.section("secrets"))
-
-
-def _everywhere(recipe: Recipe) -> bool:
-    return True
-
-
-RULES = (
-    Rule(
-        "R001",
-        "compose config has expected version",
-        "warn",
-        "ensure 'version: \"3.8\"' in compose configs",
-        lambda r: r.found.version == "3.8",
-    ),
-    Rule(
-        "R002",
-        "healthcheck enabled for all services",
-        "warn",
-        "wire up healthchecks",
-        lambda r: all(_health(s) for s in _services(r)),
-    ),
-    Rule(
-        "R003",
-        "all images use a tag",
-        "warn",
-        "use a tag for all images",
-        lambda r: all(_tag(i) for i in _images(r)),
-    ),
-    Rule(
-        "R004",
-        "no unstable tags",
-        "warn",
-        "tag all images with stable tags",
-        lambda r: not any(_tag(i) in UNSTABLE for i in _images(r)),
-    ),
-    Rule(
-        "R005",
-        "tags use semver-like format",
-        "warn",
-        "use semver-like tags",
-        lambda r: all(SEMVER_LIKE.fullmatch(_tag(i)) for i in _images(r)),
-    ),
-    Rule(
-        "R006",
-        "has published catalogue version",
-        "warn",
-        "publish a recipe version to the catalogue",
-        _everywhere,
-        _everywhere,
-    ),
-    Rule(
-        "R007",
-        "README.md metadata filled in",
-        "warn",
-        "fill out all the metadata",
-        lambda r: _filled(r.readme),
-    ),
-    Rule(
-        "R008",
-        ".env.sample provided",
-        "error",
-        "create an example .env.sample",
-        lambda r: r.sample is not None,
-    ),
-    Rule(
-        "R009",
-        "one service named 'app'",
-        "error",
-        "name a service 'app'",
-        lambda r: "app" in r.found.services,
-    ),
-    Rule(
-        "R010",
-        "traefik routing enabled",
-        "error",
-        'include "traefik.enable=true" deploy label',
-        _routed,
-        lambda r: "DOMAIN" not in (r.sample or {}),
-    ),
-    Rule(
-        "R011",
-        "all services have images",
-        "error",
-        'ensure "image: ..." set on all services',
-        lambda r: all(s.get("image") for s in _services(r)),
-    ),
-    Rule(
-        "R012",
-        "config version are vendored",
-        "error",
-        "vendor config versions in an abra.sh",
-        _config_versions,
-    ),
-    Rule(
-        "R013",
-        "git.coopcloud.tech repo exists",
-        "warn",
-        "upload your recipe to git.coopcloud.tech",
-        _everywhere,
-        _everywhere,
-    ),
-    Rule(
-        "R014",
-        "only annotated tags used for recipe version",
-        "error",
-        "replace lightweight tag with annotated tag",
-        _annotated,
-    ),
-    Rule(
-        "R015",
-        "long secret names",
-        "warn",
-        "reduce length of secret names to 12 chars",
-        _short_secrets,
-    ),
-)

@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
-from sandbox.standins.abra.files import versions
+from sandbox.standins.abra import log
+from sandbox.standins.abra.command_line import CommandLine
+from sandbox.standins.abra.commands import tables
+from sandbox.standins.abra.commands.preconditions import ensured_app, require_deployed
+from sandbox.standins.abra.files import abra_dir, versions
 from sandbox.standins.abra.files.abra_dir import App
 from sandbox.standins.abra.tools import docker
 
 UNKNOWN = "unknown"
 
 
-def servers(apps: list[App], *, status: bool) -> dict[str, Any]:
-    """Return abra's object by server; every value of an app is text.
+def app_ls(line: CommandLine) -> None:
+    """List all apps of all servers."""
+    found = servers(abra_dir.current().apps(), status=line.has("status"))
+    if line.has("machine"):
+        log.info("reading apps", machine=True)
+        print(json.dumps(found))
+        return
+    print(tables.plain([row for server in found.values() for row in server["apps"]]))
 
-    status: also look what is deployed.
+
+def app_ps(line: CommandLine) -> None:
+    """List the services of a deployed app."""
+    app = ensured_app(line)
+    require_deployed(app)
+    found = services(app)
+    if line.has("machine"):
+        log.info(f"reading services of {app.domain}", machine=True)
+        print(json.dumps(found))
+        return
+    print(tables.plain(list(found.values())))
+
+
+def servers(apps: list[App], *, status: bool) -> dict[str, Any]:
+    """Return abra's object by server, in which every value of an app is text.
+
+    Args:
+        apps: the apps to list.
+        status: True to look up what is deployed as well.
     """
-    labels = _labels() if status else {}
+    labels = _labels_by_stack() if status else {}
     found: dict[str, Any] = {}
     for app in apps:
-        entry = found.setdefault(app.server, _empty())
+        entry = found.setdefault(app.server, _empty_server())
         row = _row(app, labels.get(app.stack), status=status)
         entry["apps"].append(row)
         entry["appCount"] += 1
@@ -30,13 +59,13 @@ def servers(apps: list[App], *, status: bool) -> dict[str, Any]:
     return found
 
 
-def _empty() -> dict[str, Any]:
+def _empty_server() -> dict[str, Any]:
     counts = ("appCount", "versionCount", "unversionedCount", "latestCount", "upgradeCount")
     return {"apps": [], **dict.fromkeys(counts, 0)}
 
 
-def _labels() -> dict[str, dict[str, str]]:
-    """Return the labels of each deployed stack, of its service `app` where there is one."""
+def _labels_by_stack() -> dict[str, dict[str, str]]:
+    """Return the labels of each deployed stack: those of its service `app` if it has one."""
     found: dict[str, dict[str, str]] = {}
     for service in docker.services():
         labels = service["Spec"].get("Labels") or {}
@@ -61,7 +90,7 @@ def _row(app: App, labels: dict[str, str] | None, *, status: bool) -> dict[str, 
     if not status:
         return row
     deployed = labels is not None
-    own = _own(app.stack, labels or {})
+    own = _own_labels(app.stack, labels or {})
     version = own.get("version", UNKNOWN)
     return {
         **row,
@@ -69,24 +98,24 @@ def _row(app: App, labels: dict[str, str] | None, *, status: bool) -> dict[str, 
         "chaos": own.get("chaos", "false") if deployed else UNKNOWN,
         "chaosVersion": own.get("chaos-version", UNKNOWN),
         "version": version,
-        "upgrade": _upgrades(app, version) if deployed else UNKNOWN,
+        "upgrade": _newer_versions(app, version) if deployed else UNKNOWN,
     }
 
 
-def _own(stack: str, labels: dict[str, str]) -> dict[str, str]:
+def _own_labels(stack: str, labels: dict[str, str]) -> dict[str, str]:
     prefix = f"coop-cloud.{stack}."
     return {key.removeprefix(prefix): v for key, v in labels.items() if key.startswith(prefix)}
 
 
-def _upgrades(app: App, version: str) -> str:
+def _newer_versions(app: App, version: str) -> str:
     if not versions.is_version(version) or not (app.checkout.path / ".git").exists():
         return UNKNOWN
     return "\n".join(reversed(versions.newer(app.checkout.tags(), version))) or "latest"
 
 
 def services(app: App) -> dict[str, dict[str, str]]:
-    """Return abra's object by service: its running container, `unknown` where there is none."""
-    own = _own(app.stack, _labels().get(app.stack, {}))
+    """Return abra's object by service: its running container, or `unknown` without one."""
+    own = _own_labels(app.stack, _labels_by_stack().get(app.stack, {}))
     running = {
         str(found["Labels"].get("com.docker.swarm.service.name")): found
         for found in docker.containers(app.stack)
@@ -105,7 +134,7 @@ def _service_row(
     return {
         "service": name,
         "image": str(container["Image"]) if container else UNKNOWN,
-        "created": _ago(float(container["Created"])) if container else UNKNOWN,
+        "created": _age(float(container["Created"])) if container else UNKNOWN,
         "status": str(container["Status"]) if container else UNKNOWN,
         "state": str(container["State"]) if container else UNKNOWN,
         "ports": _ports(container) if container else UNKNOWN,
@@ -114,7 +143,7 @@ def _service_row(
     }
 
 
-def _ago(created: float) -> str:
+def _age(created: float) -> str:
     seconds = max(0, int(time.time() - created))
     return f"{seconds} seconds ago" if seconds < 60 else f"{seconds // 60} minutes ago"
 
@@ -122,16 +151,3 @@ def _ago(created: float) -> str:
 def _ports(container: dict[str, Any]) -> str:
     ports = container.get("Ports") or []
     return ", ".join(sorted(f"{port['PrivatePort']}/{port['Type']}" for port in ports))
-
-
-def table(rows: list[dict[str, str]]) -> str:
-    """Return rows as a plain table, for people."""
-    if not rows:
-        return ""
-    heads = list(rows[0])
-    widths = [max(len(head), *(len(row[head]) for row in rows)) for head in heads]
-    lines = [[head.upper() for head in heads], *([row[head] for head in heads] for row in rows)]
-    return "\n".join(
-        " │ ".join(text.ljust(width) for text, width in zip(line, widths, strict=True))
-        for line in lines
-    )

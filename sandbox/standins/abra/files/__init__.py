@@ -1,1 +1,1 @@
-"""What the stand-in for abra reads and writes: app folders, env files, compose files, versions."""
+"""Files that abra reads and writes: ABRA_DIR, env files, recipe checkouts, compose files."""

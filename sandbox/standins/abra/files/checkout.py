@@ -1,4 +1,4 @@
-"""The recipe's checkout: what abra asks of git, and how it moves HEAD."""
+"""A recipe's git checkout: its state and tags, and how abra moves its HEAD."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ ENV = {
     "GIT_TERMINAL_PROMPT": "0",
     "LC_ALL": "C",
 }
-SAFE = (  # abra reads repositories by a library, which knows neither hooks nor filters
+SAFE_OPTIONS = (  # abra reads repositories with a library that runs neither hooks nor filters
     *("-c", "core.hooksPath=/dev/null"),
     *("-c", "core.fsmonitor=false"),
     *("-c", "safe.directory=*"),
 )
-SHORT = 8  # characters of a hash in labels and in the env file
+SHORT_HASH = 8  # characters of a hash in labels and in the env file
+GIT_TIMEOUT = 60.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,34 +33,40 @@ class Checkout:
     path: Path
 
     def require(self) -> None:
-        """Make sure that the work tree is there.
+        """Require that the work tree exists.
 
         Raises:
-            Fatal: it is not; fetching one is not modelled.
+            Fatal: it does not; the stand-in does not fetch recipes.
         """
         if not (self.path / ".git").exists():
-            raise Fatal(f"recipe '{self.recipe}' is not at '{self.path}'; fetching is not modelled")
+            raise Fatal(
+                f"recipe '{self.recipe}' is missing at '{self.path}'; the stand-in does not fetch"
+            )
 
     def dirty(self) -> bool:
-        """Say whether anything is changed; untracked files count."""
+        """Return True if anything is changed; untracked files count."""
         return bool(self._git("status", "--porcelain", "--untracked-files=all").strip())
 
     def head(self) -> str:
         """Return the full hash of HEAD."""
         return self._git("rev-parse", "HEAD").strip()
 
+    def short_head(self) -> str:
+        """Return the short hash of HEAD."""
+        return self.head()[:SHORT_HASH]
+
     def chaos_version(self) -> str:
-        """Return the short hash of HEAD, with `+U` when the tree is dirty."""
-        return self.head()[:SHORT] + ("+U" if self.dirty() else "")
+        """Return the short hash of HEAD, with `+U` if the work tree is dirty."""
+        return self.short_head() + ("+U" if self.dirty() else "")
 
     def tags(self) -> dict[str, bool]:
-        """Return every tag and whether it is annotated."""
+        """Return all tags: True for each that is annotated."""
         out = self._git("for-each-ref", "--format=%(objecttype) %(refname:short)", "refs/tags")
         rows = [line.split(" ", 1) for line in out.splitlines()]
         return {name: kind == "tag" for kind, name in rows}
 
-    def newest(self) -> str:
-        """Return the newest version among the tags, "" when there is none."""
+    def newest_version(self) -> str:
+        """Return the newest version among the tags, "" without one."""
         found = versions.sort(self.tags())
         return found[-1] if found else ""
 
@@ -70,14 +77,19 @@ class Checkout:
             Fatal: origin does not answer.
         """
         done = self._try("fetch", "--quiet", "--tags", "--force", "origin")
-        if done.status != 0:
-            raise Fatal(f"unable to fetch tags in '{self.path}': {done.said}")
+        if done.exit_code != 0:
+            raise Fatal(f"unable to fetch tags in '{self.path}': {done.error_text}")
 
     def ensure(self, version: str, *, chaos: bool, offline: bool) -> None:
-        """Bring the checkout to a version ("" for the newest); chaos leaves it alone.
+        """Move the checkout to a version.
+
+        Args:
+            version: a tag or hash; "" for the newest version.
+            chaos: leave the checkout as it is.
+            offline: do not fetch tags from origin.
 
         Raises:
-            Fatal: dirty tree, origin does not answer, or no such version.
+            Fatal: the work tree is dirty, origin does not answer, or there is no such version.
         """
         self.require()
         if chaos:
@@ -86,7 +98,7 @@ class Checkout:
             raise Fatal(f"{self.path} has locally unstaged changes")
         if not offline:
             self.fetch_tags()
-        wanted = version.removesuffix("+U") or self.newest()
+        wanted = version.removesuffix("+U") or self.newest_version()
         if wanted:
             self.check_out(wanted)
 
@@ -94,19 +106,19 @@ class Checkout:
         """Move HEAD to a tag or hash.
 
         Raises:
-            Fatal: no such version.
+            Fatal: there is no such version.
         """
         found = self._try("rev-parse", "--verify", "--quiet", f"{version}^{{commit}}")
-        if found.status != 0:
+        if found.exit_code != 0:
             raise Fatal(f"version {version} of recipe {self.recipe} is not known here")
         self._git("checkout", "--quiet", "--force", "--detach", found.out.strip())
 
-    def _try(self, *words: str) -> proc.Done:
-        argv = ["git", *SAFE, "-C", str(self.path), *words]
-        return proc.run(argv, env={**os.environ, **ENV}, timeout=60.0)
+    def _try(self, *words: str) -> proc.Completed:
+        argv = ["git", *SAFE_OPTIONS, "-C", str(self.path), *words]
+        return proc.run(argv, env={**os.environ, **ENV}, timeout=GIT_TIMEOUT)
 
     def _git(self, *words: str) -> str:
         done = self._try(*words)
-        if done.status != 0:
-            raise Fatal(f"git {words[0]} in '{self.path}': {done.said}")
+        if done.exit_code != 0:
+            raise Fatal(f"git {words[0]} in '{self.path}': {done.error_text}")
         return done.out

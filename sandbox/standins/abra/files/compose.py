@@ -1,4 +1,4 @@
-"""A recipe's compose files, merged as far as we need them; Docker does the real merge."""
+"""A recipe's compose files, merged as far as the stand-in needs it; a deploy leaves it to Docker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.standins.abra.files.env_file import interpolate
 from sandbox.standins.abra.log import Fatal
 
 DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+|0")
@@ -20,7 +19,7 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Compose:
-    """The merged files of one app or recipe, before any variable is replaced."""
+    """The merged files of one app or recipe, with variables not replaced yet."""
 
     files: tuple[Path, ...]
     tree: Tree
@@ -42,22 +41,23 @@ class Compose:
 
 
 def enabled(folder: Path, values: Mapping[str, str]) -> tuple[Path, ...]:
-    """Return the files that COMPOSE_FILE names, compose.yml when it names none."""
+    """Return the files that COMPOSE_FILE names, else compose.yml."""
     names = [name for name in (values.get("COMPOSE_FILE") or "compose.yml").split(":") if name]
     return tuple(folder / name for name in names)
 
 
 def all_present(folder: Path) -> tuple[Path, ...]:
-    """Return every compose file of a checkout, compose.yml first; a lint reads them all."""
+    """Return every compose file of a checkout, compose.yml first, as a lint reads them."""
     found = sorted(folder.glob("compose*.yml"), key=lambda p: (p.name != "compose.yml", p.name))
     return tuple(found)
 
 
 def load(files: Sequence[Path]) -> Compose:
-    """Read and merge compose files and check what abra checks before it replaces variables.
+    """Read and merge compose files, and check what abra checks before it replaces variables.
 
     Raises:
-        Fatal: unreadable, no YAML, a duration with a variable, or a dependency on nothing.
+        Fatal: a file is missing or invalid YAML, a duration contains a variable, or a service depends on one
+            that does not exist.
     """
     tree: Tree = {}
     for path in files:
@@ -69,7 +69,7 @@ def load(files: Sequence[Path]) -> Compose:
 
 
 def _read(path: Path) -> Tree:
-    import yaml  # late: commands that need no compose file start 25 ms earlier
+    import yaml  # here: commands that read no compose file start 25 ms faster
 
     try:
         text = path.read_text()
@@ -78,7 +78,7 @@ def _read(path: Path) -> Tree:
     try:
         tree = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except yaml.YAMLError as error:
-        raise Fatal(f"'{path.name}' is no YAML: {' '.join(str(error).split())}") from error
+        raise Fatal(f"'{path.name}' is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(tree, dict):
         raise Fatal(f"'{path.name}': top-level object must be a mapping")
     if not isinstance(tree.get("services") or {}, dict):
@@ -87,7 +87,7 @@ def _read(path: Path) -> Tree:
 
 
 def merge(under: Tree, over: Tree) -> Tree:
-    """Lay one tree over another: mappings are merged, everything else is replaced."""
+    """Return two trees merged: mappings key by key, and `over` wins for everything else."""
     merged = dict(under)
     for key, value in over.items():
         below = merged.get(key)
@@ -97,7 +97,7 @@ def merge(under: Tree, over: Tree) -> Tree:
 
 
 def pairs(value: Any) -> dict[str, str]:
-    """Return labels or environment, written as mapping or as list, as a mapping."""
+    """Return labels or environment as a mapping, whether written as one or as a list."""
     if isinstance(value, dict):
         return {str(k): "" if v is None else str(v) for k, v in value.items()}
     return {k: v for k, _, v in (str(item).partition("=") for item in value or [])}
@@ -118,18 +118,13 @@ def secret_keys(services: Iterable[Tree]) -> set[str]:
 
 
 def publishes_ingress(service: Tree) -> bool:
-    """Say whether a service publishes a port through the routing mesh."""
+    """Return True if a service publishes a port through the routing mesh."""
     ports = service.get("ports") or []
     return any(not (isinstance(p, dict) and p.get("mode") == "host") for p in ports)
 
 
-def resolved(text: str, values: Mapping[str, str]) -> str:
-    """Return a name of the compose file with its variables replaced."""
-    return interpolate(text, values)
-
-
 def bad_durations(tree: Tree) -> list[str]:
-    """Return abra's complaint for each duration that is none before variables are replaced."""
+    """Return abra's message for each value that is not a duration before variables are replaced."""
     return [
         f"services.{where} Does not match format 'duration'"
         for where, value in _durations(tree)
@@ -154,7 +149,7 @@ def _durations(tree: Tree) -> Iterator[tuple[str, Any]]:
 
 
 def bad_dependencies(tree: Tree) -> list[str]:
-    """Return a complaint for each `depends_on` that names no service."""
+    """Return Docker's message for each `depends_on` that names a missing service."""
     services = tree.get("services") or {}
     return [
         f'service "{name}" depends on undefined service "{other}": invalid compose project'

@@ -1,4 +1,4 @@
-"""The app's env file, the exports of abra.sh, and the names that follow from them."""
+"""Parser for env files and the exports of abra.sh; variable references; the name of a stack."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.standins.abra.log import Fatal
 
-LONGEST_STACK = 45  # characters of the domain that abra keeps
+MAX_STACK_NAME = 45  # characters; abra cuts the domain there
 ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)=(.*)$")
 EXPORT = re.compile(r"^export\s+([A-Za-z_][A-Za-z0-9_]*)=(.*)$")
 RECIPE_LINE = re.compile(r"^(TYPE|RECIPE)=([\"']?)([^\s\"'#]*)(.*)$", re.MULTILINE)
@@ -21,20 +21,20 @@ MODIFIER = re.compile(r"(\w+)=(\S+)")
 
 
 @dataclass(frozen=True, slots=True)
-class Env:
-    """A parsed env file: values by key, and the modifiers in the comment behind each value."""
+class EnvFile:
+    """A parsed env file: values by key, and the modifiers in the comment after each value."""
 
     values: dict[str, str]
     modifiers: dict[str, dict[str, str]]
 
     @property
     def recipe(self) -> str:
-        """The recipe's name, without the version that abra writes behind it."""
+        """The recipe's name, without the version that abra writes after it."""
         return self._pin.partition(":")[0]
 
     @property
     def version(self) -> str:
-        """The version or short hash pinned in the file, "" when there is none."""
+        """The version or short hash that the file pins, "" without one."""
         return self._pin.partition(":")[2]
 
     @property
@@ -42,8 +42,8 @@ class Env:
         return self.values.get("RECIPE") or self.values.get("TYPE") or ""
 
 
-def parse(text: str) -> Env:
-    """Read env-file text; a later value may refer to an earlier one."""
+def parse(text: str) -> EnvFile:
+    """Parse the text of an env file; a later value may refer to an earlier one."""
     values: dict[str, str] = {}
     modifiers: dict[str, dict[str, str]] = {}
     for line in text.splitlines():
@@ -53,10 +53,10 @@ def parse(text: str) -> Env:
         raw, quote, comment = _split(found[2].strip())
         values[found[1]] = raw if quote == "'" else interpolate(raw, values)
         modifiers[found[1]] = dict(MODIFIER.findall(comment))
-    return Env(values, modifiers)
+    return EnvFile(values, modifiers)
 
 
-def read(path: Path) -> Env:
+def read(path: Path) -> EnvFile:
     """Read an env file.
 
     Raises:
@@ -69,7 +69,7 @@ def read(path: Path) -> Env:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    """Split what stands behind the equals sign into value, quote used and comment."""
+    """Split the text after the equals sign into value, quote character and comment."""
     if text[:1] in ("'", '"'):
         end = text.find(text[0], 1)
         if end > 0:
@@ -81,32 +81,32 @@ def _split(text: str) -> tuple[str, str, str]:
 
 
 def interpolate(text: str, values: Mapping[str, str]) -> str:
-    """Replace `$X`, `${X}`, `${X:-default}`, `${X:?error}` and `${X:+other}`; unknown ones vanish.
+    """Replace `$X`, `${X}`, `${X:-default}`, `${X:?error}` and `${X:+other}`; unknown variables are empty.
 
     Raises:
-        Fatal: a value that `${X:?error}` demands is missing.
+        Fatal: a variable that `${X:?error}` requires is not set.
     """
 
-    def one(found: re.Match[str]) -> str:
+    def replacement(found: re.Match[str]) -> str:
         if found["escaped"]:
             return "$"
         if found["plain"]:
             return values.get(found["plain"], "")
         name, op, rest = found["name"], found["op"] or "", found["rest"] or ""
-        have = bool(values.get(name)) if op.startswith(":") else name in values
+        is_set = bool(values.get(name)) if op.startswith(":") else name in values
         if op.endswith("+"):
-            return rest if have else ""
-        if have or not op:
+            return rest if is_set else ""
+        if is_set or not op:
             return values.get(name, "")
         if op.endswith("?"):
             raise Fatal(f"required variable {name} is missing a value: {rest}")
         return rest
 
-    return REFERENCE.sub(one, text)
+    return REFERENCE.sub(replacement, text)
 
 
 def exports(text: str) -> dict[str, str]:
-    """Return the `export X=value` lines of an abra.sh, read as text; nothing is run."""
+    """Return the variables of the `export X=value` lines in an abra.sh; the script is not run."""
     found: dict[str, str] = {}
     for line in text.splitlines():
         match = EXPORT.match(line)
@@ -116,7 +116,7 @@ def exports(text: str) -> dict[str, str]:
 
 
 def pin(text: str, version: str) -> str:
-    """Return the env-file text with `version` behind the recipe's name in its TYPE or RECIPE line.
+    """Return env-file text with the version after the recipe's name in its TYPE or RECIPE line.
 
     Raises:
         Fatal: there is no such line.
@@ -124,13 +124,13 @@ def pin(text: str, version: str) -> str:
     if not RECIPE_LINE.search(text):
         raise Fatal("no TYPE or RECIPE line in the env file")
 
-    def one(found: re.Match[str]) -> str:
+    def pinned(found: re.Match[str]) -> str:
         recipe = found[3].partition(":")[0]
         return f"{found[1]}={found[2]}{recipe}:{version}{found[4]}"
 
-    return RECIPE_LINE.sub(one, text, count=1)
+    return RECIPE_LINE.sub(pinned, text, count=1)
 
 
 def stack_name(domain: str, values: Mapping[str, str]) -> str:
-    """Return the app's stack: its domain with underscores, cut, unless STACK_NAME is set."""
-    return values.get("STACK_NAME") or domain.replace(".", "_")[:LONGEST_STACK]
+    """Return the name of the app's stack: STACK_NAME, else its domain with underscores, cut."""
+    return values.get("STACK_NAME") or domain.replace(".", "_")[:MAX_STACK_NAME]

@@ -9,12 +9,12 @@ VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:-[\w.]+)?\+(\S+)")
 
 
 def is_version(tag: str) -> bool:
-    """Say whether a tag is a recipe version."""
+    """Return True if a tag is a recipe version."""
     return VERSION.fullmatch(tag) is not None
 
 
-def order(tag: str) -> tuple[tuple[int, ...], tuple[tuple[int, str], ...]]:
-    """Return the key that sorts recipe versions from old to new."""
+def sort_key(tag: str) -> tuple[tuple[int, ...], tuple[tuple[int, str], ...]]:
+    """Return a key that sorts recipe versions from old to new; other tags come first."""
     found = VERSION.fullmatch(tag)
     if found is None:
         return (), ()
@@ -25,9 +25,9 @@ def order(tag: str) -> tuple[tuple[int, ...], tuple[tuple[int, str], ...]]:
 
 def sort(tags: Iterable[str]) -> list[str]:
     """Return the recipe versions among some tags, oldest first."""
-    return sorted((tag for tag in tags if is_version(tag)), key=order)
+    return sorted((tag for tag in tags if is_version(tag)), key=sort_key)
 
 
 def newer(tags: Iterable[str], than: str) -> list[str]:
-    """Return the versions newer than one, oldest first."""
-    return [tag for tag in sort(tags) if order(tag) > order(than)]
+    """Return the versions newer than `than`, oldest first."""
+    return [tag for tag in sort(tags) if sort_key(tag) > sort_key(than)]

@@ -1,1 +1,1 @@
-"""The programs that the stand-in for abra drives: Docker and git."""
+"""Programs that the stand-in for abra drives: child processes, and Docker among them."""

@@ -1,7 +1,7 @@
-"""Docker, read over its API's socket (2 ms a call) and driven through its CLI.
+"""Docker: read over its API's socket, driven through its CLI.
 
-A process start costs 20 ms with the CLI and 150 ms with the SDK, so what is only looked up is asked
-for over the socket.
+A call over the socket takes 2 ms, starting the CLI 20 ms and importing the SDK 150 ms. So everything that is
+only read is read over the socket.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import http.client
 import json
 import os
+import re
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,32 +20,34 @@ from sandbox.standins.abra.log import Fatal
 from sandbox.standins.abra.tools import proc
 
 NAMESPACE = "com.docker.stack.namespace"
-TIMEOUT = 30.0  # seconds for one answer of the engine
+API_TIMEOUT = 30.0  # seconds for one answer of the engine
+SPECIAL_VARIABLES = re.compile(r"(?:LD|DOCKER|GO)_?[A-Z_]*|PATH|HOME|TMPDIR")
+PASSED_VARIABLES = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
 
 
 class _Connection(http.client.HTTPConnection):
     """HTTP over the engine's socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("docker", timeout=TIMEOUT)
+        super().__init__("docker", timeout=API_TIMEOUT)
         self._path = path
 
     def connect(self) -> None:
         """Connect to the socket instead of to a host."""
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(TIMEOUT)
+        self.sock.settimeout(API_TIMEOUT)
         self.sock.connect(self._path)
 
 
 def _socket_path() -> str:
     host = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     if not host.startswith("unix://"):
-        raise Fatal(f"DOCKER_HOST '{host}' is not modelled; only a local socket is")
+        raise Fatal(f"the stand-in only supports a local socket, not DOCKER_HOST '{host}'")
     return host.removeprefix("unix://")
 
 
 def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Send one request to the engine; return status and the decoded answer.
+    """Send one request to the engine and return the HTTP status and the decoded answer.
 
     Raises:
         Fatal: the engine does not answer.
@@ -65,8 +68,8 @@ def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
 def _checked(method: str, path: str, body: Any = None) -> Any:
     status, answer = call(method, path, body)
     if status >= 400:
-        said = answer.get("message") if isinstance(answer, dict) else answer
-        raise Fatal(f"Error response from daemon: {said}")
+        message = answer.get("message") if isinstance(answer, dict) else answer
+        raise Fatal(f"Error response from daemon: {message}")
     return answer
 
 
@@ -80,28 +83,40 @@ def _of_stack(stack: str) -> dict[str, list[str]]:
 
 
 def services(stack: str | None = None, *, label: str | None = None) -> list[dict[str, Any]]:
-    """Return services: of a stack, with a label, or all."""
+    """Return the services of a stack, those with a label, or all."""
     filters = _of_stack(stack) if stack else {"label": [label]} if label else {}
     return list(_list("services", filters) or [])
 
 
 def tasks(stack: str) -> list[dict[str, Any]]:
-    """Return the tasks of a stack that Swarm still knows, ended ones too."""
+    """Return the tasks of a stack that Swarm still knows, stopped ones included."""
     return list(_list("tasks", _of_stack(stack)) or [])
 
 
-def containers(stack: str, *, stopped: bool = False) -> list[dict[str, Any]]:
-    """Return the containers of a stack: the running ones, with `stopped` all."""
-    return list(_list("containers/json", _of_stack(stack), f"&all={str(stopped).lower()}") or [])
+def containers(stack: str) -> list[dict[str, Any]]:
+    """Return the running containers of a stack."""
+    return list(_list("containers/json", _of_stack(stack), "&all=false") or [])
 
 
 def running_container(service_id: str) -> str | None:
-    """Return the container of the newest running task of a service, None without one."""
+    """Return the container of a service's newest running task, None without one."""
     found = _list("tasks", {"service": [service_id], "desired-state": ["running"]}) or []
     alive = [task for task in found if task["Status"]["State"] == "running"]
     alive.sort(key=lambda task: str(task["CreatedAt"]), reverse=True)
     ids = [task["Status"].get("ContainerStatus", {}).get("ContainerID") for task in alive]
     return next((str(found_id) for found_id in ids if found_id), None)
+
+
+def require_container(service: Mapping[str, Any]) -> str:
+    """Return the running container of a service.
+
+    Raises:
+        Fatal: it has no running task.
+    """
+    found = running_container(str(service["ID"]))
+    if found is None:
+        raise Fatal(f"no running container of {service['Spec']['Name']}")
+    return found
 
 
 def volumes(stack: str) -> list[str]:
@@ -111,7 +126,7 @@ def volumes(stack: str) -> list[str]:
 
 
 def remove_volume(name: str) -> bool:
-    """Remove a volume; return False while something still uses it.
+    """Remove a volume; return False if it is still in use.
 
     Raises:
         Fatal: the engine refuses for another reason.
@@ -125,13 +140,13 @@ def remove_volume(name: str) -> bool:
 
 
 def secrets() -> dict[str, str]:
-    """Return the ids of all secrets of the Swarm by name."""
+    """Return the ids of all secrets in the Swarm by name."""
     found = _checked("GET", "/secrets") or []
     return {str(secret["Spec"]["Name"]): str(secret["ID"]) for secret in found}
 
 
 def create_secret(name: str, value: bytes) -> bool:
-    """Create a secret without any label; return False when there is one of that name.
+    """Create a secret without labels; return False if the name is taken.
 
     Raises:
         Fatal: the engine refuses for another reason.
@@ -154,10 +169,34 @@ def remove_secret(secret_id: str) -> None:
     _checked("DELETE", f"/secrets/{secret_id}")
 
 
+def compose_environment(values: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for `docker stack deploy`: the app's variables, and what the CLI needs.
+
+    abra replaces the variables itself; here the docker CLI does, which reads them from its environment.
+
+    Args:
+        values: variables of the compose files.
+        environ: environment of this process.
+
+    Raises:
+        Fatal: a variable would change the docker command itself.
+    """
+    for key in values:
+        if SPECIAL_VARIABLES.fullmatch(key):
+            raise Fatal(f"variable {key} would change the docker command; the stand-in refuses it")
+    return {**values, **{key: environ[key] for key in PASSED_VARIABLES if key in environ}}
+
+
 def stack_deploy(
     stack: str, files: Sequence[str], *, env: Mapping[str, str], fds: Sequence[int]
 ) -> None:
-    """Apply compose files; nothing is pruned and no image registry is asked.
+    """Deploy compose files; nothing is pruned and no image registry is asked.
+
+    Args:
+        stack: name of the stack.
+        files: paths of the compose files.
+        env: complete environment of the command.
+        fds: file descriptors that the command inherits.
 
     Raises:
         Fatal: Docker refuses them.
@@ -166,8 +205,8 @@ def stack_deploy(
     for file in files:
         words += ["-c", file]
     done = proc.run([*words, stack], env=env, fds=fds)
-    if done.status != 0:
-        raise Fatal(done.said)
+    if done.exit_code != 0:
+        raise Fatal(done.error_text)
 
 
 def stack_remove(stack: str) -> None:
@@ -177,19 +216,21 @@ def stack_remove(stack: str) -> None:
         Fatal: Docker refuses.
     """
     done = proc.run(["docker", "stack", "rm", stack])
-    if done.status != 0:
-        raise Fatal(done.said)
+    if done.exit_code != 0:
+        raise Fatal(done.error_text)
 
 
 def stack_config(files: Sequence[str], *, env: Mapping[str, str]) -> str | None:
-    """Return Docker's complaint about compose files, None when it takes them."""
+    """Return Docker's error about compose files, None if it accepts them."""
     words = ["docker", "stack", "config"]
     for file in files:
         words += ["-c", file]
     done = proc.run(words, env=env)
-    if done.status == 0 or "unknown shorthand flag" in done.err:  # CLIs before 25 lack the command
+    if (
+        done.exit_code == 0 or "unknown shorthand flag" in done.err
+    ):  # the CLI has this command since 25
         return None
-    return done.said
+    return done.error_text
 
 
 def exec_words(
@@ -200,7 +241,7 @@ def exec_words(
     user: str = "",
     env: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return the docker command that runs something in a container."""
+    """Return the `docker exec` command that runs something in a container."""
     words = ["docker", "exec", "-i", *(["-t"] if terminal else []), *(["-u", user] if user else [])]
     for key, value in (env or {}).items():
         words += ["-e", f"{key}={value}"]

@@ -1,4 +1,4 @@
-"""The one place of the stand-in that starts processes: git and the docker CLI."""
+"""Child processes: the only module of this stand-in that starts any (git and the docker CLI)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import NoReturn
 
 from sandbox.standins.abra.log import Fatal
 
-LONG = 300.0  # seconds
+DEFAULT_TIMEOUT = 300.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A finished command: its exit status and both streams."""
+class Completed:
+    """A finished command: its exit code and both streams."""
 
-    status: int
+    exit_code: int
     out: str
     err: str
 
     @property
-    def said(self) -> str:
-        """What it said, for a FATA line."""
-        return self.err.strip() or self.out.strip() or f"exit status {self.status}"
+    def error_text(self) -> str:
+        """The command's output, for a FATA line."""
+        return self.err.strip() or self.out.strip() or f"exit status {self.exit_code}"
 
 
 def run(
@@ -33,14 +33,18 @@ def run(
     *,
     env: Mapping[str, str] | None = None,
     fds: Sequence[int] = (),
-    timeout: float = LONG,
-) -> Done:
-    """Run a command without a terminal and return what it said.
+    timeout: float = DEFAULT_TIMEOUT,
+) -> Completed:
+    """Run a command without a terminal and return its output.
 
-    fds: descriptors it inherits. timeout: seconds.
+    Args:
+        argv: the command.
+        env: its complete environment; that of this process if None.
+        fds: file descriptors that it inherits.
+        timeout: seconds.
 
     Raises:
-        Fatal: it cannot be started or does not end.
+        Fatal: it cannot be started, or it times out.
     """
     try:
         done = subprocess.run(
@@ -57,18 +61,18 @@ def run(
     except OSError as error:
         raise Fatal(f"cannot run '{argv[0]}': {error.strerror}") from error
     except subprocess.TimeoutExpired as error:
-        raise Fatal(f"'{' '.join(argv[:3])}' did not end within {timeout:.0f} s") from error
-    return Done(done.returncode, done.stdout, done.stderr)
+        raise Fatal(f"'{' '.join(argv[:3])}' timed out after {timeout:.0f} s") from error
+    return Completed(done.returncode, done.stdout, done.stderr)
 
 
-def attached(argv: Sequence[str]) -> int:
-    """Run a command on our own terminal and return its exit status."""
+def run_attached(argv: Sequence[str]) -> int:
+    """Run a command on our own terminal and return its exit code."""
     sys.stdout.flush()
     return subprocess.run(argv, check=False).returncode
 
 
 def become(argv: Sequence[str]) -> NoReturn:
-    """Replace this process by the command, so that its exit status is ours."""
+    """Replace this process by the command, so that its exit code is ours."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execvp(argv[0], list(argv))
