@@ -1,4 +1,4 @@
-"""Every case of these tests is told in docs/reliability.md, a row for each module; and what they share."""
+"""Fixtures of these tests, and their row for each module in docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytest_runtest_makereport = record_cases(Part.ATTACKS)
 
 @pytest.fixture
 def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not talk to Docker: one node, room for everything, no image to pull, and deploying is the end."""
+    """Replace Docker: one node, enough disk and memory, nothing to pull, every deployment settles."""
     node = {"node.id": "n1", "node.hostname": "here", "node.role": "manager"}
     monkeypatch.setattr(engine, "nodes", lambda: [node])
     monkeypatch.setattr(preflight, "enough", lambda found: None)

@@ -1,7 +1,7 @@
-"""A pytest plugin that plays runs without a Swarm: the stages of the lifecycle pass, files are in memory.
+"""A pytest plugin for runs without a Swarm: the generic stages pass, files are in memory.
 
-Everything else is real: collection, suites, controls, records, verdicts, reports, exit status. Loaded
-with `-p tests.support.fake_stages_plugin` in a process of its own.
+Everything else is real: collection, suites, negative controls, events, verdicts, reports, exit code. Load it
+with `-p tests.support.fake_stages_plugin` in a separate process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FILES: dict[str, bytes] = {}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure() -> None:
-    """Put the scenery up, before the harness remembers itself."""
+    """Install the fakes before the suite guard takes its snapshot of the harness."""
     engine: Any = FakeDocker()
     swarm.client = lambda: engine
     swarm.view = lambda stack, api=None: swarm.StackView(stack, ())
@@ -39,8 +39,8 @@ def pytest_configure() -> None:
     Run._head_version = lambda self: "1.0.0+1"  # type: ignore[method-assign]
     containers.write = lambda stack, service, path, data: FILES.update({path: data})
     containers.read = lambda stack, service, path: FILES.get(path)
-    for verb in ("lint", "install", "healthy", "redeploy_is_a_no_op", "back_up", "upgrade"):
-        setattr(lifecycle, verb, _passes)
+    for name in ("lint", "install", "healthy", "redeploy_is_a_no_op", "back_up", "upgrade"):
+        setattr(lifecycle, name, _passes)
     lifecycle.base = lifecycle.seed
     lifecycle.restore = _restored
 
@@ -50,11 +50,11 @@ def _fetched(source: str, ref: str, folder: Path, *, upstream_url: str) -> None:
 
 
 def _passes(run: Run, app: App | None = None) -> None:
-    """A stage in which nothing is wrong."""
+    """Pass."""
 
 
 def _restored(run: Run, app: App) -> None:
-    """Lose everything, prove the loss, and bring it back."""
+    """Lose everything, prove the loss, and restore it."""
     kept = dict(FILES)
     data.wreck(run, app)
     FILES.clear()

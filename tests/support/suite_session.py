@@ -60,7 +60,7 @@ class Played:
         """Run pytest as anybody would, but for the Swarm."""
         shutil.copy(CHECKOUT / "recipes_tests" / "test_lifecycle.py", self.folder / "suites")
         abra = self.folder / "abra"
-        abra.write_text("#!/bin/sh\necho theatre\n")
+        abra.write_text("#!/bin/sh\necho fake\n")
         abra.chmod(0o755)
         words = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pytest.ini")]
         words += [

@@ -51,7 +51,7 @@ def repository(tmp_path: Path) -> Path:
 def test_incidents_u5_u9_a_plain_recipe_with_a_dropped_service_and_a_new_secret(
     repository: Path, tmp_path: Path
 ) -> None:
-    """U5, U9: the dropped service is removed, the new secret made; the witness survives; level 3."""
+    """U5, U9: the dropped service is removed, the new secret made; the sentinel survives; level 3."""
     suites = copy_suites(tmp_path / "suites")
     (suites / "plain").mkdir()
     env = {"CCCI_RECIPES_URL": str(tmp_path / "recipes" / "{recipe}")}
@@ -63,5 +63,5 @@ def test_incidents_u5_u9_a_plain_recipe_with_a_dropped_service_and_a_new_secret(
     assert "SECRET_API_KEY_VERSION" in notes
     assert found.ref == git_repo.git(repository, "rev-parse", "HEAD")
     assert (found.verdict.value, found.level) == ("passed", 3)
-    witnesses = [case for case in found.cases if case.id.startswith("the_witness_survives")]
-    assert [case.outcome for case in witnesses] == ["pass"] * 4
+    sentinels = [case for case in found.cases if case.id.startswith("the_witness_survives")]
+    assert [case.outcome for case in sentinels] == ["pass"] * 4

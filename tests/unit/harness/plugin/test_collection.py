@@ -118,7 +118,7 @@ def suites(tmp_path: Path) -> Suites:
 
 
 def test_an_empty_folder_gets_the_whole_lifecycle(suites: Suites) -> None:
-    """Nothing configured still means every stage, with a generic witness as check."""
+    """Without configuration every stage runs, with the sentinel as check."""
     suites.add("plain")
     names = suites.collected()
     assert names[0] == "test_lint[plain]" and names[-1] == "test_leave_no_trace[plain]"
@@ -126,7 +126,7 @@ def test_an_empty_folder_gets_the_whole_lifecycle(suites: Suites) -> None:
     assert len(names) == 14
 
 
-def test_a_suites_own_check_replaces_the_witness(suites: Suites) -> None:
+def test_a_suites_own_check_replaces_the_sentinel(suites: Suites) -> None:
     """A check becomes a case after each operation, in its place."""
     suites.add("good", GOOD)
     names = suites.collected()

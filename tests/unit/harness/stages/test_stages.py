@@ -1,4 +1,4 @@
-"""Each stage asks for every proof it rests on: where one says no, the stage does, and goes no further."""
+"""Each stage relies on checks: if one of them fails, the stage fails too and goes no further."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ APP: Any = SimpleNamespace(
 )
 
 
-class Stage:
-    """A run whose every question outside of its verbs is remembered, and one of them answered by no."""
+class FakeRun:
+    """A run that records every call that a stage makes, and lets one of them fail."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        self.no: dict[str, int] = {}
+        self.calls: list[str] = []
+        self.failing: dict[str, int] = {}  # name: which of its calls fails
         self.ref, self.base_ref, self.base_version, self.recipe = HEAD, "b" * 40, "1", "x"
         self.settings = None
         recorder = {"phase": lambda *words: contextlib.nullcontext(), "note": lambda line: None}
@@ -33,25 +33,25 @@ class Stage:
         self.suite = SimpleNamespace(checks=[self.notices], wrecks=[], seeds=[self.made])
         timeouts = SimpleNamespace(backup=1, restore=1)
         self.suite_settings = SimpleNamespace(timeouts=timeouts)
-        self.said = "restore finished"
+        self.output = "restore finished"
         self.deployed, self.version, self.image = HEAD[:8], "1+1", "old"
         self.abra = self
         self.deployments = {APP.domain: deployment(self.version)}
 
-    def ask(self, name: str, answer: object = None) -> Any:
-        """Return a function that remembers being asked, and may say no."""
+    def fake(self, name: str, result: object = None) -> Any:
+        """Return a function that records its calls, and may fail."""
 
-        def asked(*words: object, **more: object) -> object:
-            self.asked.append(name)
-            if self.no.get(name) == self.asked.count(name):
-                raise RecipeFailure(f"{name} says no")
-            return answer
+        def called(*words: object, **more: object) -> object:
+            self.calls.append(name)
+            if self.failing.get(name) == self.calls.count(name):
+                raise RecipeFailure(f"{name} failed")
+            return result
 
-        return asked
+        return called
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith(("app_", "checkout", "env_path")):
-            return self.ask(name, SimpleNamespace(text=self.said))
+            return self.fake(name, SimpleNamespace(text=self.output))
         raise AttributeError(name)
 
     def notices(self, app: object) -> None:
@@ -59,8 +59,8 @@ class Stage:
         raise AssertionError("lost")
 
     def made(self, app: object) -> None:
-        """Make what an owner would."""
-        self.ask("seed")()
+        """Create what an owner would."""
+        self.fake("seed")()
 
     def view(self, stack: str) -> Any:
         """Return the one service of the stack."""
@@ -76,9 +76,9 @@ def deployment(version: str) -> Any:
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
-    """A run in which all goes well unless told otherwise."""
-    made = Stage()
+def run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    """A run in which nothing fails."""
+    made = FakeRun()
     for module, names in {
         preflight: "enough",
         admission: "admit_checkout admit_deployment warn",
@@ -88,10 +88,10 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
         deploy: "settle healthy post_deploy",
     }.items():
         for name in names.split():
-            monkeypatch.setattr(module, name, made.ask(name))
-    monkeypatch.setattr(backup, "verify", made.ask("verify", "abc"))
-    monkeypatch.setattr(remove, "remove_stack", made.ask("remove_stack", ()))
-    monkeypatch.setattr(provision, "prepare", made.ask("prepare", deployment("1+1")))
+            monkeypatch.setattr(module, name, made.fake(name))
+    monkeypatch.setattr(backup, "verify", made.fake("verify", "abc"))
+    monkeypatch.setattr(remove, "remove_stack", made.fake("remove_stack", ()))
+    monkeypatch.setattr(provision, "prepare", made.fake("prepare", deployment("1+1")))
     monkeypatch.setattr(provision, "prepare_upgrade", lambda *words: deployment(made.version))
     monkeypatch.setattr(sentinel, "mounts", lambda deployment: [])
     monkeypatch.setattr(engine, "view", made.view)
@@ -99,7 +99,7 @@ def stage(monkeypatch: pytest.MonkeyPatch) -> Stage:
     return made
 
 
-RESTS_ON = [
+RELIES_ON = [
     ("install", "enough", 1, "checkout"),
     ("install", "admit_checkout", 1, "app_new"),
     ("install", "admit_deployment", 1, "pull"),
@@ -127,58 +127,60 @@ RESTS_ON = [
 ]
 
 
-@pytest.mark.parametrize(("verb", "proof", "time", "never"), RESTS_ON, ids=lambda value: str(value))
-def test_a_stage_rests_on_its_proofs(
-    stage: Stage, verb: str, proof: str, time: int, never: str
+@pytest.mark.parametrize(
+    ("stage", "check", "nth", "not_reached"), RELIES_ON, ids=lambda value: str(value)
+)
+def test_a_stage_fails_with_its_checks(
+    run: FakeRun, stage: str, check: str, nth: int, not_reached: str
 ) -> None:
-    """A proof that says no fails the stage before what must not happen without it."""
-    stage.no = {proof: time}
-    with pytest.raises(CcCiError, match=f"{proof} says no"):
-        getattr(lifecycle, verb)(stage, APP)
-    assert never not in stage.asked
+    """A failed check fails the stage before what must not happen without it."""
+    run.failing = {check: nth}
+    with pytest.raises(CcCiError, match=f"{check} failed"):
+        getattr(lifecycle, stage)(run, APP)
+    assert not_reached not in run.calls
 
 
-@pytest.mark.parametrize("verb", sorted({verb for verb, *_ in RESTS_ON}))
-def test_a_stage_in_which_nothing_says_no_passes(stage: Stage, verb: str) -> None:
-    """The play itself is fair."""
-    getattr(lifecycle, verb)(stage, APP)
+@pytest.mark.parametrize("stage", sorted({stage for stage, *_ in RELIES_ON}))
+def test_a_stage_without_a_failed_check_passes(run: FakeRun, stage: str) -> None:
+    """Otherwise the test above would prove nothing."""
+    getattr(lifecycle, stage)(run, APP)
 
 
-def test_a_loss_that_no_check_notices_is_told_before_the_restore(stage: Stage) -> None:
-    """Afterwards nobody could say what brought the data back."""
-    stage.suite.checks = [lambda app: None]
+def test_a_loss_that_no_check_notices_fails_before_the_restore(run: FakeRun) -> None:
+    """After the restore nobody could say what brought the data back."""
+    run.suite.checks = [lambda app: None]
     with pytest.raises(SuiteFailure, match="every check still passes"):
-        lifecycle.restore(stage, APP)  # type: ignore[arg-type]
-    assert "app_restore" not in stage.asked
+        lifecycle.restore(run, APP)  # type: ignore[arg-type]
+    assert "app_restore" not in run.calls
 
 
-def test_a_restore_is_tried_on_what_was_emptied(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+def test_a_volume_that_cannot_be_removed_stops_the_restore(
+    run: FakeRun, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A volume that does not go still holds everything, and a restore of nothing would pass."""
+    """It still holds everything, so restoring nothing would pass."""
     left = (remove.Leftover("volume", "s_content", "in use"),)
-    monkeypatch.setattr(remove, "remove_stack", stage.ask("remove_stack", left))
+    monkeypatch.setattr(remove, "remove_stack", run.fake("remove_stack", left))
     with pytest.raises(InfraError, match=r"volume 's_content' \(in use\)"):
-        lifecycle.restore(stage, APP)  # type: ignore[arg-type]
-    assert "app_deploy" not in stage.asked
+        lifecycle.restore(run, APP)  # type: ignore[arg-type]
+    assert "app_deploy" not in run.calls
 
 
-def test_a_restore_whose_hook_failed_is_refused(stage: Stage) -> None:
-    """Whatever abra reports."""
-    stage.said = "ERROR restore.post-hook of s_db failed\nrestore finished"
+def test_a_restore_whose_hook_failed_is_refused(run: FakeRun) -> None:
+    """Even if abra reports success."""
+    run.output = "ERROR restore.post-hook of s_db failed\nrestore finished"
     with pytest.raises(RecipeFailure, match="a hook of the recipe failed"):
-        lifecycle.restore(stage, APP)  # type: ignore[arg-type]
+        lifecycle.restore(run, APP)  # type: ignore[arg-type]
 
 
-def test_an_upgrade_that_deployed_something_else_is_refused(stage: Stage) -> None:
-    """The label's commit is asked for by the stage itself."""
-    stage.deployed = "deadbeef"
+def test_an_upgrade_that_deployed_something_else_is_refused(run: FakeRun) -> None:
+    """The stage itself reads the label's commit."""
+    run.deployed = "deadbeef"
     with pytest.raises(RecipeFailure, match="the head was never deployed"):
-        lifecycle.upgrade(stage, APP)  # type: ignore[arg-type]
+        lifecycle.upgrade(run, APP)  # type: ignore[arg-type]
 
 
-def test_an_upgrade_that_changed_nothing_is_refused(stage: Stage) -> None:
-    """A new upstream version with the old images is one in name only."""
-    stage.version = "1+2"
+def test_an_upgrade_that_changed_nothing_is_refused(run: FakeRun) -> None:
+    """The version claims a new upstream release, but the images are the old ones."""
+    run.version = "1+2"
     with pytest.raises(RecipeFailure, match="the upgrade changed nothing"):
-        lifecycle.upgrade(stage, APP)  # type: ignore[arg-type]
+        lifecycle.upgrade(run, APP)  # type: ignore[arg-type]
