@@ -1,1 +1,1 @@
-"""The machine: processes, waiting, locks, signals, control groups, resources."""
+"""The host: processes, waiting, locks, signals, control groups, resources."""

@@ -1,7 +1,7 @@
-"""Limits on a whole tree of processes, by the kernel's control groups, of version 2 or of version 1.
+"""Limits for a whole tree of processes, by control groups (cgroups) of version 2 or 1.
 
-Limits of single processes add up; these do not. A group can be removed only when no process is left
-in it, so its removal is the proof that everything has ended.
+Limits of single processes add up; these do not. The kernel removes a group only when no process is left
+in it, so removing it proves that all of them have exited.
 """
 
 from __future__ import annotations
@@ -24,7 +24,13 @@ KILL_TIMEOUT = 10.0  # seconds until killed processes must be gone
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a tree of processes may use: bytes of memory (swap included), processes, processors."""
+    """What all processes of a group may use together.
+
+    Attributes:
+        memory: Bytes, swap included.
+        processes: How many at the same time.
+        processors: Processor time, in processors (0.5 is half of one).
+    """
 
     memory: int
     processes: int
@@ -33,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One folder of a group: what is written into it, and what only if the kernel has the file."""
+    """One folder of a group with the values to write; `swap` only if the kernel has that file."""
 
     folder: Path
     values: tuple[tuple[str, str], ...]
@@ -42,12 +48,16 @@ class _Part:
 
 @contextlib.contextmanager
 def group(limits: Limits) -> Iterator[tuple[Path, ...]]:
-    """Make this process's group; what writes its id into each of the files yielded is in it.
+    """Make a control group for the time of a `with`; then kill its processes and remove it.
 
-    At the end every process in it is killed, and the group removed.
+    Args:
+        limits: The limits of the group.
+
+    Returns:
+        The `cgroup.procs` files into which a process writes its id to join the group.
 
     Raises:
-        InfraError: control groups are not to be had, or a process in it would not end.
+        InfraError: Control groups are not available, or a process could not be killed.
     """
     _sweep()
     parts = _parts(f"{PREFIX}{os.getpid()}", limits)
@@ -58,12 +68,12 @@ def group(limits: Limits) -> Iterator[tuple[Path, ...]]:
     except OSError as error:
         _remove(folders)
         raise InfraError(
-            f"cannot bound processes by control groups: {error}; this needs root and a writable {ROOT}"
+            f"cannot limit processes by control groups: {error}; this needs root and a writable {ROOT}"
         ) from error
     try:
         yield tuple(folder / "cgroup.procs" for folder in folders)
     finally:
-        _end(folders)
+        _kill(folders)
 
 
 def _parts(name: str, limits: Limits) -> list[_Part]:
@@ -96,11 +106,11 @@ def _make(part: _Part) -> None:
         (part.folder / key).write_text(value)
 
 
-def _end(folders: list[Path]) -> None:
-    """Kill what is in a group until nothing is, and remove it.
+def _kill(folders: list[Path]) -> None:
+    """Kill the processes of a group until none is left, and remove the group.
 
     Raises:
-        InfraError: something would not end.
+        InfraError: A process could not be killed.
     """
 
     def look() -> wait.Look[bool]:
@@ -112,9 +122,9 @@ def _end(folders: list[Path]) -> None:
         return wait.Look(f"{len(left)} processes left", gone or None)
 
     try:
-        wait.until(look, what="killed processes to be gone", timeout=KILL_TIMEOUT, every=0.01)
+        wait.until(look, what="killed processes to exit", timeout=KILL_TIMEOUT, every=0.01)
     except TimedOut as error:
-        raise InfraError(f"a process would not end: {error}") from error
+        raise InfraError(f"a process could not be killed: {error}") from error
 
 
 def _processes(folders: list[Path]) -> set[int]:
@@ -126,7 +136,7 @@ def _processes(folders: list[Path]) -> set[int]:
 
 
 def _remove(folders: list[Path]) -> bool:
-    """Remove groups; say whether they are gone: one that holds a process, even a dying one, stays."""
+    """Remove groups; return False if one still has a process, even an exiting one."""
     for folder in folders:
         try:
             folder.rmdir()
@@ -138,7 +148,7 @@ def _remove(folders: list[Path]) -> bool:
 
 
 def _sweep() -> None:
-    """Remove the groups of processes that were killed."""
+    """Remove the groups that killed harness processes left behind."""
     for folder in (*ROOT.glob(f"{PREFIX}*"), *ROOT.glob(f"*/{PREFIX}*")):
         if not Path("/proc", folder.name.removeprefix(PREFIX)).exists():
             _remove([folder])

@@ -1,8 +1,8 @@
-"""Locks that the kernel frees on any death, with a line in the file that says who holds them.
+"""File locks that the kernel releases when their owner dies; the file names the owner.
 
-filelock 4.2.6 and later leave the file's content alone and never delete it; older ones do not, hence
-the pin. Python's descriptors are not inherited, so a lock is free at once when its holder dies, while
-its children may still work: the janitor ends those first.
+filelock 4.2.6 and later neither empty nor delete the file; older ones do, hence the pin. Children do not
+inherit the lock, so it is free as soon as its owner dies, while children may still run: the janitor
+stops those first. The two slots, which limit runs on this machine, are such locks as well.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from harness.settings import SLOTS, Settings
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds a lock: process, run, recipe, since when (unix seconds)."""
+    """The owner of a lock: process id, run, recipe, and since when (unix seconds)."""
 
     pid: int
     run: str
@@ -33,11 +33,11 @@ class Owner:
 
     @classmethod
     def me(cls, *, run: str, recipe: str) -> Owner:
-        """Return this process as an owner."""
+        """Return an owner for this process."""
         return cls(os.getpid(), run, recipe, round(time.time(), 3))
 
     def text(self) -> str:
-        """Return the owner for messages."""
+        """Return a description for messages."""
         since = time.strftime("%H:%M:%S", time.localtime(self.since))
         return f"run {self.run} of {self.recipe} (process {self.pid}, since {since})"
 
@@ -48,10 +48,14 @@ def recipe_lock(settings: Settings, recipe: str) -> Path:
 
 
 def try_take(path: Path, owner: Owner | None) -> FileLock | None:
-    """Take a lock without waiting; None when somebody holds it.
+    """Take a lock without waiting; return None if it is held.
+
+    Args:
+        path: The lock file.
+        owner: Written into the file; None leaves its content alone.
 
     Raises:
-        InfraError: the lock's folder cannot be written.
+        InfraError: The lock file cannot be made, locked or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,15 +69,15 @@ def try_take(path: Path, owner: Owner | None) -> FileLock | None:
         lock.release()
         return None
     if owner is not None:
-        _sign(path, owner, lock)
+        _write_owner(path, owner, lock)
     return lock
 
 
-def _sign(path: Path, owner: Owner, lock: FileLock) -> None:
-    """Write into a lock who holds it.
+def _write_owner(path: Path, owner: Owner, lock: FileLock) -> None:
+    """Write the owner into the lock file.
 
     Raises:
-        InfraError: the disk does not take the line; the lock is given back.
+        InfraError: It cannot be written (full disk); the lock is released.
     """
     try:
         path.write_text(json.dumps(asdict(owner)) + "\n")
@@ -83,7 +87,7 @@ def _sign(path: Path, owner: Owner, lock: FileLock) -> None:
 
 
 def _same_file(path: Path, lock: FileLock) -> bool:
-    """Say whether the path still names the file that is locked."""
+    """Return True if the path still names the locked file."""
     fd = lock._context.lock_file_fd  # noqa: SLF001 - filelock has no public name for it
     try:
         return fd is not None and os.path.samestat(os.fstat(fd), os.stat(path))
@@ -92,7 +96,7 @@ def _same_file(path: Path, lock: FileLock) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Say whether a living process holds the lock."""
+    """Return True if a live process holds the lock."""
     if not path.exists():
         return False
     lock = try_take(path, None)
@@ -103,7 +107,7 @@ def is_held(path: Path) -> bool:
 
 
 def recorded_owner(path: Path) -> Owner | None:
-    """Return who wrote himself into the lock file last, whether or not he still lives."""
+    """Return the owner recorded in the lock file, alive or not."""
     try:
         return Owner(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -119,12 +123,20 @@ def take(
     timeout: float,
     progress: Callable[[str], None],
 ) -> Iterator[Path]:
-    """Hold one of these locks for the time of a `with`, waiting for it if need be.
+    """Hold one of these locks for the time of a `with`; wait until one is free.
 
-    what: what is waited for, for messages. timeout: seconds.
+    Args:
+        paths: The lock file, or several of which one is enough.
+        owner: Written into the file.
+        what: Name of the lock for messages.
+        timeout: Seconds to wait.
+        progress: Receives a line that names the owners while it waits.
+
+    Returns:
+        The path of the lock that is held.
 
     Raises:
-        TimedOut: not free in time.
+        TimedOut: No lock was free in time.
     """
     choices = (paths,) if isinstance(paths, Path) else paths
 
@@ -134,7 +146,9 @@ def take(
             if lock is not None:
                 return wait.Look("", (path, lock))
         holders = [found.text() for path in choices if (found := recorded_owner(path))]
-        return wait.Look(f"waiting for {what}: held by {' and by '.join(holders) or 'somebody'}")
+        return wait.Look(
+            f"waiting for {what}: held by {' and by '.join(holders) or 'an unknown process'}"
+        )
 
     path, lock = wait.until(look, what=what, timeout=timeout, every=0.2, progress=progress)
     try:
@@ -146,13 +160,6 @@ def take(
 def take_slot(
     settings: Settings, owner: Owner, *, timeout: float, progress: Callable[[str], None]
 ) -> AbstractContextManager[Path]:
-    """Hold one of the machine's slots for the time of a `with`; they limit runs at the same time.
-
-    Args:
-        settings: Say where the slots are.
-        owner: Who takes the slot.
-        timeout: Seconds to wait for a free one.
-        progress: Receives a line that says who holds them.
-    """
+    """Hold one of this machine's slots for the time of a `with`; see `take`."""
     paths = tuple(settings.slots_dir / str(number) for number in range(1, SLOTS + 1))
     return take(paths, owner, what="a slot", timeout=timeout, progress=progress)

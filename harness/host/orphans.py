@@ -1,11 +1,10 @@
-"""What a dead run left running, and its end.
+"""Find and stop the processes that a dead run left behind.
 
-Every child of a run carries the run's directory in its environment (`CCCI_RUN`): its id is a build number,
-which two Drones on one machine both give. A command that abra runs in the backup bot's container carries
-the app's domain instead (`SERVICE`). A child may drop its environment, so
-whatever descends from a marked process, or lives in a session that one leads, counts too. A lock is free
-only once its holder's unfinished forks have gone on to be programs of their own, so whoever holds a dead
-run's lock finds them marked.
+Every child of a run has the run's directory in its environment (`CCCI_RUN`); the run's id is not enough,
+because two Drones on one machine may give the same build number. A command that abra runs in the
+backup bot's container has the app's domain instead (`SERVICE`). A child may drop its environment, so
+descendants of a marked process and members of a session that it leads count as well. A forked child keeps
+the lock until it executes another program, so whoever holds a dead run's lock finds every child marked.
 """
 
 from __future__ import annotations
@@ -22,17 +21,15 @@ from harness.errors import TimedOut
 from harness.host import wait
 
 KILL_DELAY = 3.0  # seconds between SIGTERM and SIGKILL
-END_TIMEOUT = 15.0  # seconds until even a process that cannot be killed is given up
+END_TIMEOUT = 15.0  # seconds; then we stop waiting for a process that cannot be killed
 POLL_INTERVAL = 0.05  # seconds
-QUIET_TIME = 0.1  # seconds of silence: a fork that was between two programs has been seen by then
-DEAD = frozenset(
-    "ZX"
-)  # states of /proc/<pid>/stat: nothing runs any more, somebody has to collect it
+QUIET_TIME = 0.1  # seconds without a find; by then a child between fork and exec was seen
+DEAD = frozenset("ZX")  # states in /proc/<pid>/stat: exited, not yet reaped by its parent
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that no other can be taken for: its id with its start, in ticks since boot."""
+    """A process, identified by its id and its start (ticks since boot), since ids are reused."""
 
     pid: int
     started: str
@@ -44,7 +41,7 @@ class Process:
 
 
 def running(pid: int) -> Process | None:
-    """Return a process that runs, None where there is none or where only its exit status is left."""
+    """Return the process with this id if it runs; None if it is unknown or a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -54,14 +51,16 @@ def running(pid: int) -> Process | None:
 
 
 def run_mark(folder: Path) -> str:
-    """Return the value of `CCCI_RUN` for the children of the run with this directory."""
+    """Return the value of `CCCI_RUN` for the children of a run with this directory."""
     return str(folder.resolve())
 
 
 def find(folder: Path, domains: Collection[str] = ()) -> list[Process]:
-    """Return what still runs of a run, without ourselves and those that started us.
+    """Return the processes of a run that still run, except this process and its ancestors.
 
-    folder: the run's directory. domains: of the run's apps.
+    Args:
+        folder: The run's directory.
+        domains: Domains of the run's apps.
     """
     marks = {
         f"CCCI_RUN={run_mark(folder)}".encode(),
@@ -71,9 +70,9 @@ def find(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     marked = {pid for pid in pids if marks & _environment(pid)}
     if not marked:
         return []
-    everything = {pid: process for pid in pids if (process := running(pid))}
-    found = _with_offspring(marked & everything.keys(), everything.values())
-    return [everything[pid] for pid in sorted(found - _ourselves(everything))]
+    all_processes = {pid: process for pid in pids if (process := running(pid))}
+    found = _with_descendants(marked & all_processes.keys(), all_processes.values())
+    return [all_processes[pid] for pid in sorted(found - _ourselves(all_processes))]
 
 
 def _environment(pid: int) -> set[bytes]:
@@ -83,10 +82,10 @@ def _environment(pid: int) -> set[bytes]:
         return set()
 
 
-def _with_offspring(found: set[int], everything: Collection[Process]) -> set[int]:
-    """Return processes with their descendants and with the sessions that any of them leads."""
+def _with_descendants(found: set[int], everything: Collection[Process]) -> set[int]:
+    """Return processes with their descendants and the members of sessions that they lead."""
     more = {p.pid for p in everything if p.parent in found or p.session in found} - found
-    return _with_offspring(found | more, everything) if more else found
+    return _with_descendants(found | more, everything) if more else found
 
 
 def _ourselves(everything: dict[int, Process]) -> set[int]:
@@ -98,33 +97,41 @@ def _ourselves(everything: dict[int, Process]) -> set[int]:
 
 
 def terminate(folder: Path, domains: Collection[str] = ()) -> list[Process]:
-    """End everything that still runs of a run: SIGTERM, then SIGKILL; return what would not end.
+    """Stop all processes of a run, SIGTERM then SIGKILL; return those that are still running.
 
-    What such a process starts while it is being ended is found and ended as well.
+    Processes that they start meanwhile are found and stopped as well.
+
+    Args:
+        folder: The run's directory.
+        domains: Domains of the run's apps.
     """
     seen: dict[tuple[int, str], float] = {}
 
     def look() -> wait.Look[bool]:
-        living = find(folder, domains)
+        left = find(folder, domains)
         now = time.monotonic()
-        for process in living:
+        for process in left:
             first = seen.setdefault((process.pid, process.started), now)
             if first == now:
                 _send(process, signal.SIGTERM)
             elif now - first >= KILL_DELAY:
                 _send(process, signal.SIGKILL)
-        return wait.Look("", None if living else True)
+        return wait.Look("", None if left else True)
 
     with suppress(TimedOut):
         wait.until(
-            look, what="orphans to end", timeout=END_TIMEOUT, every=POLL_INTERVAL, stable=QUIET_TIME
+            look,
+            what="orphans to exit",
+            timeout=END_TIMEOUT,
+            every=POLL_INTERVAL,
+            stable=QUIET_TIME,
         )
         return []
     return find(folder, domains)
 
 
 def _send(process: Process, sign: signal.Signals) -> None:
-    """Send a signal to just this process, never to another that got its id meanwhile."""
+    """Send a signal to this process, never to another one that has got its id meanwhile."""
     with suppress(OSError):
         handle = os.pidfd_open(process.pid)
         try:

@@ -1,8 +1,8 @@
-"""The one runner of outside processes: argument lists, own process group, bounded time.
+"""Run commands: argument lists, a process group of their own, a timeout.
 
-`subprocess.run(timeout=...)` ends the direct child alone and leaves grandchildren running, hence
-a group of its own for each command, ended as a whole. Commands that want a terminal get a
-pseudo-terminal whose output is read as one stream.
+`subprocess.run(timeout=...)` kills only the direct child and leaves grandchildren running, so each
+command gets a process group, which is terminated as a whole. Commands that need a terminal get a
+pseudo-terminal; its output is one stream.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from pathlib import Path
 
 from harness.errors import CommandFailed, TimedOut
 from harness.host import signals
-from harness.host.wait import HEARTBEAT
+from harness.host.wait import HEARTBEAT_INTERVAL
 
 log = logging.getLogger(__name__)
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-Z\\-_]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
-MAX_OUTPUT = 16 * 1024 * 1024  # bytes kept of one command's output
-KILL_DELAY = 5.0  # seconds between SIGTERM and SIGKILL of a group
+MAX_OUTPUT = 16 * 1024 * 1024  # bytes of each stream that are kept
+KILL_DELAY = 5.0  # seconds between SIGTERM and SIGKILL
 
 
 class CommandTimedOut(TimedOut):
-    """A command was ended because its time was up; `output` is what it had said."""
+    """A command timed out and was killed; `output` is what it had printed."""
 
     def __init__(self, message: str, output: str) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class CommandTimedOut(TimedOut):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A finished command: its words, exit status, both streams and its time in seconds."""
+    """A finished command: arguments, exit code, both streams and duration in seconds."""
 
     argv: tuple[str, ...]
     exit_code: int
@@ -71,20 +71,24 @@ def run(
     keep_last: int = 0,
     max_file_size: int | None = None,
 ) -> Completed:
-    """Run one command to its end and return what it said.
+    """Run one command until it exits and return its output.
 
-    timeout: seconds; then the whole process group is ended.
-    env: the complete environment; the harness's own when left out.
-    terminal: give it a pseudo-terminal (both streams arrive in `out`, colours and CRs removed).
-    check: a status other than 0 is an error.
-    progress: told every 10 s that the command still runs.
-    shown: how messages name the command, when its words hold anything secret.
-    keep_last: keep only so many of the last bytes of each stream; the first 16 MiB when left out.
-    max_file_size: bytes that it, or a child of it, may write into one file; then it is ended.
+    Args:
+        argv: The program and its arguments.
+        timeout: Seconds; then the whole process group is terminated.
+        cwd: Where it runs; the current directory if None.
+        env: The complete environment; the harness's own if None.
+        stdin: Bytes for its standard input.
+        terminal: Give it a pseudo-terminal. Both streams arrive in `out`, without colours and CRs.
+        check: An exit code other than 0 is an error.
+        progress: Receives a line every 10 s.
+        shown: The command's name in messages, if its arguments contain a secret.
+        keep_last: Keep this many of the last bytes of each stream; the first 16 MiB if 0.
+        max_file_size: Bytes that it or a child may write into one file; the kernel kills it beyond.
 
     Raises:
-        CommandFailed: could not be started, or `check` and a status other than 0.
-        CommandTimedOut: still running after `timeout` seconds.
+        CommandFailed: It could not be started, or `check` and its exit code is not 0.
+        CommandTimedOut: It still ran after `timeout` seconds.
     """
     words = tuple(str(word) for word in argv)
     name = shown or " ".join(words[:6])
@@ -93,7 +97,7 @@ def run(
     process: subprocess.Popen[bytes] | None = None
     streams: list[int] = []
     try:
-        # a signal between fork and assignment would lose the process
+        # an exception between fork and assignment would lose the process
         with signals.deferred(), _limited(max_file_size):
             process, streams = _start(words, cwd, env, stdin, terminal, name)
         out, err = _collect(process, streams, start + timeout, name, progress, keep_last)
@@ -115,13 +119,18 @@ def run(
 
 
 def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = None) -> int:
-    """Run a command with our own terminal and return its exit status.
+    """Run a command on our own terminal and return its exit code.
 
-    It stays in our process group, so that Ctrl-C reaches it as it reaches us. timeout: seconds.
+    It stays in our process group, so that Ctrl-C reaches it as well.
+
+    Args:
+        argv: The program and its arguments.
+        timeout: Seconds; then it gets SIGTERM.
+        cwd: Where it runs; the current directory if None.
 
     Raises:
-        CommandFailed: it could not be started.
-        TimedOut: it was ended after `timeout` seconds.
+        CommandFailed: It could not be started.
+        TimedOut: It still ran after `timeout` seconds.
     """
     words = [str(word) for word in argv]
     try:
@@ -130,14 +139,14 @@ def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = N
                 return process.wait(timeout)
             except subprocess.TimeoutExpired:
                 process.terminate()
-                raise TimedOut(f"'{words[0]}' still ran after {timeout:.0f} s") from None
+                raise TimedOut(f"'{words[0]}' timed out after {timeout:.0f} s") from None
     except OSError as error:
         raise CommandFailed(f"could not start '{words[0]}': {error.strerror}") from error
 
 
 def terminate_group(process: subprocess.Popen[bytes]) -> None:
-    """End the command's whole process group: SIGTERM, 5 s of grace, SIGKILL."""
-    with signals.deferred():  # a signal in between would leave the rest of the group alive
+    """Stop a command's whole process group: SIGTERM, after 5 s SIGKILL."""
+    with signals.deferred():  # an interrupt in between would leave the rest of the group running
         for sign in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, sign)
@@ -153,7 +162,7 @@ def terminate_group(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _limited(max_file_size: int | None) -> Iterator[None]:
-    """Let what is started inherit a limit; set before the start, as afterwards it may be too late."""
+    """Limit file sizes for what is started in the `with`; set afterwards, it could come too late."""
     if max_file_size is None:
         yield
         return
@@ -174,12 +183,12 @@ def _start(
     terminal: bool,
     name: str,
 ) -> tuple[subprocess.Popen[bytes], list[int]]:
-    """Start the command; return it and the descriptors to read (out, err)."""
+    """Start the command; return it and the file descriptors to read (out, err)."""
     environment = dict(os.environ if env is None else env)
     slave = None
     if terminal:
         master, slave = pty.openpty()
-        _quiet(slave)
+        _disable_echo(slave)
     try:
         process = subprocess.Popen(
             words,
@@ -209,8 +218,8 @@ def _start(
     return process, streams
 
 
-def _quiet(slave: int) -> None:
-    """Turn echo off, so that nothing fed to the terminal comes back as output."""
+def _disable_echo(slave: int) -> None:
+    """Turn echo off, so that input does not appear in the output; set a wide window."""
     attributes = termios.tcgetattr(slave)
     attributes[3] &= ~termios.ECHO
     termios.tcsetattr(slave, termios.TCSANOW, attributes)
@@ -225,29 +234,29 @@ def _collect(
     progress: Callable[[str], None],
     keep_last: int,
 ) -> tuple[bytes, bytes]:
-    """Read the streams until they end, the process ends, or the deadline comes."""
+    """Read the streams until they close, the process exits, or the deadline passes."""
     chunks: dict[int, bytearray] = {fd: bytearray() for fd in streams}
     started = last = time.monotonic()
-    ended = False
+    exited = False
     with selectors.DefaultSelector() as selector:
         for fd in streams:
             selector.register(fd, selectors.EVENT_READ)
         while selector.get_map():
-            ready = selector.select(0.0 if ended else 0.5)
+            ready = selector.select(0.0 if exited else 0.5)
             for key, _ in ready:
                 if not _read(key.fd, chunks[key.fd], keep_last):
                     selector.unregister(key.fd)
-            if ended and not ready:
-                break  # a background child holds the stream; the command itself is done
-            ended = ended or process.poll() is not None
+            if exited and not ready:
+                break  # a background child holds the stream open; the command itself has exited
+            exited = exited or process.poll() is not None
             now = time.monotonic()
             if now >= deadline:
                 raise CommandTimedOut(
-                    f"'{name}' still ran after {now - started:.0f} s; "
-                    f"its last output: {_tail(chunks) or '(none)'}",
+                    f"'{name}' timed out after {now - started:.0f} s; "
+                    f"last output: {_tail(chunks) or '(none)'}",
                     b"".join(chunks.values()).decode(errors="replace"),
                 )
-            if now - last >= HEARTBEAT:
+            if now - last >= HEARTBEAT_INTERVAL:
                 last = now
                 progress(f"still running '{name}' ({now - started:.0f} s)")
     outputs = [bytes(chunks[fd]) for fd in streams]
@@ -255,7 +264,7 @@ def _collect(
 
 
 def _read(fd: int, into: bytearray, keep_last: int) -> bool:
-    """Read once; return False at the end of the stream (a closed terminal says EIO)."""
+    """Read once; return False at the end of the stream (EIO if a terminal was closed)."""
     try:
         data = os.read(fd, 65536)
     except OSError:
@@ -278,8 +287,8 @@ def _clean(data: bytes, terminal: bool) -> str:
 
 
 def _failure(name: str, done: Completed) -> str:
-    """Return the message of a failed command: name, status, both streams indented."""
-    lines = [f"'{name}' ended with status {done.exit_code}"]
+    """Return the message of a failed command: name, exit code, both streams indented."""
+    lines = [f"'{name}' failed with exit code {done.exit_code}"]
     for label, text in (("stdout", done.out), ("stderr", done.err)):
         body = text.strip() or "(none)"
         lines += [f"  {label}:"] + [f"    {line}" for line in body.splitlines()[-30:]]

@@ -1,12 +1,12 @@
-"""The guard of a run's lifetime: whatever ends it, the normal teardown follows.
+"""Signal and deadline handling: every way to stop a run goes through the normal teardown.
 
-Drone's exec runner ends a build by SIGKILL to the step's shell alone, so the harness asks the kernel
-for a signal when its parent dies. A plain SIGTERM would end pytest without teardown; here it becomes
-an exception, again every few seconds until the teardown has begun, since code under test may swallow
-it. During teardown, and where a process is being started, signals are noted and wait.
+Drone's exec runner stops a build by sending SIGKILL to the step's shell only, so the harness asks the kernel
+for a signal when its parent dies. A plain SIGTERM would end pytest without teardown; here it raises
+an exception, repeated every few seconds until the teardown begins, because code under test may swallow
+it. During teardown, and while a process is being started, signals are remembered and handled later.
 
-A session that only controls workers (pytest-xdist) passes the signal on and lives until they are done:
-it would otherwise kill them in the middle of their teardown.
+A session that only controls workers (pytest-xdist) forwards the signal and waits for them:
+otherwise it would kill them in the middle of their teardown.
 """
 
 from __future__ import annotations
@@ -26,31 +26,31 @@ from types import FrameType
 from typing import NoReturn
 
 PR_SET_PDEATHSIG = 1
-CANCEL = signal.SIGUSR1  # a controller's word to its workers that their session was cancelled
+CANCEL = signal.SIGUSR1  # tells workers that their session was cancelled
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, CANCEL)
 REPEAT_INTERVAL = 5.0  # seconds; an interrupt comes again until the teardown has begun
 
 
-class Interrupted(KeyboardInterrupt):
-    """The run has to end now; pytest treats it as an interrupt."""
-
-
-UNFINISHED = 2  # exit status of a session that ends in the middle
+UNFINISHED = 2  # exit code of a session that exits before it is finished
 _exit = os._exit
+
+
+class Interrupted(KeyboardInterrupt):
+    """The run must stop now; pytest treats it as an interrupt."""
 
 
 @dataclass
 class _State:
-    why: str = ""  # the reason the run was told to end for
-    noted: str = ""  # the first reason that has to wait
-    asked: str = ""  # the reason that another thread gave
+    reason: str = ""  # why the run must stop
+    pending: str = ""  # the first reason that arrived while signals were deferred
+    requested: str = ""  # the reason that another thread gave to `cancel`
     tearing_down: bool = False
     deferred: int = 0
     parent: int = 0
     deadline: float = 0.0
     pass_on: Callable[[signal.Signals, str], None] | None = None
     pid: int = 0
-    status: int = UNFINISHED
+    exit_code: int = UNFINISHED
 
 
 _state = _State()
@@ -59,8 +59,10 @@ _state = _State()
 def arm(*, deadline: float, pass_on: Callable[[signal.Signals, str], None] | None = None) -> None:
     """Turn the parent's death, SIGTERM, SIGHUP, SIGINT and the deadline into `Interrupted`.
 
-    deadline: seconds from now. pass_on: called instead with the signal for the workers and the reason,
-    in a session that only controls them; they have deadlines of their own.
+    Args:
+        deadline: Seconds from now.
+        pass_on: Called instead, with the signal for the workers and the reason, in a session that only
+            controls workers; they have deadlines of their own.
     """
     global _state
     if threading.current_thread() is not threading.main_thread():
@@ -72,38 +74,42 @@ def arm(*, deadline: float, pass_on: Callable[[signal.Signals, str], None] | Non
     signal.signal(signal.SIGALRM, _on_alarm)
     signal.setitimer(signal.ITIMER_REAL, 0.0 if pass_on else deadline)
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != _state.parent:  # it died between the two lines
+    if os.getppid() != _state.parent:  # it died before prctl
         os.kill(os.getpid(), signal.SIGTERM)
 
 
-def set_exit_code(status: int) -> None:
-    """From here on the process may end at once, with this status."""
-    _state.status = status
+def set_exit_code(code: int) -> None:
+    """Set the exit code of the finished session; from here on the process may exit immediately."""
+    _state.exit_code = code
 
 
 def _leave(status: int) -> NoReturn:
-    """End the process at once; with 0 only where the session came to a green end."""
-    unearned = status == 0 and os.getpid() == _state.pid
-    _exit(_state.status if unearned else status)
+    """Replace `os._exit`: a suite cannot turn an unfinished session into exit code 0."""
+    forged = status == 0 and os.getpid() == _state.pid
+    _exit(_state.exit_code if forged else status)
 
 
 class TimeLimitExceeded(BaseException):
-    """A block of code took longer than it may; no `except Exception` of it can keep it going."""
+    """A block of code took too long. Not an `Exception`, so that the block cannot swallow it easily."""
 
 
 @contextlib.contextmanager
 def time_limit(seconds: float, what: str) -> Iterator[None]:
-    """End the block where it takes longer than this; the run's own deadline goes on meanwhile.
+    """Interrupt the block of a `with` if it takes too long; the run's own deadline keeps running.
+
+    Args:
+        seconds: The limit.
+        what: Name of the block for the message.
 
     Raises:
-        TimeLimitExceeded: it did.
+        TimeLimitExceeded: The block took longer.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def over(number: int, frame: FrameType | None) -> None:
-        raise TimeLimitExceeded(f"{what} was still going on after {seconds:.0f} s")
+        raise TimeLimitExceeded(f"{what} timed out after {seconds:.0f} s")
 
     start, (left, _) = time.monotonic(), signal.getitimer(signal.ITIMER_REAL)
     before = signal.signal(signal.SIGALRM, over)
@@ -118,26 +124,26 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
 
 
 def begin_teardown() -> None:
-    """From here on signals wait, so that nothing is left half removed."""
+    """Defer signals from here on, so that nothing is left half removed."""
     _state.tearing_down = True
-    if _state.why:
+    if _state.reason:
         signal.setitimer(signal.ITIMER_REAL, 0.0)
     drop_dead_outputs()
 
 
 def end_teardown() -> None:
-    """Signals count again: a session may go on with another run.
+    """Handle signals again: a session may continue with another run.
 
     Raises:
-        Interrupted: a signal came during the teardown.
+        Interrupted: A signal arrived during the teardown.
     """
     _state.tearing_down = False
-    _act_on_what_waited()
+    _handle_pending()
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """Let signals wait until the end of a `with`, where a process could otherwise get lost."""
+    """Defer signals until the end of a `with`, where an exception could lose track of a process."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -146,24 +152,24 @@ def deferred() -> Iterator[None]:
         yield
     finally:
         _state.deferred -= 1
-        _act_on_what_waited()
+        _handle_pending()
 
 
 def reason() -> str:
-    """Return why the run was ended, "" when it was not."""
-    return _state.why
+    """Return why the run was interrupted, or ""."""
+    return _state.reason
 
 
 def cancel(reason: str) -> None:
-    """End the run with this reason, from any thread."""
-    _state.asked = reason
+    """Interrupt the run for this reason, from any thread."""
+    _state.requested = reason
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def drop_dead_outputs() -> None:
-    """Point outputs that nobody reads any more at nothing: writing to them would break the teardown.
+    """Redirect outputs that nobody reads any more to /dev/null; writing to them would fail.
 
-    They belong to a terminal that was closed, or to a runner that went away.
+    They belong to a closed terminal or to a runner that has exited.
     """
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
@@ -185,44 +191,44 @@ def _is_dead_output(fd: int) -> bool:
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
     drop_dead_outputs()
-    if _state.asked:
-        _end(_state.asked)
+    if _state.requested:
+        _stop(_state.requested)
     elif _state.parent and os.getppid() != _state.parent:
-        _end("cancelled: the process that started this run is gone")
+        _stop("cancelled: the process that started this run is gone")
     elif number == CANCEL:
-        _end("cancelled: the session that this run belongs to was cancelled")
+        _stop("cancelled: the session that this run belongs to was cancelled")
     else:
-        _end(f"interrupted by {signal.Signals(number).name}")
+        _stop(f"interrupted by {signal.Signals(number).name}")
 
 
 def _on_alarm(number: int, frame: FrameType | None) -> None:
-    if not _state.why:
-        _end(f"timeout: the run's own deadline of {_state.deadline:.0f} s passed")
+    if not _state.reason:
+        _stop(f"timeout: the run's own deadline of {_state.deadline:.0f} s passed")
     elif not _state.tearing_down:
         _raise()
 
 
-def _end(reason: str) -> None:
+def _stop(reason: str) -> None:
     if _state.pass_on is not None:
-        _state.why = _state.why or reason
-        cancelled = _state.why.startswith("cancelled")
-        _state.pass_on(CANCEL if cancelled else signal.SIGTERM, _state.why)
+        _state.reason = _state.reason or reason
+        cancelled = _state.reason.startswith("cancelled")
+        _state.pass_on(CANCEL if cancelled else signal.SIGTERM, _state.reason)
     elif _state.tearing_down or _state.deferred:
-        _state.noted = _state.noted or reason
-    elif not _state.why:
-        _state.why = reason
+        _state.pending = _state.pending or reason
+    elif not _state.reason:
+        _state.reason = reason
         _raise()
 
 
-def _act_on_what_waited() -> None:
+def _handle_pending() -> None:
     if _state.tearing_down or _state.deferred:
         return
-    reason, _state.noted = _state.noted, ""
-    if reason and not _state.why:
-        _end(reason)
+    reason, _state.pending = _state.pending, ""
+    if reason and not _state.reason:
+        _stop(reason)
 
 
 def _raise() -> None:
     signal.setitimer(signal.ITIMER_REAL, REPEAT_INTERVAL)
     if not _state.deferred:
-        raise Interrupted(_state.why)
+        raise Interrupted(_state.reason)

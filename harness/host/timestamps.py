@@ -1,4 +1,4 @@
-"""Times as Go programs print them (Docker, restic): RFC 3339, up to nanoseconds, in the zone of the host."""
+"""Parse times as Go programs print them (Docker, restic): RFC 3339, nanoseconds, any time zone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def unix(text: str) -> float:
     """Return a time as unix seconds.
 
     Raises:
-        ValueError: the text is no such time.
+        ValueError: The text is not such a time.
     """
     short = FRACTION.sub(lambda match: f".{match[1]:0<6}", text.replace("Z", "+00:00"))
     return datetime.fromisoformat(short).timestamp()

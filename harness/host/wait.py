@@ -1,4 +1,4 @@
-"""The one waiting loop, and the one place that sleeps."""
+"""The only waiting loop; nothing else in the harness sleeps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from harness.errors import TimedOut
 T = TypeVar("T")
 
 ProgressLog = Callable[[str], None]
-HEARTBEAT = 10.0  # seconds; nothing the harness does is silent for longer
+HEARTBEAT_INTERVAL = 10.0  # seconds; the longest time without a line of progress
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Time as the loops see it; tests put in one that moves when slept on."""
+    """The time that a loop uses; tests pass one whose sleep moves it."""
 
     now: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -28,9 +28,11 @@ REAL = Clock()
 
 @dataclass(frozen=True)
 class Look(Generic[T]):
-    """What one look at the world said.
+    """The result of one look at what is waited for.
 
-    `value` is set once the wait is over; `seen` is a short text of the present state.
+    Attributes:
+        seen: The current state, in a few words.
+        value: The result of the wait; None while it must go on.
     """
 
     seen: str
@@ -47,15 +49,19 @@ def until(
     progress: ProgressLog = lambda line: None,
     clock: Clock = REAL,
 ) -> T:
-    """Look again and again until `look` returns a value, and return that value.
+    """Call `look` until it returns a value, and return that value.
 
-    what: what is waited for, as a sentence part ("the services of x to settle").
-    timeout, every, stable: seconds; with `stable`, looks must stay good for that long.
-    progress: told each change of what is seen, and every 10 s that the wait goes on.
+    Args:
+        look: Looks once. An error that it raises ends the wait immediately.
+        what: What is waited for, as part of a sentence ("the services of x to settle").
+        timeout: Seconds to wait.
+        every: Seconds between two looks.
+        stable: Seconds for which every look must return a value before the wait is over.
+        progress: Receives each change of what is seen, and a line every 10 s.
+        clock: The time to use.
 
     Raises:
-        TimedOut: not there after `timeout` seconds; says what was seen last.
-        Any error of `look`, at once: that is how a look gives up early.
+        TimedOut: No value after `timeout` seconds; the message has what was seen last.
     """
     start = clock.now()
     good_since: float | None = None
@@ -66,7 +72,7 @@ def until(
         if result.seen != last_seen:
             last_seen, last_report = result.seen, now
             progress(result.seen)
-        elif now - last_report >= HEARTBEAT:
+        elif now - last_report >= HEARTBEAT_INTERVAL:
             last_report = now
             progress(
                 f"still waiting for {what} ({now - start:.0f} s of {timeout:.0f} s): {last_seen}"

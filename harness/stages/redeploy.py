@@ -50,4 +50,4 @@ def _await_change(app: App, before: dict[str, frozenset[str]]) -> dict[str, froz
 def _running(app: App) -> dict[str, frozenset[str]]:
     """Return the ids of the running tasks of each service."""
     view = engine.view(app.stack)
-    return {s.name: frozenset(t.id for t in s.tasks if not t.ended) for s in view.services}
+    return {s.name: frozenset(t.id for t in s.tasks if not t.finished) for s in view.services}

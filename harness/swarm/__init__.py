@@ -1,1 +1,1 @@
-"""Docker Swarm, abra, the proxy and the backup bot, seen and driven from outside."""
+"""Clients for Docker Swarm, abra, the proxy and the backup bot."""

@@ -1,8 +1,8 @@
-"""The wrapper for `abra`: one method per command, nothing smarter.
+"""Run `abra`: one method for each command.
 
-Flags come first, each command has its own table of flags (one letter means many things), every
-command gets a pseudo-terminal since several need one, and JSON is read tolerantly: log lines may
-stand around it, keys differ in case and spelling between versions (abra 0.10 to 0.13).
+Flags come first, and the same letter means different things in different commands. Every command gets a
+pseudo-terminal, since several need one. JSON is parsed tolerantly: there may be log lines around it, and
+keys differ in case and spelling between versions (abra 0.10 to 0.13).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from harness.secret import Secret
 
 FATAL = re.compile(r"FATA\s+(?P<text>.*)")
 SHORT_TIMEOUT, LONG_TIMEOUT = 60.0, 600.0  # seconds
-MAX_JSON_STARTS = 1000  # places in an output where its JSON may begin
+MAX_JSON_STARTS = 1000  # brackets in an output at which JSON parsing is tried
 
 
 class AbraFailed(CommandFailed):
-    """abra said FATA; the message holds what it said."""
+    """abra failed (FATA); the message has its output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class SecretState:
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """The outcome of `abra recipe lint`: error-level rules that do not hold, and the whole table."""
+    """The result of `abra recipe lint`: broken rules of level error, of level warn, and the whole table."""
 
     failed: tuple[str, ...]
     warned: tuple[str, ...]
@@ -52,9 +52,13 @@ class Lint:
 
 @dataclass
 class Abra:
-    """abra with a data directory of its own.
+    """abra with its own data directory.
 
-    directory: becomes ABRA_DIR. extra: further environment values. progress: told what takes long.
+    Attributes:
+        program: Name or path of the program.
+        directory: Becomes ABRA_DIR.
+        extra: More environment variables.
+        progress: Receives a line every 10 s while a command runs.
     """
 
     program: str
@@ -63,26 +67,26 @@ class Abra:
     progress: Callable[[str], None] = lambda line: None
 
     def app_backup_create(self, domain: str, *, timeout: float = LONG_TIMEOUT) -> Completed:
-        """Back up one app; that this succeeds proves nothing about the snapshot."""
+        """Back up one app. Success proves nothing about the snapshot; see `backup.verify`."""
         return self._run(["app", "backup", "create", "-n", domain], timeout=timeout)
 
     def app_cmd(
         self, domain: str, service: str, function: str, arguments: Sequence[str]
     ) -> Completed:
-        """Run a function of the recipe's abra.sh inside a service."""
+        """Run a function of the recipe's abra.sh in a service's container."""
         tail = ["--", *arguments] if arguments else []
         return self._run(
             ["app", "cmd", "-n", "-C", "-t", domain, service, function, *tail], timeout=LONG_TIMEOUT
         )
 
     def app_deploy(self, domain: str) -> Completed:
-        """Deploy the checkout as it is (chaos), without waiting for it to converge."""
+        """Deploy the checkout as it is (chaos), without abra's own wait for convergence."""
         return self._run(
             ["app", "deploy", "-n", "-o", "-C", "-D", "-c", domain], timeout=LONG_TIMEOUT
         )
 
     def app_new(self, recipe: str, domain: str) -> Completed:
-        """Make the app's env file from the sample of the checkout as it is."""
+        """Create the app's env file from the checkout's `.env.sample`."""
         return self._run(["app", "new", "-n", "-o", "-C", "-s", "default", "-D", domain, recipe])
 
     def app_restore(self, domain: str, *, timeout: float = LONG_TIMEOUT) -> Completed:
@@ -90,9 +94,9 @@ class Abra:
         return self._run(["app", "restore", "-n", "-C", domain], timeout=timeout)
 
     def app_secret_generate(self, domain: str) -> dict[str, Secret]:
-        """Generate every secret that is missing and return the new ones by name.
+        """Generate all missing secrets and return the new ones by name.
 
-        abra exits 1 when nothing is left to generate; that is an empty answer, not an error.
+        abra exits with 1 if no secret is missing; that is an empty result, not an error.
         """
         words = ["app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain]
         done = self._run(words, check=False, quiet=True)
@@ -100,37 +104,37 @@ class Abra:
             if re.search("no secrets|nothing to generate|already exist", done.text, re.IGNORECASE):
                 return {}
             fatal = FATAL.search(done.text)
-            why = fatal["text"] if fatal else "it did not say why"
+            why = fatal["text"] if fatal else "no reason given"
             raise AbraFailed(f"abra could not generate the secrets of '{domain}': {why}")
         made = (row for row in _rows(done) if row.get("name") and row.get("value"))
         return {row["name"]: Secret(row["value"]) for row in made}
 
     def app_secret_insert(self, domain: str, name: str, version: str, file: Path) -> Completed:
-        """Insert a secret from a file, so that its value is in no argument list."""
+        """Insert a secret from a file, so that no argument list contains its value."""
         words = ["app", "secret", "insert", "-n", "-o", "-C", "-f", domain, name, version]
         return self._run([*words, str(file)], quiet=True)
 
     def app_secret_ls(self, domain: str) -> list[SecretState]:
-        """List the secrets that the recipe declares and whether they exist on the server."""
+        """List the secrets that the recipe declares, and whether they exist on the server."""
         rows = _rows(self._run(["app", "secret", "ls", "-n", "-o", "-C", "-m", domain]))
         return [_secret_state(row) for row in rows]
 
     def app_undeploy(self, domain: str) -> Completed:
-        """Remove the app's services; an app that is not deployed counts as done."""
+        """Undeploy the app; one that is not deployed is not an error."""
         done = self._run(["app", "undeploy", "-n", domain], check=False, timeout=LONG_TIMEOUT)
         if done.exit_code != 0 and "not deployed" not in done.text:
-            raise AbraFailed(f"abra could not undeploy '{domain}': {_said(done)}")
+            raise AbraFailed(f"abra could not undeploy '{domain}': {_message(done)}")
         return done
 
     def recipe_lint(self, recipe: str) -> Lint:
-        """Lint the checkout; the exit status is no verdict, the table's severity column is."""
+        """Lint the checkout. The table's severity column decides, not the exit code."""
         done = self._run(["recipe", "lint", "-n", "-C", recipe], check=False)
         if done.exit_code != 0:
-            raise AbraFailed(f"abra could not lint '{recipe}': {_said(done)}")
+            raise AbraFailed(f"abra could not lint '{recipe}': {_message(done)}")
         return parse_lint(done.text)
 
     def version(self) -> str:
-        """Return abra's version as it prints it, for reports."""
+        """Return abra's version, as it prints it."""
         return self._run(["--version"]).text.strip().removeprefix("abra version ").splitlines()[0]
 
     def _run(
@@ -141,7 +145,18 @@ class Abra:
         timeout: float = SHORT_TIMEOUT,
         quiet: bool = False,
     ) -> Completed:
-        """Run abra under a terminal; `quiet` keeps its output out of the error's text."""
+        """Run abra in a terminal.
+
+        Args:
+            words: Its arguments.
+            check: An exit code other than 0 is an error.
+            timeout: Seconds.
+            quiet: Keep its output out of error messages, because it may contain secrets.
+
+        Raises:
+            AbraFailed: `check`, and its exit code is not 0.
+            InfraError: abra is not installed, or was killed.
+        """
         program = shutil.which(self.program)
         if program is None:
             raise InfraError(
@@ -157,11 +172,13 @@ class Abra:
             progress=self.progress,
             shown=shown,
         )
-        if done.exit_code < 0:  # by the kernel when memory ends, say; never abra's own word
-            raise InfraError(f"'{shown}' was ended by {signal.Signals(-done.exit_code).name}")
+        if (
+            done.exit_code < 0
+        ):  # killed, for example when memory ran out; says nothing about the recipe
+            raise InfraError(f"'{shown}' was killed by {signal.Signals(-done.exit_code).name}")
         if check and done.exit_code != 0:
-            said = "(its output may hold secrets)" if quiet else _said(done)
-            raise AbraFailed(f"'{shown}' ended with status {done.exit_code}: {said}")
+            output = "(output hidden: it may contain secrets)" if quiet else _message(done)
+            raise AbraFailed(f"'{shown}' failed with exit code {done.exit_code}: {output}")
         return done
 
     def _environment(self) -> dict[str, str]:
@@ -178,9 +195,9 @@ class Abra:
 
 
 def parse_lint(text: str) -> Lint:
-    """Read abra's lint table: columns ref, rule, severity, satisfied, skipped, resolve.
+    """Parse abra's lint table: columns ref, rule, severity, satisfied, skipped, resolve.
 
-    The severity column decides, not a list of rules: newer abra versions may know more rules.
+    The severity column decides instead of a list of rules, since newer versions of abra may have more.
     """
     failed: list[str] = []
     warned: list[str] = []
@@ -198,10 +215,10 @@ def parse_lint(text: str) -> Lint:
 
 
 def _json(done: Completed) -> Any:
-    """Return the JSON in abra's output: log lines may stand before and behind it.
+    """Return the JSON in abra's output; there may be log lines before and after it.
 
     Raises:
-        AbraFailed: there is none among the first 1,000 places where one may begin.
+        AbraFailed: No JSON begins at one of the first 1,000 brackets.
     """
     for match in itertools.islice(re.finditer(r"[\[{]", done.out), MAX_JSON_STARTS):
         try:
@@ -209,27 +226,27 @@ def _json(done: Completed) -> Any:
         except ValueError:
             continue
         except RecursionError:
-            break  # and so would every place within it
+            break  # every bracket inside would fail as well
         return value
-    raise AbraFailed(f"no JSON in abra's answer to '{' '.join(done.argv[1:4])}'")
+    raise AbraFailed(f"no JSON in the output of 'abra {' '.join(done.argv[1:4])}'")
 
 
 def _rows(done: Completed) -> list[dict[str, str]]:
-    """Return the flat rows of the JSON list in abra's output; null is an empty one.
+    """Return the rows of the JSON list in abra's output; null is an empty list.
 
     Raises:
-        AbraFailed: there is no list of objects.
+        AbraFailed: The output has no list of objects.
     """
     value = _json(done) or []
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise AbraFailed(
-            f"abra's answer to '{' '.join(done.argv[1:4])}' is no JSON list of objects"
+            f"the output of 'abra {' '.join(done.argv[1:4])}' is not a JSON list of objects"
         )
     return [_flat(row) for row in value]
 
 
 def _flat(row: Mapping[str, Any]) -> dict[str, str]:
-    """Lower-case the keys, spaces and underscores as dashes; values as text."""
+    """Return a row with normalised keys (lower case, dashes) and values as text."""
     return {re.sub(r"[ _]", "-", str(key)).lower(): str(value) for key, value in row.items()}
 
 
@@ -238,9 +255,9 @@ def _secret_state(row: Mapping[str, str]) -> SecretState:
     return SecretState(row.get("name", ""), row.get("version", ""), created.lower() == "true")
 
 
-def _said(done: Completed) -> str:
-    """Return abra's FATA line, and below it the end of what it printed."""
+def _message(done: Completed) -> str:
+    """Return abra's FATA line, followed by the last lines of its output."""
     lines = [line.rstrip() for line in done.text.splitlines() if line.strip()]
     fatal = FATAL.search(done.text)
-    head = fatal["text"].strip() if fatal else (lines[-1] if lines else "it said nothing")
+    head = fatal["text"].strip() if fatal else (lines[-1] if lines else "no output")
     return "\n    ".join([head, *lines[-12:]]) if len(lines) > 1 else head

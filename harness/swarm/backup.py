@@ -1,8 +1,8 @@
-"""Proof that a snapshot holds what it should, asked of restic itself.
+"""Check with restic that a snapshot contains what it should.
 
 abra and the backup bot may both report success for a snapshot without the dump (incident B1), so
-after each backup the bot's own restic lists what the newest snapshot of this app holds. Shape of
-`restic snapshots --json` and `restic ls --json`: restic's documentation, stable since 0.9.
+after each backup the bot's own restic lists the newest snapshot of the app. The format of
+`restic snapshots --json` and `restic ls --json` is documented by restic and stable since 0.9.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from harness.host import timestamps
 from harness.swarm import engine
 
 BOT_LABEL = "coop-cloud.backupbot.enabled=true"
-CLOCK_SLACK = 2.0  # seconds two clocks on one machine may seem to differ by rounding
+CLOCK_SLACK = 2.0  # seconds; times of one machine may differ by rounding
 VOLUMES = "/var/lib/docker/volumes"
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """One path a snapshot must hold: absolute, and whether it is a dump made by a hook."""
+    """An absolute path that a snapshot must contain; `dump` if a hook writes it."""
 
     path: str
     dump: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """One file or folder of a snapshot: size in bytes, modification time in unix seconds."""
+class Entry:
+    """One file or folder in a snapshot: size in bytes, modification time in unix seconds."""
 
     path: str
     kind: str
@@ -40,10 +40,15 @@ class Held:
 
 
 def newest(snapshots: Sequence[Mapping[str, Any]], stack: str, since: float) -> str:
-    """Return the id of the newest snapshot of this stack made at or after `since` (unix seconds).
+    """Return the id of the newest snapshot of a stack since a time.
+
+    Args:
+        snapshots: Rows of `restic snapshots --json`.
+        stack: Name of the stack.
+        since: When the backup began, in unix seconds.
 
     Raises:
-        RecipeFailure: there is none.
+        RecipeFailure: There is no such snapshot.
     """
     mine = [s for s in snapshots if _belongs(s, stack)]
     fresh = [s for s in mine if timestamps.unix(s["time"]) >= since - CLOCK_SLACK]
@@ -61,12 +66,15 @@ def _belongs(snapshot: Mapping[str, Any], stack: str) -> bool:
     return stack in tags or any(f"/{stack}_" in path for path in paths)
 
 
-def missing(expected: Iterable[Expected], held: Sequence[Held], since: float) -> list[str]:
-    """Return a sentence for each expected path that is absent, empty or stale.
+def missing(expected: Iterable[Expected], entries: Sequence[Entry], since: float) -> list[str]:
+    """Return a sentence for each expected path that is missing, empty or stale.
 
-    since: when the backup began, in unix seconds; a dump must not be older.
+    Args:
+        expected: What the snapshot must contain.
+        entries: What it contains.
+        since: When the backup began, in unix seconds; a dump must not be older.
     """
-    by_path = {item.path: item for item in held}
+    by_path = {item.path: item for item in entries}
     problems = []
     for want in expected:
         have = by_path.get(want.path)
@@ -77,14 +85,14 @@ def missing(expected: Iterable[Expected], held: Sequence[Held], since: float) ->
         elif want.dump and have.mtime < since - CLOCK_SLACK:
             age = since - have.mtime
             problems.append(f"the dump '{want.path}' is {age:.0f} s older than this backup")
-        elif have.kind == "dir" and not any(i.path.startswith(want.path + "/") for i in held):
+        elif have.kind == "dir" and not any(i.path.startswith(want.path + "/") for i in entries):
             problems.append(f"'{want.path}' is empty in the snapshot")
     return problems
 
 
-def parse_listing(text: str) -> list[Held]:
-    """Read `restic ls --json`: one JSON object a line, the first describes the snapshot."""
-    held = []
+def parse_listing(text: str) -> list[Entry]:
+    """Parse `restic ls --json`: a JSON object on each line, of which the first describes the snapshot."""
+    entries = []
     for line in text.splitlines():
         try:
             row = json.loads(line)
@@ -96,15 +104,15 @@ def parse_listing(text: str) -> list[Held]:
             and row.get("type") in ("file", "dir", "symlink")
         ):
             mtime = timestamps.unix(row["mtime"]) if row.get("mtime") else 0.0
-            held.append(Held(row["path"], row["type"], int(row.get("size", 0)), mtime))
-    return held
+            entries.append(Entry(row["path"], row["type"], int(row.get("size", 0)), mtime))
+    return entries
 
 
 def bot_container(api: Any = None) -> str:
     """Return the id of the backup bot's running container.
 
     Raises:
-        InfraError: no backup bot runs on this server.
+        InfraError: No backup bot runs on this server.
     """
     api = api or engine.client()
     services = api.services(filters={"label": BOT_LABEL.partition("=")[0]})
@@ -117,35 +125,40 @@ def bot_container(api: Any = None) -> str:
                 return str(container)
     raise InfraError(
         f"no backup bot runs here (no service with label {BOT_LABEL}); "
-        "deploy backup-bot-two, or run the sandbox's set-up"
+        "deploy backup-bot-two, or run `make setup` for the sandbox"
     )
 
 
 def restic(*words: str, api: Any = None) -> str:
-    """Run restic in the backup bot's container and return what it printed.
+    """Run restic in the backup bot's container and return its output.
 
     Raises:
-        InfraError: restic ended with an error.
+        InfraError: restic failed.
     """
     api = api or engine.client()
     argv = ["restic", "--no-lock", *words]
     made = api.exec_create(bot_container(api), argv)
     out, err = api.exec_start(made["Id"], demux=True)
-    status = api.exec_inspect(made["Id"])["ExitCode"]
-    if status != 0:
-        said = (err or b"").decode(errors="replace").strip()[-500:]
+    exit_code = api.exec_inspect(made["Id"])["ExitCode"]
+    if exit_code != 0:
+        message = (err or b"").decode(errors="replace").strip()[-500:]
         raise InfraError(
-            f"'restic {words[0]}' in the backup bot ended with status {status}: {said}"
+            f"'restic {words[0]}' in the backup bot failed with exit code {exit_code}: {message}"
         )
     return (out or b"").decode(errors="replace")
 
 
 def verify(stack: str, expected: Sequence[Expected], since: float) -> str:
-    """Look into the newest snapshot of the stack; return its short id.
+    """Check the newest snapshot of a stack and return its short id.
+
+    Args:
+        stack: Name of the stack.
+        expected: What the snapshot must contain.
+        since: When the backup began, in unix seconds.
 
     Raises:
-        RecipeFailure: no new snapshot, or something expected is absent, empty or stale.
-        InfraError: the backup bot or its restic does not answer.
+        RecipeFailure: There is no new snapshot, or an expected path is missing, empty or stale.
+        InfraError: The backup bot or its restic does not answer.
     """
     try:
         snapshots = json.loads(restic("snapshots", "--json", "--latest", "50"))
@@ -155,7 +168,6 @@ def verify(stack: str, expected: Sequence[Expected], since: float) -> str:
     problems = missing(expected, parse_listing(restic("ls", "--json", chosen)), since)
     if problems:
         raise RecipeFailure(
-            "the backup reported success, but its snapshot does not hold what it should: "
-            + "; ".join(problems)
+            "the backup reported success, but its snapshot is incomplete: " + "; ".join(problems)
         )
     return chosen[:8]

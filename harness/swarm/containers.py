@@ -1,7 +1,7 @@
-"""Inside the running containers of an app: commands, files, logs.
+"""Commands, files and logs in the running containers of an app.
 
-Goes to the task of the current spec that runs now, never to one that is being replaced, and never
-takes an empty answer for a value: a command that fails raises with its output.
+Always uses a running task of the current spec, never one that is being replaced. An empty answer is
+never taken for a value: a command that cannot be run raises.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from harness.errors import RecipeFailure
 from harness.host import wait
 from harness.swarm import engine
 
-FIND_TIMEOUT = 60.0  # seconds a service may need to have a running container
+FIND_TIMEOUT = 60.0  # seconds for a service to get a running container
 LOG_LINES = 40
-MAX_LOG_BYTES = 4 * 1024 * 1024  # of one service's log; its lines may be as long as it likes
+MAX_LOG_BYTES = 4 * 1024 * 1024  # of one service's log; its lines may have any length
 LOG_SLACK = 1024 * 1024  # bytes above the maximum before the oldest are dropped in one go
-LOG_TIMEOUT = 20.0  # for reading it; one that grows faster than it is read ends too
+LOG_TIMEOUT = 20.0  # seconds for reading it; some grow faster than they are read
 MAX_OUTPUT = 16 * 1024 * 1024  # bytes of one command's output
 MAX_FILE = 256 * 1024 * 1024  # bytes of one file
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a command in a container said: its exit status and both streams as text."""
+    """The exit code and the output of a command in a container."""
 
     exit_code: int
     out: str
@@ -41,18 +41,28 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class OomKill:
-    """A service that the kernel ended for want of memory; limit: its own, in bytes, 0 for none."""
+    """A service of which the kernel killed a process because memory ran out (OOM kill).
+
+    Attributes:
+        service: Short name of the service.
+        limit: The container's memory limit in bytes, 0 for none.
+    """
 
     service: str
     limit: int
 
 
 def find(stack: str, service: str, *, timeout: float = FIND_TIMEOUT) -> str:
-    """Return the id of the service's running container, waiting up to `timeout` seconds for one.
+    """Return the id of a service's running container; wait for one if necessary.
+
+    Args:
+        stack: Name of the stack.
+        service: Short name of the service.
+        timeout: Seconds to wait.
 
     Raises:
-        TimedOut: none ran in that time.
-        InfraError: the stack has no such service.
+        TimedOut: No container ran in that time.
+        InfraError: The stack has no such service.
     """
 
     def look() -> wait.Look[str]:
@@ -73,11 +83,18 @@ def execute(
     user: str = "",
     env: dict[str, str] | None = None,
 ) -> Output:
-    """Run a command in the service's container (as `abra app run` does, without its terminal).
+    """Run a command in a service's container (like `abra app run`, without a terminal).
+
+    Args:
+        stack: Name of the stack.
+        service: Short name of the service.
+        argv: The command with its arguments.
+        user: The user that it runs as; the image's if empty.
+        env: Additional environment variables.
 
     Raises:
-        RecipeFailure: the container went away, cannot run this command at all, or the command says
-            more than 16 MiB.
+        RecipeFailure: The container has gone or cannot run this command, or its output is larger
+            than 16 MiB.
     """
     api = engine.client()
     container = find(stack, service)
@@ -85,7 +102,7 @@ def execute(
     try:
         made = api.exec_create(container, list(argv), user=user, environment=env)
         with _closing(api.exec_start(made["Id"], demux=True, stream=True)) as pieces:
-            out, err = _both(pieces, name, service)
+            out, err = _collect(pieces, name, service)
         exit_code = api.exec_inspect(made["Id"])["ExitCode"]
     except APIError as error:
         raise RecipeFailure(
@@ -96,38 +113,46 @@ def execute(
 
 @contextlib.contextmanager
 def _closing(stream: Any) -> Iterator[Any]:
-    """Close a stream of the SDK with its answer: alone, it leaves the socket to the collector.
+    """Close a stream of the SDK together with its response.
 
-    Which warns, in whatever test happens to run then.
+    `close` of the stream alone leaves the socket to the garbage collector, which then warns in whichever
+    test is running.
     """
     try:
         yield stream
     finally:
         stream.close()
-        stream._response.close()  # noqa: SLF001 - the SDK keeps it to itself
+        stream._response.close()  # noqa: SLF001 - the SDK has no public name for it
 
 
-def _both(
+def _collect(
     pieces: Iterable[tuple[bytes | None, bytes | None]], name: str, service: str
 ) -> tuple[bytes, bytes]:
-    """Return a command's whole standard output and error."""
+    """Return a command's whole standard output and standard error."""
     out, err = bytearray(), bytearray()
     for more_out, more_err in pieces:
         out += more_out or b""
         err += more_err or b""
         if len(out) + len(err) > MAX_OUTPUT:
             raise RecipeFailure(
-                f"'{name}' in service '{service}' said more than {MAX_OUTPUT} bytes; "
-                "let the command choose what matters"
+                f"the output of '{name}' in service '{service}' is larger than {MAX_OUTPUT} bytes; "
+                "let the command print less"
             )
     return bytes(out), bytes(err)
 
 
 def write(stack: str, service: str, path: str, data: bytes, *, mode: int = 0o644) -> None:
-    """Put one file into the service's container; missing folders are made by the container's tar.
+    """Write a file into a service's container; its folder must exist.
+
+    Args:
+        stack: Name of the stack.
+        service: Short name of the service.
+        path: Absolute path in the container.
+        data: The content.
+        mode: Permission bits.
 
     Raises:
-        RecipeFailure: the folder does not exist or cannot be written.
+        RecipeFailure: The folder does not exist or cannot be written.
     """
     target = PurePosixPath(path)
     buffer = io.BytesIO()
@@ -144,7 +169,11 @@ def write(stack: str, service: str, path: str, data: bytes, *, mode: int = 0o644
 
 
 def read(stack: str, service: str, path: str) -> bytes | None:
-    """Return the content of one file in the service's container, or None where there is no such file."""
+    """Return the content of a file in a service's container, or None if it does not exist.
+
+    Raises:
+        RecipeFailure: It cannot be read, or is larger than 256 MiB.
+    """
     try:
         stream, _ = engine.client().get_archive(find(stack, service), path)
     except NotFound:
@@ -159,7 +188,7 @@ def read(stack: str, service: str, path: str) -> bytes | None:
         if len(data) > MAX_FILE:
             raise RecipeFailure(
                 f"'{path}' in service '{service}' is larger than {MAX_FILE} bytes; "
-                "let a command in the container look at it"
+                "examine it with a command in the container"
             )
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:
@@ -170,11 +199,16 @@ def read(stack: str, service: str, path: str) -> bytes | None:
 
 
 def logs(stack: str, service: str, *, lines: int = LOG_LINES) -> list[str]:
-    """Return the service's last log lines, from its newest container that has any.
+    """Return a service's last log lines, from its newest container that has any.
 
-    Containers are asked, not the service: a service's log follows tasks that Swarm already forgot.
-    At most 4 MiB: the oldest lines are left out whole, since half a line may hold half a secret,
-    which nobody recognises.
+    Containers are read instead of the service, whose log also follows tasks that Swarm has already forgotten.
+    At most 4 MiB are returned. Only whole lines are dropped: half a line may contain half a secret, which
+    no redactor would recognise.
+
+    Args:
+        stack: Name of the stack.
+        service: Short name of the service.
+        lines: How many lines at most.
     """
     api = engine.client()
     label = f"com.docker.swarm.service.name={stack}_{service}"
@@ -184,37 +218,41 @@ def logs(stack: str, service: str, *, lines: int = LOG_LINES) -> list[str]:
             with _closing(
                 api.logs(container["Id"], tail=lines, stream=True, follow=False)
             ) as pieces:
-                text = _text(_end(pieces)).strip()
+                text = _text(_tail(pieces)).strip()
         except APIError:
-            continue  # removed meanwhile
+            continue  # it was removed meanwhile
         if text:
             return text.splitlines()[-lines:]
     return []
 
 
-def _end(pieces: Iterable[bytes]) -> bytes:
-    """Return the end of a log, from a line's beginning; says so where the beginning is left out."""
+def _tail(pieces: Iterable[bytes]) -> bytes:
+    """Return the end of a log, whole lines only, after a line that says how much was dropped."""
     kept, dropped = bytearray(), 0
-    until = time.monotonic() + LOG_TIMEOUT
+    deadline = time.monotonic() + LOG_TIMEOUT
     for piece in pieces:
         kept += piece
         if len(kept) > MAX_LOG_BYTES + LOG_SLACK:
             dropped += len(kept) - MAX_LOG_BYTES
             del kept[:-MAX_LOG_BYTES]
-        if time.monotonic() > until:
+        if time.monotonic() > deadline:
             break
     if not dropped:
         return bytes(kept)
     whole = kept.find(b"\n") + 1 or len(kept)
-    told = f"(what came before is left out: {dropped + whole} bytes)\n"
-    return told.encode() + bytes(kept[whole:])
+    note = f"(the first {dropped + whole} bytes are left out)\n"
+    return note.encode() + bytes(kept[whole:])
 
 
 def oom_kill(stack: str, *, host_killed: bool) -> OomKill | None:
-    """Return a service of the stack that was ended for want of memory, None where none was.
+    """Return a service of the stack that was OOM-killed, or None.
 
-    host_killed: the kernel has ended programs of this host since the run began. Docker marks only
-    what died at a limit; what died because all memory was gone merely shows status 137.
+    Docker marks only containers that reached their own limit. One that was killed because the host had no
+    memory left just has exit code 137, which counts only if `host_killed`.
+
+    Args:
+        stack: Name of the stack.
+        host_killed: The kernel has killed processes on this host since the run began.
     """
     api = engine.client()
     for found in api.containers(all=True, filters={"label": [f"{engine.NAMESPACE}={stack}"]}):

@@ -1,8 +1,8 @@
-"""When a stack has settled, and when there is no point in waiting longer: pure judgement of views.
+"""Decide whether a stack has settled, or never will. Pure functions of Swarm views.
 
-Settled is more than N of N: the tasks must belong to the current spec, no update may be in flight,
-and an update that was rolled back is a failure although the old task still answers. A crash loop is
-told apart from a service that restarts while its peers start up.
+Settled means more than N of N replicas: the tasks must belong to the current spec, and no update may be in
+progress. An update that was rolled back is a failure, although the old task still answers. A service in a
+crash loop is distinguished from one that restarts while other services are starting.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ from harness.errors import RecipeFailure
 from harness.swarm.engine import StackView, SwarmService, Task
 
 IN_FLIGHT = frozenset({"updating", "rollback_started"})
-MAX_EXITS_ALONE = (
-    3  # tasks that ended while every other service was up: the service itself is at fault
-)
-MAX_EXITS_TOGETHER = 8  # tasks that ended while others were not up either
+MAX_EXITS_ALONE = 3  # tasks of one service, while all others are up: its own fault
+MAX_EXITS_TOGETHER = 8  # tasks of one service, while others are not up either
 
 
 class RolledBack(RecipeFailure):
-    """Swarm went back to the previous spec: the new one never ran."""
+    """Swarm rolled the service back to its previous spec; the new one never ran."""
 
 
 class CrashLoop(RecipeFailure):
-    """A service ends again and again; `service` and `container` say where to look for its log."""
+    """The tasks of `service` exit again and again, or have exited for good."""
 
     def __init__(self, message: str, service: str) -> None:
         super().__init__(message)
@@ -33,27 +31,32 @@ class CrashLoop(RecipeFailure):
 
 @dataclass
 class History:
-    """What has been seen so far of one wait: tasks that ended, and how many while the rest was up.
+    """The exited tasks that were seen during one wait.
 
-    Swarm keeps only five ended tasks a slot, so they are counted by id as they are seen.
+    Swarm keeps only five exited tasks for each replica, so they are counted by id when they are seen.
+
+    Attributes:
+        exited: Task ids by service.
+        exited_alone: Those of them that exited while all other services were up.
+        ignore: Ids of tasks that do not count, such as those of an earlier deployment.
     """
 
-    ended: dict[str, set[str]] = field(default_factory=dict)
-    ended_alone: dict[str, set[str]] = field(default_factory=dict)
+    exited: dict[str, set[str]] = field(default_factory=dict)
+    exited_alone: dict[str, set[str]] = field(default_factory=dict)
     ignore: frozenset[str] = frozenset()
 
     def restarts(self) -> dict[str, int]:
-        """Return how many tasks ended, by service."""
-        return {name: len(ids) for name, ids in self.ended.items() if ids}
+        """Return how many tasks exited, by service."""
+        return {name: len(ids) for name, ids in self.exited.items() if ids}
 
 
 def task_ids(view: StackView) -> frozenset[str]:
-    """Return the ids of all tasks, for a later wait to leave out of its counts."""
+    """Return the ids of all tasks, for a later wait to ignore."""
     return frozenset(task.id for service in view.services for task in service.tasks)
 
 
 def settled(service: SwarmService) -> bool:
-    """Say whether one service runs as its current spec wants it to."""
+    """Return True if a service runs as its current spec asks for."""
     if service.update in IN_FLIGHT:
         return False
     current = [task for task in service.tasks if task.current]
@@ -61,22 +64,24 @@ def settled(service: SwarmService) -> bool:
         return sum(task.state == "complete" for task in current) >= service.replicas
     if service.mode == "global":
         return any(task.running for task in current)
-    stopping = [t for t in service.tasks if not t.current and not t.ended and t.state != "pending"]
+    stopping = [
+        t for t in service.tasks if not t.current and not t.finished and t.state != "pending"
+    ]
     return sum(task.running for task in current) == service.replicas and not stopping
 
 
 def _one_shot(service: SwarmService, current: list[Task]) -> bool:
-    """Say whether the service is meant to end: not restarted after a good end, and it ended well.
+    """Return True if the service is a one-off job: not restarted after success, and it succeeded.
 
-    What has a health check is meant to stay: Swarm ends an unhealthy task by its stop signal, and a
-    program that obeys with status 0 has "completed" (measured with nginx).
+    A service with a health check is not: Swarm stops an unhealthy task by its stop signal, and a
+    program that then exits with 0 has "completed" (measured with nginx).
     """
     ends = service.restart in ("none", "on-failure") and not service.has_health_check
     return ends and any(t.state == "complete" for t in current)
 
 
 def describe(view: StackView) -> str:
-    """Return the stack's state in one line: each service with its newest task's state."""
+    """Return the state of each service and its newest task in one line."""
     return (
         ", ".join(f"{service.name}: {_state(service)}" for service in _sorted(view))
         or "nothing yet"
@@ -98,13 +103,17 @@ def _state(service: SwarmService) -> str:
 
 
 def look(view: StackView, history: History, *, wanted: int = 1) -> bool:
-    """Note what ended, give up where waiting is pointless, and say whether all has settled.
+    """Return True if all services have settled; raise if waiting longer is pointless.
 
-    wanted: how many services the stack must have at least.
+    Args:
+        view: The stack now.
+        history: Is updated with the tasks that have exited.
+        wanted: How many services the stack must have at least.
 
     Raises:
-        RolledBack, CrashLoop: with the task's own error in the message.
-        RecipeFailure: a task was rejected (bad image, mount or secret).
+        RolledBack: An update was rolled back.
+        CrashLoop: The tasks of a service exit again and again, or are not restarted.
+        RecipeFailure: A task was rejected (bad image, mount or secret).
     """
     up = {service.name: settled(service) for service in view.services}
     for service in view.services:
@@ -132,22 +141,24 @@ def _refuse_rejected(service: SwarmService, history: History) -> None:
 
 
 def _refuse_given_up(service: SwarmService, history: History) -> None:
-    """Refuse a service whose tasks are over and that its restart policy leaves so.
+    """Refuse a service whose tasks have exited and are not restarted.
 
-    Swarm decides on a restart in the same step in which it stops wanting the old task, so a task that
-    is over, unwanted and without a successor has none to come.
+    Swarm decides on a restart in the same step in which it changes the desired state of the old task, so an
+    exited task with desired state "shutdown" and without a successor will not get one.
     """
     current = [t for t in service.tasks if t.current and t.id not in history.ignore]
-    over = bool(current) and all(t.ended and t.desired == "shutdown" for t in current)
-    well = all(t.state == "complete" for t in current)
-    given_up = service.restart == "none" or service.attempts or (well and service.restart != "any")
-    if not (over and given_up and service.replicas) or settled(service):
+    exited = bool(current) and all(t.finished and t.desired == "shutdown" for t in current)
+    succeeded = all(t.state == "complete" for t in current)
+    given_up = (
+        service.restart == "none" or service.attempts or (succeeded and service.restart != "any")
+    )
+    if not (exited and given_up and service.replicas) or settled(service):
         return
-    policy = f"its restart policy '{service.restart}' leaves it ended"
-    if service.has_health_check and well:
-        what = f"never got healthy: Swarm ended its task, and {policy}"
+    policy = f"its restart policy '{service.restart}' does not restart it"
+    if service.has_health_check and succeeded:
+        what = f"never got healthy: Swarm stopped its task, and {policy}"
     else:
-        what = f"has ended, and {policy}: {_last_error(service) or 'no error given'}"
+        what = f"has exited, and {policy}: {_last_error(service) or 'no error reported'}"
     raise CrashLoop(f"service '{service.name}' {what}", service.name)
 
 
@@ -155,32 +166,32 @@ def _count(service: SwarmService, history: History, *, alone: bool) -> None:
     if service.mode == "job":
         return
     for task in service.tasks:
-        good_end = task.state == "complete" and _one_shot(service, [task])
-        if task.ended and task.current and not good_end and task.id not in history.ignore:
-            seen = history.ended.setdefault(service.name, set())
+        is_success = task.state == "complete" and _one_shot(service, [task])
+        if task.finished and task.current and not is_success and task.id not in history.ignore:
+            seen = history.exited.setdefault(service.name, set())
             if task.id not in seen and alone:
-                history.ended_alone.setdefault(service.name, set()).add(task.id)
+                history.exited_alone.setdefault(service.name, set()).add(task.id)
             seen.add(task.id)
 
 
 def _refuse_loop(service: SwarmService, history: History, *, settled_now: bool) -> None:
-    ended = len(history.ended.get(service.name, ()))
-    alone = len(history.ended_alone.get(service.name, ()))
-    if settled_now or (alone < MAX_EXITS_ALONE and ended < MAX_EXITS_TOGETHER):
+    exited = len(history.exited.get(service.name, ()))
+    alone = len(history.exited_alone.get(service.name, ()))
+    if settled_now or (alone < MAX_EXITS_ALONE and exited < MAX_EXITS_TOGETHER):
         return
     error = _last_error(service)
-    what = "never got healthy" if "unhealthy" in error else "keeps ending (crash loop)"
+    what = "never got healthy" if "unhealthy" in error else "is in a crash loop"
     if service.has_health_check and not error:
-        error = "it was told to end and did: its health check fails, or it ends by itself"
+        error = "it exited without an error: its health check fails, or it stops by itself"
     raise CrashLoop(
-        f"service '{service.name}' {what}: {ended} of its tasks ended while we waited; "
-        f"the last one: {error or 'no error given'}",
+        f"service '{service.name}' {what}: {exited} tasks exited while waiting; "
+        f"last error: {error or 'no error reported'}",
         service.name,
     )
 
 
 def _last_error(service: SwarmService) -> str:
     for task in service.tasks:
-        if task.ended and task.error:
+        if task.finished and task.error:
             return task.error
     return ""

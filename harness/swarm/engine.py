@@ -1,8 +1,8 @@
-"""A read-only view of one stack in the Swarm, as frozen values.
+"""Read the Swarm through the Docker SDK; a stack becomes frozen values.
 
-Reads through the Docker SDK (https://docker-py.readthedocs.io, API 1.41 and later). Whether a task
-belongs to the current spec is asked of Swarm itself (the tasks filter `_up-to-date`): replica counts
-alone still count the old task right after an update.
+SDK: https://docker-py.readthedocs.io, API 1.41 and later. Swarm itself says whether a task belongs to the
+current spec (the tasks filter `_up-to-date`), because replica counts alone still count the old task right
+after an update.
 """
 
 from __future__ import annotations
@@ -20,12 +20,20 @@ from harness.host import wait
 
 RESTART_TIMEOUT = 60.0  # seconds; a restarted engine with a swarm needs 5 to 15 (measured)
 NAMESPACE = "com.docker.stack.namespace"
-ENDED = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
+TERMINAL_STATES = frozenset({"complete", "failed", "rejected", "shutdown", "orphaned", "remove"})
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One task; `current` says whether it was made from the service's present spec."""
+    """One task of a service.
+
+    Attributes:
+        state: The state that it is in.
+        desired: The state that Swarm wants it to be in.
+        error: Swarm's or the container's error, or "".
+        container: Id of its container, if there is one.
+        current: True if it was made from the service's current spec.
+    """
 
     id: str
     service_id: str
@@ -39,18 +47,28 @@ class Task:
 
     @property
     def running(self) -> bool:
-        """Say whether the task runs and is meant to."""
+        """True if the task runs and Swarm wants it to."""
         return self.state == "running" and self.desired == "running"
 
     @property
-    def ended(self) -> bool:
-        """Say whether the task is over."""
-        return self.state in ENDED
+    def finished(self) -> bool:
+        """True if the task has reached a state that it will not leave."""
+        return self.state in TERMINAL_STATES
 
 
 @dataclass(frozen=True, slots=True)
 class SwarmService:
-    """One service of the stack with its tasks, newest first."""
+    """One service of a stack.
+
+    Attributes:
+        name: Short name, without the stack's.
+        mode: "replicated", "global" or "job".
+        replicas: How many tasks it wants.
+        restart: Condition of its restart policy.
+        attempts: Restarts until Swarm gives up, 0 for no limit.
+        update: State of its last update, or "".
+        tasks: Newest first.
+    """
 
     id: str
     name: str
@@ -63,13 +81,13 @@ class SwarmService:
     labels: Mapping[str, str] = field(default_factory=dict)
     env: tuple[str, ...] = ()
     has_health_check: bool = False
-    attempts: int = 0  # restarts before Swarm gives up, 0 for never
+    attempts: int = 0
     tasks: tuple[Task, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StackView:
-    """All services of one stack at one moment; `name` is the stack's."""
+    """A snapshot of all services of the stack `name`."""
 
     name: str
     services: tuple[SwarmService, ...]
@@ -78,7 +96,7 @@ class StackView:
         """Return the service with this short name ("app").
 
         Raises:
-            InfraError: the stack has no such service.
+            InfraError: The stack has no such service.
         """
         for service in self.services:
             if service.name == short:
@@ -89,10 +107,10 @@ class StackView:
 
 @functools.cache
 def client() -> Any:
-    """Return the one connection to the engine (the SDK's low-level client).
+    """Return the only connection to the engine (the SDK's low-level client).
 
     Raises:
-        InfraError: no engine answers, or this user may not talk to it.
+        InfraError: No engine answers, or this user may not use it.
     """
     try:
         api = docker.from_env(timeout=60).api
@@ -100,18 +118,20 @@ def client() -> Any:
     except (DockerException, OSError) as error:
         raise InfraError(
             f"cannot talk to Docker: {error}; is the engine running, and may this user use it? "
-            "`cc-ci doctor` tells more"
+            "run `cc-ci doctor` to check"
         ) from error
     return api
 
 
 def await_engine(progress: wait.ProgressLog, *, timeout: float = RESTART_TIMEOUT) -> None:
-    """Wait until the engine answers again as a swarm's manager, if it does not now.
+    """Wait until the engine answers as a Swarm manager.
 
-    timeout: seconds.
+    Args:
+        progress: Receives a line while it does not answer.
+        timeout: Seconds to wait.
 
     Raises:
-        InfraError: it did not come back.
+        InfraError: It did not answer in time.
     """
 
     def look() -> wait.Look[bool]:
@@ -132,6 +152,10 @@ def await_engine(progress: wait.ProgressLog, *, timeout: float = RESTART_TIMEOUT
 def view(stack: str, api: Any = None) -> StackView:
     """Read the services and tasks of one stack.
 
+    Args:
+        stack: Name of the stack.
+        api: The engine; the real one if None.
+
     Raises:
         InfraError: Docker did not answer.
     """
@@ -149,7 +173,7 @@ def view(stack: str, api: Any = None) -> StackView:
 
 
 def nodes(api: Any = None) -> list[dict[str, str]]:
-    """Return what each node of the Swarm is, by the keys that placement constraints use.
+    """Return the properties of each node, by the keys that placement constraints use.
 
     Raises:
         InfraError: Docker did not answer.
@@ -212,7 +236,7 @@ def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> SwarmServ
 
 
 def _mode(mode: Mapping[str, Any]) -> tuple[str, int]:
-    """Return the service's mode and how many tasks it wants on this single node."""
+    """Return a service's mode and how many tasks it wants on a single node."""
     if "Replicated" in mode:
         return "replicated", int(mode["Replicated"].get("Replicas", 1))
     if "ReplicatedJob" in mode:

@@ -1,7 +1,7 @@
-"""Images are pulled before a deployment, outside of its time (incident R7).
+"""Pull images before a deployment, so that pulling does not use up its time (incident R7).
 
-An image that its registry does not have is the recipe's fault; a registry that does not answer or
-limits us is ours.
+An image that its image registry does not have is the recipe's fault. An image registry that does not answer,
+or limits us, is an infrastructure problem.
 """
 
 from __future__ import annotations
@@ -51,11 +51,17 @@ def pull(
     api: Any = None,
     run: Runner | None = None,
 ) -> None:
-    """Pull the images that are missing, one after the other.
+    """Pull the images that the engine does not have, one after the other.
+
+    Args:
+        images: Names with tags.
+        progress: Receives a line for each image, and every 10 s.
+        api: The engine; the real one if None.
+        run: Runs a command; for tests.
 
     Raises:
-        RecipeFailure: the image registry has no such image.
-        InfraError: the image registry did not answer, or refuses to serve us now.
+        RecipeFailure: The image registry has no such image.
+        InfraError: The image registry does not answer, or refuses to serve us.
     """
     for image in missing(images, api):
         progress(f"pulling image {image}")
@@ -68,17 +74,19 @@ def _docker(progress: Callable[[str], None]) -> Runner:
     return lambda argv: proc.run(argv, timeout=PULL_TIMEOUT, check=False, progress=progress)
 
 
-def _failure(image: str, said: str) -> Exception:
-    last = (said.strip().splitlines() or ["it did not say why"])[-1]
+def _failure(image: str, output: str) -> Exception:
+    last = (output.strip().splitlines() or ["no reason given"])[-1]
     text = f"pulling image '{image}' failed before anything was deployed: {last}"
-    return RecipeFailure(text) if absent(said.replace(image, "")) else InfraError(text)
+    return RecipeFailure(text) if is_absent(output.replace(image, "")) else InfraError(text)
 
 
-def absent(said: str) -> bool:
-    """Say whether Docker tells that an image registry answered and has no such image.
+def is_absent(output: str) -> bool:
+    """Return True if an image registry answered that it has no such image.
 
-    Only these words are proof: whatever else goes wrong (a bare 404 of a proxy in between, a limit, a
-    name that does not resolve) is the way there, not the image. Put no image's name in: it may hold
-    any word.
+    Only these words prove it. Any other failure (a bare 404 of a proxy in between, a rate limit, a name that
+    does not resolve) says nothing about the image.
+
+    Args:
+        output: What `docker pull` printed, without the image's name, which may contain any word.
     """
-    return ABSENT.search(said) is not None
+    return ABSENT.search(output) is not None

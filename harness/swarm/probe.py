@@ -1,8 +1,8 @@
-"""Whether a port of a service accepts connections: an app may answer on its route while its work is not up.
+"""Check that a port of a service accepts connections: an app's web page may be up before its other ports.
 
-A connection goes to the container's own address on `docker_gwbridge`, which the host reaches without the
-proxy (measured: overlay addresses are not reachable from the host). One connection proves little: a task
-on its way out still accepts, so three in a row are wanted (incident R3).
+Connects to the container's address on `docker_gwbridge`, which the host reaches without the
+proxy (measured: overlay addresses are not reachable from the host). One connection proves little, because
+a task that is being stopped still accepts, so three in a row are required (incident R3).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Connect = Callable[[tuple[str, int]], bool]
 
 
 def accepts(address: tuple[str, int]) -> bool:
-    """Say whether something listens on an address."""
+    """Return True if something listens on this address."""
     try:
         with socket.create_connection(address, timeout=CONNECT_TIMEOUT):
             return True
@@ -42,10 +42,16 @@ def until_ready(
 ) -> None:
     """Wait until three connections in a row are accepted.
 
-    find: returns the address, asked each time since the container may be replaced. timeout: seconds.
+    Args:
+        find: Returns the address; called for each connection, since the container may be replaced.
+        what: Name of the port for messages.
+        timeout: Seconds to wait.
+        progress: Receives each change of state.
+        connect: Tries one connection.
+        clock: The time to use.
 
     Raises:
-        TimedOut: it never came to three in a row.
+        TimedOut: There were never three in a row.
     """
     good = 0
 
@@ -61,10 +67,10 @@ def until_ready(
 
 
 def address(stack: str, target: str, api: Any = None) -> tuple[str, int]:
-    """Return where the host reaches a `service:port` of a stack.
+    """Return the address at which the host reaches a `service:port` of a stack.
 
     Raises:
-        InfraError: the container has no address there, or the stack has no such service.
+        InfraError: The container has no such address, or the stack has no such service.
     """
     service, _, port = target.partition(":")
     container = containers.find(stack, service)

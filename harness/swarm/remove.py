@@ -1,9 +1,9 @@
-"""Removal of everything that has one stack's name, by force, until nothing is left.
+"""Remove everything that belongs to a stack, by force, until nothing is left.
 
-The order and the waits are Swarm's: services, then containers (a stop takes seconds, a forced removal
-half of one), then networks, volumes, secrets and configs. Swarm says "removed" long before a name can
-be used again, so each kind is looked for again. Secrets that abra makes carry no label; they are
-found by the stack's name and an underscore, which no other stack of ours can start with.
+Swarm dictates the order: services, then containers (stopping takes seconds, forced removal half a second),
+then networks, volumes, secrets and configs. Swarm reports "removed" long before a name can be used
+again, so we list everything again until nothing is found. Secrets made by abra have no label; they are
+found by the stack's name and an underscore, with which no name of another stack begins.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from harness.errors import TimedOut
 from harness.host import timestamps, wait
 from harness.swarm.engine import NAMESPACE
 
-TIMEOUT = 90.0  # seconds; grace periods of some recipes are a minute or two, but force skips them
+TIMEOUT = 90.0  # seconds; some recipes have stop grace periods of minutes, but force skips them
 POLL_INTERVAL = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Leftover:
-    """Something that still exists: its kind, its name, and what Docker said when it was removed."""
+    """An object that still exists: kind, name, and Docker's error when it was removed."""
 
     kind: str
     name: str
@@ -42,8 +42,8 @@ class _Found:
     id: str
 
 
-def _let_go(task: str) -> None:
-    """Leave a task to Swarm, which ends it with its service."""
+def _leave_to_swarm(task: str) -> None:
+    """Do nothing: Swarm stops a task when its service is removed."""
 
 
 def _named(stack: str, name: str) -> bool:
@@ -51,7 +51,7 @@ def _named(stack: str, name: str) -> bool:
 
 
 def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -> list[_Found]:
-    """Return everything of a stack that exists now, in the order of removal."""
+    """Return everything that exists of a stack, in the order of removal."""
     label = {"label": f"{NAMESPACE}={stack}"}
     found = [
         _Found("service", s["Spec"]["Name"], api.remove_service, s["ID"])
@@ -84,7 +84,7 @@ def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -
         if _named(stack, c["Spec"]["Name"])
     ]
     found += [
-        _Found("task", t["ID"], _let_go, t["ID"])
+        _Found("task", t["ID"], _leave_to_swarm, t["ID"])
         for t in api.tasks(filters=label)
         if t["Status"]["State"]
         in ("new", "pending", "assigned", "preparing", "starting", "running")
@@ -93,10 +93,16 @@ def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -
 
 
 def stacks(api: Any, parent: str) -> dict[str, float]:
-    """Return the stacks with names of ours that anything is there of, and when the newest of it was made.
+    """Return the stacks of test apps that have any object, with the creation time of their newest object.
 
-    A run that dies in its teardown may leave a volume or a secret alone, without any service. Times are
-    unix seconds; what does not say when it was made is taken for new. parent: the domain of all apps.
+    A run that dies during its teardown may leave just a volume or a secret, without any service.
+
+    Args:
+        api: The engine.
+        parent: The parent domain of all test apps.
+
+    Returns:
+        Creation time of the newest object by stack, in unix seconds; infinite if an object has none.
     """
     domain = re.escape(parent.replace(".", "_"))
     ours = re.compile(rf"(?P<stack>[0-9a-f]{{6}}-[a-z0-9_-]+?_{domain})(_.*)?")
@@ -119,7 +125,7 @@ def _made(item: dict[str, Any]) -> float:
 
 
 def leftovers(api: Any, stack: str) -> tuple[Leftover, ...]:
-    """Return what has the stack's name now, without touching it."""
+    """Return what exists of a stack, without removing it."""
     return tuple(Leftover(item.kind, item.name) for item in _find(api, stack))
 
 
@@ -132,10 +138,15 @@ def remove_stack(
     timeout: float | None = None,
     progress: Callable[[str], None] = lambda line: None,
 ) -> tuple[Leftover, ...]:
-    """Remove everything of a stack; return what would not go in time, and why.
+    """Remove everything of a stack; return what could not be removed in time.
 
-    timeout: seconds, 90 unless told.
-    keep_secrets: leave the secrets, for an app that is deployed again.
+    Args:
+        api: The engine.
+        stack: Name of the stack.
+        env_file: The app's env file, deleted when all else is gone.
+        keep_secrets: Keep the secrets, for an app that is deployed again.
+        timeout: Seconds; 90 if None.
+        progress: Receives a line if something is left.
     """
     errors: dict[str, str] = {}
 

@@ -1,8 +1,8 @@
-"""The way to an app through the real proxy, and telling the proxy's own answers from the app's.
+"""Requests to an app through the real proxy; distinguish the proxy's own answers from the app's.
 
 Measured with Traefik 3.6: an unknown host gets `404 page not found` as text/plain with nosniff and
-no Server header; a dead back-end gets `502 Bad Gateway` of 11 bytes. A program written in Go can
-answer the same 404, so where the proxy's API can be asked, its list of routers decides.
+no Server header; a dead back end gets `502 Bad Gateway` of 11 bytes. A program written in Go may
+answer the same 404, so if the proxy's API is available, its list of routers decides.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.errors import InfraError, RecipeFailure, TimedOut
 from harness.host import wait
 from harness.settings import Settings
 
-REQUEST_TIMEOUT = 10.0  # seconds for one request; a dead back-end answers after 3 s
+REQUEST_TIMEOUT = 10.0  # seconds for one request; a dead back end is reported after 3 s
 OWN_BODIES = {404: b"404 page not found\n", 502: b"Bad Gateway", 503: b"no available server\n"}
 OWN_BODIES[504] = b"Gateway Timeout"
 MAX_BODY = 64 * 1024 * 1024  # bytes
@@ -31,40 +31,40 @@ CHUNK = 64 * 1024  # bytes
 
 
 class EndlessAnswer(requests.RequestException):
-    """An answer that does not end within the size or the time that we allow."""
+    """An answer that is too large or takes too long."""
 
 
 class ProxyAnswered(RecipeFailure):
-    """The proxy answered itself: the app was not reached."""
+    """The proxy answered instead of the app."""
 
 
 class _ToProxy(HTTPAdapter):
-    """Connects to the proxy whatever the URL's host is, and checks the certificate for that host."""
+    """Connects to the proxy whatever the URL's host is, and checks the app's certificate."""
 
     def __init__(self, address: tuple[str, int], domain: str) -> None:
         self._address, self._domain = address, domain
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Tell the pool which name the certificate must carry."""
+        """Set the name that the certificate must have."""
         kwargs["assert_hostname"] = self._domain
         kwargs["server_hostname"] = self._domain
         super().init_poolmanager(*args, **kwargs)
 
     def add_headers(self, request: Any, **kwargs: Any) -> None:
-        """Name the app, since the connection itself goes to the proxy's address."""
+        """Set the Host header, since the connection goes to the proxy's address."""
         request.headers["Host"] = self._domain
 
     def build_connection_pool_key_attributes(
         self, request: Any, verify: Any, cert: Any = None
     ) -> Any:
-        """Keep scheme and TLS settings, replace host and port by the proxy's."""
+        """Replace host and port by the proxy's; keep scheme and TLS settings."""
         host, pool = super().build_connection_pool_key_attributes(request, verify, cert)
         host["host"], host["port"] = self._address
         return host, pool
 
     def send(self, request: Any, *args: Any, **kwargs: Any) -> requests.Response:
-        """Send, and read the answer to its end within bounds, unless its reader wants to do that."""
+        """Send a request and read the whole answer within limits, unless the caller streams it."""
         start = time.monotonic()
         answer = super().send(request, *args, **kwargs)
         if not (args[0] if args else kwargs.get("stream")):
@@ -74,43 +74,49 @@ class _ToProxy(HTTPAdapter):
 
 
 def _seconds(timeout: object) -> float:
-    """Return the time-out for one read: `requests` takes a number or a pair."""
+    """Return the timeout of one read: `requests` takes a number or a pair."""
     read = timeout[1] if isinstance(timeout, tuple) else timeout
     return float(read) if isinstance(read, int | float) else REQUEST_TIMEOUT
 
 
 def read_whole(
-    answer: requests.Response, *, start: float, seconds: float, most: int = MAX_BODY
+    answer: requests.Response, *, start: float, seconds: float, max_bytes: int = MAX_BODY
 ) -> None:
-    """Read an answer's body, at most so many bytes, within so many seconds of a monotonic start.
+    """Read an answer's body within limits of size and time.
 
-    requests' own time-out is one for each piece that arrives, and the size has no bound at all.
+    The timeout of `requests` applies to each piece that arrives, and it does not limit the size.
+
+    Args:
+        answer: An answer whose body has not been read.
+        start: When the request was sent (monotonic time).
+        seconds: Limit for the whole answer, counted from `start`.
+        max_bytes: Limit for the body, after decompression.
 
     Raises:
-        EndlessAnswer: says how much had come by then.
-        requests.ConnectionError: the connection broke off.
+        EndlessAnswer: A limit was exceeded.
+        requests.ConnectionError: The connection was closed too early.
     """
     body = bytearray()
     try:
         while piece := answer.raw.read1(CHUNK, decode_content=True):
             body += piece
             taken = time.monotonic() - start
-            if len(body) > most or taken > seconds:
+            if len(body) > max_bytes or taken > seconds:
                 answer.raw.close()
                 raise EndlessAnswer(
-                    f"its answer did not end: {len(body)} bytes came in {taken:.1f} s "
-                    f"(bounds: {most} bytes, {seconds:.0f} s)",
+                    f"the answer is too long: {len(body)} bytes arrived in {taken:.1f} s "
+                    f"(limits: {max_bytes} bytes, {seconds:.0f} s)",
                     response=answer,
                 )
     except HTTPError as error:
         raise requests.ConnectionError(error, response=answer) from error
     answer.raw.release_conn()
-    answer._content = bytes(body)  # noqa: SLF001 - requests has no other way to hand a body in
+    answer._content = bytes(body)  # noqa: SLF001 - requests has no public way to set a body
     answer._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def session(settings: Settings, domain: str) -> requests.Session:
-    """Return a session whose requests to `https://<domain>/…` go through the proxy, TLS verified."""
+    """Return a session that sends requests for `https://<domain>/…` to the proxy and verifies TLS."""
     made = requests.Session()
     made.trust_env = False
     made.max_redirects = MAX_REDIRECTS
@@ -120,7 +126,7 @@ def session(settings: Settings, domain: str) -> requests.Session:
 
 
 def is_proxy_answer(settings: Settings, domain: str, answer: requests.Response) -> bool:
-    """Say whether an answer was made by the proxy and not by the app."""
+    """Return True if the proxy made this answer, not the app."""
     own = OWN_BODIES.get(answer.status_code)
     if own is None or answer.content.strip() != own.strip() or "Server" in answer.headers:
         return False
@@ -130,10 +136,10 @@ def is_proxy_answer(settings: Settings, domain: str, answer: requests.Response) 
 
 
 def routers(settings: Settings, domain: str) -> list[str]:
-    """Return the names of the proxy's routers whose rule names this host.
+    """Return the names of the proxy's routers that have this host in their rule.
 
     Raises:
-        InfraError: the proxy's API does not answer.
+        InfraError: The proxy's API does not answer.
     """
     if not settings.proxy_api:
         return []
@@ -143,9 +149,9 @@ def routers(settings: Settings, domain: str) -> list[str]:
 
 
 def wait_until_forgotten(settings: Settings, domain: str) -> None:
-    """Wait until the proxy has no router for this host any more, for three seconds at most.
+    """Wait at most 3 s until the proxy has no router for this host any more.
 
-    Until then it goes on trying what does not run any more, and answers neither way.
+    Until then it tries to connect to containers that do not run any more, and requests hang.
     """
     if not settings.proxy_api:
         return
@@ -162,22 +168,22 @@ def all_routers(settings: Settings) -> list[dict[str, Any]]:
     """Return the proxy's routers as its API lists them.
 
     Raises:
-        InfraError: the proxy's API does not answer.
+        InfraError: The proxy's API does not answer.
     """
-    listed: list[dict[str, Any]] = _asked(settings, "/api/http/routers?per_page=1000", "routers")
+    listed: list[dict[str, Any]] = _ask(settings, "/api/http/routers?per_page=1000", "routers")
     return listed
 
 
 def version(settings: Settings) -> str:
-    """Return the version that the proxy says it has.
+    """Return the proxy's version.
 
     Raises:
-        InfraError: the proxy's API does not answer.
+        InfraError: The proxy's API does not answer.
     """
-    return str(_asked(settings, "/api/version", "version").get("Version", "unknown"))
+    return str(_ask(settings, "/api/version", "version").get("Version", "unknown"))
 
 
-def _asked(settings: Settings, path: str, what: str) -> Any:
+def _ask(settings: Settings, path: str, what: str) -> Any:
     try:
         answer = requests.get(settings.proxy_api + path, timeout=REQUEST_TIMEOUT)
         answer.raise_for_status()

@@ -1,6 +1,6 @@
-"""Stopping an app without removing it: every service at zero tasks, nothing of it running.
+"""Stop an app without removing it: scale every service to zero tasks.
 
-For the negative control: what a suite asserts of an app that does not run cannot be about the app.
+For the negative controls: a test that passes while the app is stopped proves nothing about the app.
 Labels, secrets, volumes and routes stay, so that only the running app is missing.
 """
 
@@ -15,17 +15,17 @@ from harness.errors import InfraError
 from harness.host import wait
 from harness.swarm import engine
 
-TIMEOUT = 30.0  # seconds; nothing is asked to end, all is killed
+TIMEOUT = 30.0  # seconds; containers are killed, not stopped gracefully
 POLL_INTERVAL = 0.05  # seconds
-NOWHERE = "node.labels.cc-ci.stopped == true"  # no node has it: how a global service gets no task
+NO_NODE = "node.labels.cc-ci.stopped == true"  # no node has this label; for global services
 
 
 def stop(stack: str, api: Any = None) -> None:
-    """Scale every service of a stack to zero and kill what runs.
+    """Scale every service of a stack to zero and kill its containers.
 
     Raises:
         InfraError: Swarm refused.
-        TimedOut: something went on running.
+        TimedOut: Something still runs.
     """
     api = api or engine.client()
     label = {"label": f"{engine.NAMESPACE}={stack}"}
@@ -38,7 +38,7 @@ def stop(stack: str, api: Any = None) -> None:
     def look() -> wait.Look[bool]:
         running = api.containers(filters=label)
         for container in running:
-            with contextlib.suppress(APIError):  # it ended by itself meanwhile
+            with contextlib.suppress(APIError):  # it has exited meanwhile
                 api.kill(container["Id"])
         wanted = api.tasks(filters={**label, "desired-state": "running"})
         seen = f"{len(running)} container(s), {len(wanted)} task(s)"
@@ -52,7 +52,7 @@ def _scale_to_zero(api: Any, service: dict[str, Any]) -> None:
     if "Replicated" in service["Spec"]["Mode"]:
         change["mode"] = {"Replicated": {"Replicas": 0}}
     elif "Global" in service["Spec"]["Mode"]:
-        change["task_template"] = {"Placement": {"Constraints": [NOWHERE]}}
+        change["task_template"] = {"Placement": {"Constraints": [NO_NODE]}}
     if change:
         version = service["Version"]["Index"]
         api.update_service(service["ID"], version, fetch_current_spec=True, **change)

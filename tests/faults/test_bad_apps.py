@@ -250,7 +250,7 @@ def test_an_answer_of_a_gigabyte_is_not_kept(
     tiny.write_suite(ONE_TEST.format(body="assert app.get('/big').text"))
     ended = tried("an answer of 1 GB", *FUNCTIONAL)
     assert judged(ended) == (1, "recipe", "functional")
-    assert "its answer did not end: 6" in ended.failure_text
+    assert "the answer is too long: 6" in ended.failure_text
 
 
 DRIP = (  # answers at once, then sends a byte a second for ever
@@ -267,7 +267,7 @@ HEADERS = "root /srv; limit_rate 1;"  # the proxy waits for all of them
 @pytest.mark.parametrize(
     ("name", "drip", "said"),
     [
-        ("an answer whose body comes a byte a second", BODY, "its answer did not end"),
+        ("an answer whose body comes a byte a second", BODY, "the answer is too long"),
         ("an answer whose headers come a byte a second", HEADERS, "Read timed out"),
     ],
     ids=["body", "headers"],
@@ -295,7 +295,7 @@ def test_a_front_page_that_drips_for_ever_is_not_up(
     name = "a front page of one byte a second, health time 40 s"
     ended = tried(name, *INSTALL, phase="health", bound=75)
     assert judged(ended) == RED
-    assert "its answer did not end" in ended.failure_text
+    assert "the answer is too long" in ended.failure_text
 
 
 def test_an_app_killed_at_its_own_memory_limit_is_at_fault(

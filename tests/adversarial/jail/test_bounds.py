@@ -99,7 +99,7 @@ def test_without_control_groups_nothing_runs(
 ) -> None:
     """What cannot be bounded is trouble of the host, said before anything is started."""
     monkeypatch.setattr(cgroup, "ROOT", tmp_path / "nowhere")
-    with pytest.raises(InfraError, match="cannot bound processes by control groups"):
+    with pytest.raises(InfraError, match="cannot limit processes by control groups"):
         jail.check()
 
 

@@ -45,7 +45,7 @@ def test_a_harmless_recipe_is_deployed(tmp_path: Path) -> None:
         "SECRET_KEY_VERSION=v1 # length=32\n",
     }
     run, app = run_with(tmp_path, files)
-    with pytest.raises(Exception, match="no JSON in abra's answer"):
+    with pytest.raises(Exception, match="no JSON in the output"):
         lifecycle.install(run, app)  # past every guard: this abra makes no secrets
     assert "app secret generate" in asked(run)
 

@@ -26,7 +26,7 @@ def test_both_streams_and_the_status_come_back() -> None:
 def test_a_failure_shows_both_streams() -> None:
     """The error of a failed command holds its output, indented, and says when there is none."""
     with pytest.raises(
-        CommandFailed, match=r"status 3\n  stdout:\n    \(none\)\n  stderr:\n    why"
+        CommandFailed, match=r"exit code 3\n  stdout:\n    \(none\)\n  stderr:\n    why"
     ):
         run(
             python("import sys; sys.exit('why') if 0 else (sys.stderr.write('why'), sys.exit(3))"),
@@ -50,7 +50,7 @@ def test_of_much_output_the_newest_is_kept_where_asked() -> None:
 def test_what_was_said_before_the_time_was_up_is_kept() -> None:
     """The error has all of it, its message the end."""
     code = "import time; print('word ' * 1000, flush=True); time.sleep(60)"
-    with pytest.raises(CommandTimedOut, match="still ran after") as caught:
+    with pytest.raises(CommandTimedOut, match="timed out after") as caught:
         run(python(code), timeout=2.0)
     assert caught.value.output.count("word") == 1000
 
@@ -67,7 +67,7 @@ def test_a_timeout_ends_grandchildren_too(tmp_path: Path) -> None:
     )
     reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
     try:
-        with pytest.raises(TimedOut, match="still ran after"):
+        with pytest.raises(TimedOut, match="timed out after"):
             run(python(code), timeout=1.5)
         ready, _, _ = select.select([reader], [], [], 10)
         assert ready, "the grandchild still holds the pipe open"

@@ -83,7 +83,9 @@ def test_each_call_gets_the_runs_own_data_directory(fake: Fake) -> None:
 
 def test_a_fatal_line_becomes_the_error(fake: Fake) -> None:
     """abra's own words are the message, wherever it printed them."""
-    with pytest.raises(AbraFailed, match="'abra app deploy -n' ended with status 1: app is broken"):
+    with pytest.raises(
+        AbraFailed, match="'abra app deploy -n' failed with exit code 1: app is broken"
+    ):
         fake.abra("INFO hello\nFATA app is broken", 1).app_deploy("d")
 
 
@@ -126,7 +128,7 @@ def test_keys_are_read_in_every_spelling(fake: Fake, keys: tuple[str, str]) -> N
 
 def test_no_json_is_an_error_of_its_own(fake: Fake) -> None:
     """Silence is not an empty list."""
-    with pytest.raises(AbraFailed, match="no JSON in abra's answer"):
+    with pytest.raises(AbraFailed, match="no JSON in the output"):
         fake.abra("INFO nothing here").app_secret_ls("d")
 
 
@@ -150,7 +152,7 @@ def test_an_abra_that_is_killed_is_our_trouble(tmp_path: Path) -> None:
     program.chmod(0o755)
     abra = Abra(str(program), tmp_path)
     for call in (abra.app_deploy, abra.app_undeploy, abra.app_secret_generate, abra.recipe_lint):
-        with pytest.raises(InfraError, match="ended by SIGKILL"):
+        with pytest.raises(InfraError, match="killed by SIGKILL"):
             call("hello")
 
 

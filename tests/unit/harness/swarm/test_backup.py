@@ -6,7 +6,7 @@ import pytest
 
 from harness.errors import InfraError, RecipeFailure
 from harness.swarm import engine
-from harness.swarm.backup import Expected, Held, missing, newest, parse_listing, verify
+from harness.swarm.backup import Entry, Expected, missing, newest, parse_listing, verify
 
 ROOT = "/var/lib/docker/volumes/st_content/_data"
 T0 = 1_790_000_000.0
@@ -43,31 +43,31 @@ def test_another_stacks_snapshot_does_not_count() -> None:
         newest([other], "st", T0)
 
 
-def test_a_whole_volume_with_files_is_held() -> None:
+def test_a_whole_volume_with_files_is_entries() -> None:
     """A folder with something in it is what was expected."""
-    held = [Held(ROOT, "dir", 0, T0), Held(f"{ROOT}/a", "file", 1, T0)]
-    assert missing([Expected(ROOT, dump=False)], held, T0) == []
+    entries = [Entry(ROOT, "dir", 0, T0), Entry(f"{ROOT}/a", "file", 1, T0)]
+    assert missing([Expected(ROOT, dump=False)], entries, T0) == []
 
 
 @pytest.mark.parametrize(
-    ("held", "says"),
+    ("entries", "says"),
     [
         ([], "not in the snapshot"),
-        ([Held(f"{ROOT}/b.sql", "file", 0, T0 + 1)], "is empty"),
-        ([Held(f"{ROOT}/b.sql", "file", 9, T0 - 300)], "300 s older than this backup"),
+        ([Entry(f"{ROOT}/b.sql", "file", 0, T0 + 1)], "is empty"),
+        ([Entry(f"{ROOT}/b.sql", "file", 9, T0 - 300)], "300 s older than this backup"),
     ],
 )
 def test_incident_b1_a_dump_that_is_absent_empty_or_stale_is_named(
-    held: list[Held], says: str
+    entries: list[Entry], says: str
 ) -> None:
     """B1: a snapshot without a fresh dump is no backup of a database."""
-    (problem,) = missing([Expected(f"{ROOT}/b.sql", dump=True)], held, T0)
+    (problem,) = missing([Expected(f"{ROOT}/b.sql", dump=True)], entries, T0)
     assert says in problem and "b.sql" in problem
 
 
 def test_an_empty_folder_is_named() -> None:
     """restic stores an empty path without a word."""
-    (problem,) = missing([Expected(ROOT, dump=False)], [Held(ROOT, "dir", 0, T0)], T0)
+    (problem,) = missing([Expected(ROOT, dump=False)], [Entry(ROOT, "dir", 0, T0)], T0)
     assert "is empty in the snapshot" in problem
 
 
@@ -101,15 +101,15 @@ def test_a_snapshot_belongs_by_tag_or_by_path() -> None:
 def test_clocks_may_differ_by_a_moment() -> None:
     """A second before the backup began is rounding, in the snapshot's time and in a dump's."""
     assert newest([snapshot(iso(-1))], "st", T0) == "abc"
-    dump = Held(f"{ROOT}/b.sql", "file", 9, T0 - 1)
+    dump = Entry(f"{ROOT}/b.sql", "file", 9, T0 - 1)
     assert missing([Expected(dump.path, dump=True)], [dump], T0) == []
 
 
 def test_only_a_dump_that_is_a_file_must_not_be_empty() -> None:
     """A folder has no size, and an owner's own file may be empty."""
-    held = [Held(ROOT, "dir", 0, T0), Held(f"{ROOT}/empty", "file", 0, T0)]
-    assert missing([Expected(ROOT, dump=True)], held, T0) == []
-    assert missing([Expected(f"{ROOT}/empty", dump=False)], held, T0) == []
+    entries = [Entry(ROOT, "dir", 0, T0), Entry(f"{ROOT}/empty", "file", 0, T0)]
+    assert missing([Expected(ROOT, dump=True)], entries, T0) == []
+    assert missing([Expected(f"{ROOT}/empty", dump=False)], entries, T0) == []
 
 
 class Bot:
@@ -147,8 +147,8 @@ FILE = json.dumps({"path": f"{ROOT}/a", "type": "file", "size": 1, "mtime": iso(
 @pytest.mark.parametrize(
     ("bot", "error", "says"),
     [
-        (Bot(LISTED, "{}"), RecipeFailure, "does not hold what it should: .* not in the snapshot"),
-        (Bot(LISTED, FILE, status=1), InfraError, "ended with status 1: said"),
+        (Bot(LISTED, "{}"), RecipeFailure, "snapshot is incomplete: .* not in the snapshot"),
+        (Bot(LISTED, FILE, status=1), InfraError, "failed with exit code 1: said"),
         (Bot("oops"), InfraError, "list of snapshots is not JSON"),
         (Bot(LISTED, FILE, state="starting"), InfraError, "no backup bot runs here"),
     ],

@@ -117,7 +117,7 @@ def test_a_service_that_swarm_starts_no_more_is_given_up_at_once(
     changes: dict[str, object],
 ) -> None:
     """A one-shot service that failed, or one whose attempts are used up, will never settle."""
-    with pytest.raises(converge.CrashLoop, match=r"has ended, and its .* non-zero exit \(3\)"):
+    with pytest.raises(converge.CrashLoop, match=r"has exited, and its .* non-zero exit \(3\)"):
         converge.look(view(with_tasks(ended(1), **changes)), History())
 
 

@@ -46,7 +46,7 @@ class Running(FakeDocker):
     ("mode", "change"),
     [
         ({"Replicated": {"Replicas": 2}}, {"mode": {"Replicated": {"Replicas": 0}}}),
-        ({"Global": {}}, {"task_template": {"Placement": {"Constraints": [scale_down.NOWHERE]}}}),
+        ({"Global": {}}, {"task_template": {"Placement": {"Constraints": [scale_down.NO_NODE]}}}),
         ({"ReplicatedJob": {}}, None),
     ],
 )
