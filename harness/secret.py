@@ -1,8 +1,8 @@
-"""Values nobody may read by accident, and their removal from what leaves the run.
+"""Secret values, and masking them in everything that leaves a run.
 
-A secret reaches a log in many dresses: on several lines, base64 inside a longer base64 text, URL- or
-JSON-escaped, in hex. Each is a `Form`: some bytes that are looked for quickly, and the pattern that
-masks what was found. Looking is linear: one pass of the C library's search for each form.
+Secrets leak in many encodings: split over several lines, base64 inside a longer base64 text, URL- or
+JSON-escaped, in hex. Each is an `Encoding`: some bytes that are fast to search for, and a pattern that
+matches what is masked. Searching takes linear time: one pass of the C library's search per encoding.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 MASK = "[secret]"
-SHORTEST_REDACTED = 6  # characters; shorter values occur by chance in ordinary text
-SHORTEST_WRAPPED = 12  # bytes; a shorter form that lies on two lines is there by chance
+MIN_REDACTED_LENGTH = 6  # characters; shorter values occur in ordinary text by chance
+MIN_WRAPPED_LENGTH = 12  # bytes; shorter values occur across a line break by chance
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
-BREAK = rb"(?:\r?\n[ \t]*)?"
+LINE_BREAK = rb"(?:\r?\n[ \t]*)?"
 
 
 class Secret:
-    """A value with one explicit way to open it.
+    """A secret value that can only be read with `reveal()`.
 
-    Not a `str` on purpose: a failing comparison of a str subclass prints the raw text.
+    It is not a `str`, because a failing comparison of a str subclass prints the raw text.
     """
 
     __slots__ = ("_value",)
@@ -31,7 +31,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the plain value; the only way to it."""
+        """Return the plain value."""
         return self._value
 
     def __repr__(self) -> str:
@@ -47,11 +47,14 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """One way a secret shows up: bytes that must be there, and what is masked where they are.
+class Encoding:
+    """One encoding of a secret.
 
-    edges: patterns of what is masked before and behind the bytes; None where these are only a stretch
-    of what the pattern masks.
+    Attributes:
+        needle: Bytes that every text with this encoding contains.
+        pattern: Matches what is masked.
+        edges: Patterns of what is masked before and after the needle; None if the needle is an inner
+            part of what the pattern matches.
     """
 
     needle: bytes
@@ -60,97 +63,101 @@ class Form:
 
     @property
     def reach(self) -> int:
-        """How much of a text it finds at least, in bytes or a measure of them."""
+        """About how many bytes it masks; encodings that mask more are tried first."""
         return len(self.pattern.pattern if self.edges is None else self.needle)
 
-    def over_lines(self) -> re.Pattern[bytes]:
-        """Return the pattern that finds the form where line ends stand in it."""
+    def wrapped_pattern(self) -> re.Pattern[bytes]:
+        """Return the pattern that also matches with line breaks inside the encoding."""
         head, tail = self.edges or (b"", b"")
-        middle = BREAK.join(re.escape(bytes([byte])) for byte in self.needle)
-        return re.compile(head + middle + (BREAK + tail if tail else b""))
+        middle = LINE_BREAK.join(re.escape(bytes([byte])) for byte in self.needle)
+        return re.compile(head + middle + (LINE_BREAK + tail if tail else b""))
 
 
 class Redactor:
-    """Knows the secrets of one run and masks them, in every form of `forms`.
+    """Knows the secrets of one run and masks them in every encoding (see `encodings`).
 
-    words: what reports are made of (names of stages, outcomes); a secret that is one of these is not
-    masked, since nothing of the report would be left.
+    Args:
+        words: Words that reports consist of (names of stages, outcomes). A secret equal to one of them
+            is not masked, because the report would become unreadable.
     """
 
     def __init__(self, words: Iterable[str] = ()) -> None:
         self._words = frozenset(word.lower() for word in words)
-        self._forms: list[Form] = []
+        self._encodings: list[Encoding] = []
 
     def learn(self, secrets: Iterable[Secret]) -> None:
-        """Remember values; those that are too weak to be told from ordinary text are left out.
+        """Add secrets; those that cannot be distinguished from ordinary text are ignored.
 
-        A value may be a part of another: what finds more is tried first, so that no rest is left.
+        A value may be part of another one. Encodings that mask more are tried first, so that no part
+        of the longer value is left.
         """
         for secret in secrets:
             if not self.is_weak(secret):
-                self._forms += forms(secret.reveal())
-        unlike = {form.pattern.pattern: form for form in self._forms}
-        self._forms = sorted(unlike.values(), key=lambda form: -form.reach)
+                self._encodings += encodings(secret.reveal())
+        distinct = {encoding.pattern.pattern: encoding for encoding in self._encodings}
+        self._encodings = sorted(distinct.values(), key=lambda encoding: -encoding.reach)
 
     def is_weak(self, secret: Secret) -> bool:
-        """Say whether a value is too short (under 6 characters) or a word of the reports."""
+        """Return True if a value is too short (under 6 characters) or a word of the reports."""
         value = secret.reveal().strip()
-        return len(value) < SHORTEST_REDACTED or value.lower() in self._words
+        return len(value) < MIN_REDACTED_LENGTH or value.lower() in self._words
 
     @property
-    def longest(self) -> int:
-        """The most bytes a form can span; what reads in pieces overlaps them by so much.
+    def max_length(self) -> int:
+        """An upper bound of an encoding's length in bytes: the overlap for reading files in blocks.
 
-        Twice the longest pattern: a form that is written in lines has their ends and indents in it.
+        It is twice the longest pattern, because a wrapped encoding contains line breaks and indents.
         """
-        return 2 * max((len(form.pattern.pattern) for form in self._forms), default=0)
+        return 2 * max((len(encoding.pattern.pattern) for encoding in self._encodings), default=0)
 
     def scrub(self, text: str) -> str:
-        """Return the text with every known form of every known secret masked."""
+        """Return the text with every encoding of every known secret masked."""
         data = text.encode("utf-8", "surrogatepass")
         found = self.mask(data)
         return text if found is data else found.decode("utf-8", "surrogatepass")
 
     def mask(self, data: bytes) -> bytes:
-        """Return the bytes with every known form masked; the same object where there was none."""
-        for form in self._forms:
-            if form.needle in data:
-                data = form.pattern.sub(MASK.encode(), data)
-        for form in list(self._wrapped(data)):
-            data = form.over_lines().sub(MASK.encode(), data)
+        """Return the bytes with every encoding masked; the same object if nothing was found."""
+        for encoding in self._encodings:
+            if encoding.needle in data:
+                data = encoding.pattern.sub(MASK.encode(), data)
+        for encoding in list(self._wrapped(data)):
+            data = encoding.wrapped_pattern().sub(MASK.encode(), data)
         return data
 
     def leaks(self, data: str | bytes) -> bool:
-        """Say whether any known form of any known secret stands in the data."""
+        """Return True if the data contains any encoding of any known secret."""
         raw = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
-        found = (form for form in self._forms if form.needle in raw)
-        return any(form.pattern.search(raw) for form in found) or any(self._wrapped(raw))
+        found = (encoding for encoding in self._encodings if encoding.needle in raw)
+        return any(encoding.pattern.search(raw) for encoding in found) or any(self._wrapped(raw))
 
-    def _wrapped(self, data: bytes) -> Iterator[Form]:
-        """Yield the forms that stand in the data on more than one line."""
-        if b"\n" not in data or not self._forms:
+    def _wrapped(self, data: bytes) -> Iterator[Encoding]:
+        """Yield the encodings that the data contains across line breaks."""
+        if b"\n" not in data or not self._encodings:
             return
         joined = b"".join(line.strip(b" \t\r") for line in data.split(b"\n"))
-        for form in self._forms:
-            tellable = form.edges is not None and len(form.needle) >= SHORTEST_WRAPPED
-            if tellable and form.needle in joined and form.over_lines().search(data):
-                yield form
+        for encoding in self._encodings:
+            if encoding.edges is None or len(encoding.needle) < MIN_WRAPPED_LENGTH:
+                continue
+            if encoding.needle in joined and encoding.wrapped_pattern().search(data):
+                yield encoding
 
 
-def forms(value: str) -> list[Form]:
-    """Return the ways a secret value may show up, those of its single lines too.
+def encodings(value: str) -> list[Encoding]:
+    """Return the encodings of a secret value, and of each of its lines.
 
-    Plain, in UTF-16, JSON-, XML- and URL-escaped in any mixture, in hex, and in base64: both
-    alphabets, with and without padding, at each of the three places in a longer base64 text.
+    They are: plain, UTF-16, JSON-, XML- and URL-escapes in any mixture, hex, and base64 in both
+    alphabets, with and without padding, at each of the three offsets in a longer base64 text.
     """
     parts = dict.fromkeys((value, value.strip(), *(line.strip() for line in value.splitlines())))
-    return [form for part in parts if len(part) >= SHORTEST_REDACTED for form in _forms(part)]
+    long_enough = (part for part in parts if len(part) >= MIN_REDACTED_LENGTH)
+    return [encoding for part in long_enough for encoding in _encodings(part)]
 
 
-def _forms(part: str) -> Iterator[Form]:
+def _encodings(part: str) -> Iterator[Encoding]:
     raw = part.encode("utf-8", "surrogatepass")
     for exact in (raw, part.encode("utf-16-le", "surrogatepass"), *_hex(raw), *_percent(raw)):
-        yield Form(exact, re.compile(re.escape(exact)))
+        yield Encoding(exact, re.compile(re.escape(exact)))
     yield from _base64(raw)
     if any(not (c.isascii() and c.isalnum()) for c in part):
         yield from _escaped(part)
@@ -159,18 +166,18 @@ def _forms(part: str) -> Iterator[Form]:
 def _hex(raw: bytes) -> tuple[bytes, ...]:
     plain = raw.hex().encode()
     apart = [raw.hex(mark).encode() for mark in (":", " ")]
-    return tuple(f for form in (plain, *apart) for f in (form, form.upper()))
+    return tuple(f for encoding in (plain, *apart) for f in (encoding, encoding.upper()))
 
 
 def _percent(raw: bytes) -> tuple[bytes, ...]:
-    """Return the URL-encoded form in which letters are encoded too; other ones are `_escaped`."""
-    return tuple(b"".join(way % byte for byte in raw) for way in (b"%%%02x", b"%%%02X"))
+    """Return URL encodings that encode every byte, letters too; see `_escaped` for the others."""
+    return tuple(b"".join(encoding % byte for byte in raw) for encoding in (b"%%%02x", b"%%%02X"))
 
 
-def _base64(raw: bytes) -> Iterator[Form]:
-    """Yield what base64 makes of the value at each of the three places in a longer text.
+def _base64(raw: bytes) -> Iterator[Encoding]:
+    """Yield the base64 of the value at each of the three offsets in a longer text.
 
-    Of the characters at both ends only some bits are the value's: they are masked with the rest.
+    The characters at both ends contain only some bits of the value; they are masked too.
     """
     for before in range(3):
         encoded = base64.b64encode(bytes(before) + raw)
@@ -180,45 +187,48 @@ def _base64(raw: bytes) -> Iterator[Form]:
             head = rb"(?<!\\)[A-Za-z0-9+/_-]?" if before else b""
             tail = rb"[A-Za-z0-9+/_-]?={0,2}" if (before + len(raw)) % 3 else b""
             pattern = re.compile(head + re.escape(core) + tail)
-            yield Form(core, pattern, edges=(head, tail))
+            yield Encoding(core, pattern, edges=(head, tail))
 
 
-def _escaped(part: str) -> Iterator[Form]:
-    """Yield the form of a value with special characters, each escaped in any of the usual ways.
+def _escaped(part: str) -> Iterator[Encoding]:
+    """Yield the encoding of a value with special characters, each escaped in any common way.
 
-    What is looked for is its longest stretch of letters and digits, which nothing escapes; a value
-    of signs alone has none, so that its pattern is tried on every text.
+    The needle is its longest run of letters and digits, which nothing escapes. A value without any
+    has an empty needle, so its pattern is tried on every text.
     """
-    stretch = max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
+    needle = max(re.findall("[A-Za-z0-9]+", part), key=len, default="")
     tokens = re.findall(r"(\\*)([^\\]?)", part)
     pattern = re.compile(b"".join(_token(len(run), c) for run, c in tokens if run or c))
-    yield Form(stretch.encode(), pattern, edges=None)
+    yield Encoding(needle.encode(), pattern, edges=None)
 
 
-Way = tuple[int, int, bytes]  # so many backslashes at least and at most, and what comes behind them
+Escape = tuple[int, int, bytes]  # minimum and maximum number of backslashes, and what follows them
 
 
 def _token(run: int, c: str) -> bytes:
-    """Return the pattern of a run of backslashes and the character behind it, "" at the value's end.
+    """Return the pattern of a run of backslashes and the character after it ("" at the value's end).
 
-    The run and the escape of the character are one stretch of backslashes: were it cut in two, a text
-    that is nearly the value would be cut in every way there is, which takes for ever.
+    The run and the backslashes that escape the character are matched together. As two parts, they
+    would cause catastrophic backtracking on a text that is almost the value.
     """
-    ways = _ways(c) if c else [(0, 0, b"")]
-    told = [_after(4 * run, run, way) for way in ways]
+    escapes = _escapes(c) if c else [(0, 0, b"")]
+    alternatives = [_after(4 * run, run, escape) for escape in escapes]
     if run:
-        plain = b"|".join(_after(0, 0, way) for way in ways)
-        told += [b"(?:%s){%d}(?:%s)" % (_after(0, 0, way), run, plain) for way in _ways("\\")[1:]]
-    return b"(?:" + b"|".join(told) + b")"
+        plain = b"|".join(_after(0, 0, escape) for escape in escapes)
+        alternatives += [
+            b"(?:%s){%d}(?:%s)" % (_after(0, 0, escape), run, plain)
+            for escape in _escapes("\\")[1:]
+        ]
+    return b"(?:" + b"|".join(alternatives) + b")"
 
 
-def _after(most: int, least: int, way: Way) -> bytes:
-    """Return the pattern of one way behind so many backslashes of the value itself."""
-    return rb"\\{%d,%d}%s" % (least + way[0], most + way[1], way[2])
+def _after(most: int, least: int, escape: Escape) -> bytes:
+    """Return the pattern of an escape after `least` to `most` backslashes of the value itself."""
+    return rb"\\{%d,%d}%s" % (least + escape[0], most + escape[1], escape[2])
 
 
-def _ways(c: str) -> list[Way]:
-    """Return how one character is written, plain or escaped for JSON, XML, a shell or a URL."""
+def _escapes(c: str) -> list[Escape]:
+    """Return how one character may be written: plain, or escaped for JSON, XML, a shell or a URL."""
     raw = c.encode("utf-8", "surrogatepass")
     if c.isascii() and c.isalnum():
         return [(0, 0, raw)]
@@ -229,11 +239,11 @@ def _ways(c: str) -> list[Way]:
         (0, 0, b"".join(b"%%(?:25)?(?i:%02x)" % byte for byte in raw)),
         (1, 2, rb"\\{1,2}".join(b"x(?i:%02x)" % byte for byte in raw)),
         (0, 0, b"&#(?:0*%d|[xX]0*(?i:%x));" % (ord(c), ord(c))),
-        *NAMED.get(c, ()),
+        *NAMED_ESCAPES.get(c, ()),
     ]
 
 
-NAMED: dict[str, tuple[Way, ...]] = {
+NAMED_ESCAPES: dict[str, tuple[Escape, ...]] = {
     " ": ((0, 0, rb"\+"),),
     "\n": ((1, 2, b"n"), (0, 0, b"\r\n")),
     "\r": ((1, 2, b"r"),),

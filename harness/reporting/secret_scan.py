@@ -111,7 +111,7 @@ def _has_secret(path: Path, redactor: Redactor) -> bool:
     """Return True if a file holds a secret, as it is or in an archive."""
     with path.open("rb") as file, closing(archives.walk(file)) as parts:
         return any(
-            redactor.leaks(piece) for part in parts for piece in _pieces(part, redactor.longest)
+            redactor.leaks(piece) for part in parts for piece in _pieces(part, redactor.max_length)
         )
 
 

@@ -1,4 +1,4 @@
-"""The last look into a run's directory: what a file of any kind holds is found, and none is kept."""
+"""The secret scan of a run's directory: secrets in any kind of file are found and masked or removed."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ import pytest
 from harness.reporting import archives, secret_scan
 from harness.secret import MASK
 from tests.support.secret_encodings import (
-    DRESSES,
+    ENCODINGS,
     PLAIN,
     TRICKY,
     as_bytes,
-    flagged,
     knowing,
     tarred,
+    with_header_byte,
     zipped,
 )
 
 
-@pytest.mark.parametrize("dress", DRESSES)
-def test_the_scan_finds_and_masks_what_a_file_holds(dress: str, tmp_path: Path) -> None:
-    """A file with a secret is named and masked in place, for whoever has it open."""
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_secret_in_a_file_is_reported_and_masked_in_place(encoding: str, tmp_path: Path) -> None:
+    """The inode stays, because another process may have the file open."""
     path = tmp_path / "logs" / "app.log"
     path.parent.mkdir()
-    path.write_bytes(b"x" * 5000 + as_bytes(dress, DRESSES[dress](TRICKY)) + b"y" * 5000)
+    path.write_bytes(b"x" * 5000 + as_bytes(encoding, ENCODINGS[encoding](TRICKY)) + b"y" * 5000)
     (tmp_path / "clean.txt").write_text("nothing here")
     inode, masked = path.stat().st_ino, knowing(TRICKY).mask(path.read_bytes())
     (found,) = secret_scan.scan(tmp_path, knowing(TRICKY))
@@ -42,10 +42,10 @@ def test_the_scan_finds_and_masks_what_a_file_holds(dress: str, tmp_path: Path) 
     assert secret_scan.scan(tmp_path, knowing(TRICKY)) == ()
 
 
-def test_a_secret_between_two_pieces_is_found(
+def test_a_secret_across_two_blocks_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file is read in pieces; what lies across the border of two is seen."""
+    """Files are read in blocks."""
     monkeypatch.setattr(archives, "CHUNK", 1024)
     for start in range(1024 - len(PLAIN), 1025):
         (tmp_path / f"{start}.log").write_text("x" * start + PLAIN + "y" * 3000)
@@ -53,22 +53,22 @@ def test_a_secret_between_two_pieces_is_found(
     assert len(found) == len(PLAIN) + 1
 
 
-@pytest.mark.parametrize("dress", ["json-twice", "url-twice", "xml", "base64-in-indented-lines"])
-def test_a_dress_between_two_pieces_is_found(
-    dress: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("encoding", ["json-twice", "url-twice", "xml", "base64-in-indented-lines"])
+def test_an_encoding_across_two_blocks_is_found(
+    encoding: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also one that is longer than the value, wherever the border cuts it."""
+    """Some encodings are longer than the value."""
     monkeypatch.setattr(archives, "CHUNK", 8192)
-    data = DRESSES[dress](TRICKY).encode()
+    data = ENCODINGS[encoding](TRICKY).encode()
     for inside in range(1, len(data), 9):
         (tmp_path / f"{inside}.log").write_bytes(b"." * (8192 - inside) + data + b"." * 100)
     assert len(secret_scan.scan(tmp_path, knowing(TRICKY))) == len(range(1, len(data), 9))
 
 
-def test_a_long_key_in_lines_between_two_pieces_is_found(
+def test_a_long_wrapped_key_across_two_blocks_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ends and indents of its many lines make it longer than the longest pattern of it."""
+    """Its line breaks and indents make it longer than its longest pattern."""
     piece, key = 64 * 1024, "".join(f"{number:x}g" for number in range(800))
     monkeypatch.setattr(archives, "CHUNK", piece)
     lines = textwrap.wrap("".join(f"%{byte:02x}" for byte in key.encode()), 76)
@@ -93,8 +93,8 @@ ARCHIVES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_an_archive_with_a_secret_is_not_kept(kind: str, tmp_path: Path) -> None:
-    """Archives are looked into, also within each other; a clean one stays as it is."""
+def test_an_archive_with_a_secret_is_removed(kind: str, tmp_path: Path) -> None:
+    """Archives inside of archives too; an archive without a secret is kept."""
     noise = bytes(range(256)) * 40
     (tmp_path / "bad").write_bytes(ARCHIVES[kind](noise + PLAIN.encode() + noise))
     (tmp_path / "good").write_bytes(ARCHIVES[kind](noise))
@@ -112,8 +112,8 @@ def test_an_archive_with_a_secret_is_not_kept(kind: str, tmp_path: Path) -> None
         (zipped("a", bytes(3_000_000)), "unpacks to more than"),
         (zipped("a", *[bytes(400_000)] * 3), "unpacks to more than"),
         (gzip.compress(gzip.compress(gzip.compress(gzip.compress(gzip.compress(b"x"))))), "within"),
-        (flagged(zipped("a", b"b" * 50), 8, 1), "encrypted"),
-        (flagged(zipped("a", b"b" * 50), 10, 99), "compression"),
+        (with_header_byte(zipped("a", b"b" * 50), 8, 1), "encrypted"),
+        (with_header_byte(zipped("a", b"b" * 50), 10, 99), "compression"),
         (gzip.compress(b"b" * 50)[:-8] + bytes(8), "CRC"),
         (gzip.compress(os.urandom(50))[:10] + b"\xff" * 50, "invalid block type"),
         (lzma.compress(os.urandom(50))[:24] + bytes(60), "broken archive"),
@@ -121,32 +121,30 @@ def test_an_archive_with_a_secret_is_not_kept(kind: str, tmp_path: Path) -> None
     ],
     ids=[
         *(
-            "torn gz",
-            "torn zip",
+            "truncated gz",
+            "truncated zip",
             "endless gz",
             "endless zip",
             "many in zip",
             "too deep",
             "encrypted",
         ),
-        *("unknown packing", "wrong sum", "broken gz", "broken xz", "broken tar"),
+        *("unknown compression", "wrong checksum", "broken gz", "broken xz", "broken tar"),
     ],
 )
-def test_what_nobody_can_look_into_is_not_kept(
+def test_an_archive_that_cannot_be_read_is_removed(
     data: bytes, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A broken or endless archive could hold anything, so it goes, and is named."""
+    """A broken, encrypted or endless archive could contain a secret."""
     monkeypatch.setattr(archives, "MAX_UNPACKED", 1_000_000)
-    (tmp_path / "closed").write_bytes(data)
+    (tmp_path / "archive").write_bytes(data)
     (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
-    assert found.path == "closed" and why in found.why
-    assert not (tmp_path / "closed").exists()
+    assert found.path == "archive" and why in found.why
+    assert not (tmp_path / "archive").exists()
 
 
-def test_an_endless_archive_is_left_where_it_is_too_much(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is not unpacked to its end first: it may have none."""
+def test_unpacking_stops_at_the_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive may be endless."""
 
     class Endless(io.BytesIO):
         reads = 0
@@ -164,8 +162,8 @@ def test_an_endless_archive_is_left_where_it_is_too_much(
     assert "unpacks to more than" in found.why
 
 
-def test_links_and_pipes_are_not_kept(tmp_path: Path) -> None:
-    """What is no ordinary file would be read elsewhere, or for ever."""
+def test_links_and_pipes_are_removed(tmp_path: Path) -> None:
+    """Reading them would read another file, or block forever."""
     elsewhere, folder = tmp_path / "elsewhere", tmp_path / "run"
     elsewhere.write_text(PLAIN)
     folder.mkdir()
@@ -177,30 +175,29 @@ def test_links_and_pipes_are_not_kept(tmp_path: Path) -> None:
     assert list(folder.iterdir()) == [] and elsewhere.read_text() == PLAIN
 
 
-def test_a_name_is_looked_at_too(tmp_path: Path) -> None:
-    """A secret in a file's name is no better; the finding does not repeat it."""
+def test_a_file_with_a_secret_in_its_name_is_removed(tmp_path: Path) -> None:
+    """The finding does not repeat the secret."""
     (tmp_path / f"dump-{PLAIN}.sql").write_text("nothing")
     (found,) = secret_scan.scan(tmp_path, knowing(PLAIN))
     assert found.path == f"dump-{MASK}.sql" and list(tmp_path.iterdir()) == []
 
 
-def test_abras_own_data_is_no_part_of_what_is_kept(tmp_path: Path) -> None:
-    """A kept app's env file is there on purpose, in a folder that its run's end removes."""
+def test_abras_data_is_not_scanned(tmp_path: Path) -> None:
+    """A kept app's env file has its secrets on purpose; the folder is removed at the end of the run."""
     (tmp_path / "abra").mkdir()
     (tmp_path / "abra" / "app.env").write_text(PLAIN)
     assert secret_scan.scan(tmp_path, knowing(PLAIN)) == ()
     assert (tmp_path / "abra" / "app.env").read_text() == PLAIN
 
 
-def test_a_folder_that_is_called_like_abras_is_looked_into(tmp_path: Path) -> None:
-    """Only the one at the top is left out, so that nothing can be hidden in another."""
+def test_another_folder_named_abra_is_scanned(tmp_path: Path) -> None:
+    """Only the one at the top is skipped, so nothing can be hidden in another one."""
     (tmp_path / "logs" / "abra").mkdir(parents=True)
     (tmp_path / "logs" / "abra" / "x").write_text(PLAIN)
     assert [found.path for found in secret_scan.scan(tmp_path, knowing(PLAIN))] == ["logs/abra/x"]
 
 
-def test_a_link_is_not_kept_under_a_known_name_either(tmp_path: Path) -> None:
-    """What a dead run left may be called like its report and lead elsewhere."""
+def test_a_link_with_the_name_of_a_report_is_removed(tmp_path: Path) -> None:
     (tmp_path / "report.json").symlink_to("/etc/passwd")
     (tmp_path / "events.jsonl").write_text("")
     assert secret_scan.keep_only(tmp_path, {"report.json", "events.jsonl"}) == ("report.json",)

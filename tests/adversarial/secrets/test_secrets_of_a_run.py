@@ -1,4 +1,4 @@
-"""No secret of a run leaves it; and what is found all the same is told and masked."""
+"""No secret leaves a run; one that is found in its files is masked and reported."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from harness.reporting import events, report_line, run_dir, secret_scan, termina
 from harness.secret import MASK, Redactor, Secret
 from tests.adversarial.swarm_session import run_suite
 from tests.support.recorded_run import Watched, clean_run
-from tests.support.secret_encodings import DRESSES, PLAIN, VALUES, knowing, zipped
+from tests.support.secret_encodings import ENCODINGS, PLAIN, VALUES, knowing, zipped
 
 
-def test_a_run_says_that_no_secret_leaked(tmp_path: Path) -> None:
-    """The last look stands in report.json, JUnit, summary, at the terminal and in the told line."""
+def test_every_report_says_that_no_secret_leaked(tmp_path: Path) -> None:
     run = clean_run(tmp_path)
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.PASSED, True)
@@ -32,13 +31,13 @@ def test_a_run_says_that_no_secret_leaked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", VALUES)
-@pytest.mark.parametrize("dress", [name for name in DRESSES if name != "utf-16"])
-def test_nothing_a_run_tells_holds_a_secret(
-    dress: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name != "utf-16"])
+def test_no_output_or_file_of_a_run_has_a_secret(
+    encoding: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Messages, details, notes, states and names are masked in every file and every printed line."""
+    """Messages, details, notes, evidence and names are masked in all files and printed lines."""
     monkeypatch.setenv("DRONE", "true")
-    run, text = Watched(tmp_path), DRESSES[dress](VALUES[value])
+    run, text = Watched(tmp_path), ENCODINGS[encoding](VALUES[value])
     run.fails("test_install", f"it said {text}", f"one\ntwo {text}\nthree")
     run.run.recorder.note(f"noted {text}")
     run.run.recorder.say(f"said {text}")
@@ -56,7 +55,7 @@ def test_nothing_a_run_tells_holds_a_secret(
 
 
 def test_a_leak_makes_the_run_not_green_and_names_the_file(tmp_path: Path) -> None:
-    """A file that a suite wrote behind our back is found, masked, named; its value is nowhere."""
+    """A suite wrote the files without the recorder; the report names them but not the secret."""
     run = clean_run(tmp_path)
     (run.run.dir / "logs").mkdir()
     (run.run.dir / "logs" / "trace.txt").write_text(f"token={PLAIN}")
@@ -76,8 +75,8 @@ def test_a_leak_makes_the_run_not_green_and_names_the_file(tmp_path: Path) -> No
     assert [name for name, data in files.items() if knowing(PLAIN).leaks(data)] == []
 
 
-def test_what_somebody_else_wrote_into_the_events_is_gone(tmp_path: Path) -> None:
-    """The events are the source of every report, so what the harness did not write there is taken out."""
+def test_events_that_the_harness_did_not_write_are_removed(tmp_path: Path) -> None:
+    """All reports are made from the events."""
     run = clean_run(tmp_path)
     with (run.run.dir / "events.jsonl").open("a") as file:
         file.write(json.dumps({"t": 1.0, "event": "note", "text": f"a {PLAIN} b"}) + "\n")
@@ -88,8 +87,8 @@ def test_what_somebody_else_wrote_into_the_events_is_gone(tmp_path: Path) -> Non
     assert events.read(run.run.dir / "events.jsonl").events[-1].name == "run-finished"
 
 
-def test_a_printed_line_with_a_secret_is_masked_and_counts(tmp_path: Path) -> None:
-    """The last stop before the console masks what nobody masked before, and makes the run not green."""
+def test_a_printed_secret_is_masked_and_counts_as_a_leak(tmp_path: Path) -> None:
+    """The console is the last stop for a line that bypassed the recorder's masking."""
     run = clean_run(tmp_path)
     run.run.recorder._print(f"straight through: {PLAIN}")
     found = run.closed()
@@ -97,10 +96,10 @@ def test_a_printed_line_with_a_secret_is_masked_and_counts(tmp_path: Path) -> No
     assert run.printed[-1] == f"straight through: {MASK}" and "the output" in found.reason
 
 
-def test_a_directory_that_cannot_be_looked_into_is_not_called_clean(
+def test_a_run_whose_secret_scan_failed_is_not_green(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody saw may hold anything."""
+    """Unscanned files could contain a secret."""
     run = clean_run(tmp_path)
 
     def broken(folder: Path, redactor: Redactor, names: Collection[str] = ()) -> tuple[()]:
@@ -114,8 +113,8 @@ def test_a_directory_that_cannot_be_looked_into_is_not_called_clean(
     assert "could not be looked into: Input/output error" in found.reason
 
 
-def test_a_message_without_an_end_is_cut(tmp_path: Path) -> None:
-    """An application may say whatever it likes; the record of the run stays small."""
+def test_a_huge_message_is_truncated(tmp_path: Path) -> None:
+    """An app can print any amount of text; a run's files must stay small."""
     run = Watched(tmp_path)
     run.fails("test_install", "m" * 10_000_000, "d" * 10_000_000)
     run.passes("test_leave_no_trace")
@@ -124,7 +123,7 @@ def test_a_message_without_an_end_is_cut(tmp_path: Path) -> None:
 
 
 def test_a_red_run_with_a_leak_stays_red(tmp_path: Path) -> None:
-    """A leak does not excuse the recipe; both are told."""
+    """A leak must not turn the recipe's fault into an infrastructure problem."""
     run = Watched(tmp_path)
     run.fails("test_install", "no", "")
     run.passes("test_leave_no_trace")
@@ -133,8 +132,7 @@ def test_a_red_run_with_a_leak_stays_red(tmp_path: Path) -> None:
     assert (found.verdict, found.no_secret_leak) == (Verdict.RECIPE, False)
 
 
-def test_a_weak_secret_of_the_run_changes_no_stage(tmp_path: Path) -> None:
-    """A secret that is a word of the reports, or the recipe's name, leaves the report whole."""
+def test_a_secret_equal_to_a_word_of_the_report_is_not_masked(tmp_path: Path) -> None:
     run = clean_run(tmp_path)
     words = [
         Secret(word) for word in ("install", "cleanup", "custom-html", "run-started", "passed")
@@ -144,10 +142,10 @@ def test_a_weak_secret_of_the_run_changes_no_stage(tmp_path: Path) -> None:
     assert run.closed().verdict is Verdict.PASSED
 
 
-def test_a_killed_run_says_that_nobody_looked_and_keeps_what_it_masked_itself(
+def test_the_report_of_a_killed_run_says_that_nothing_was_scanned(
     tmp_path: Path,
 ) -> None:
-    """The janitor knows no secret: it keeps what the run wrote, removes the rest, and says so."""
+    """The janitor does not know the secrets: it keeps files that the run wrote and removes all others."""
     run = Watched(tmp_path)
     run.passes("test_install")
     folder = run.run.dir
@@ -177,7 +175,7 @@ def test_a_killed_run_says_that_nobody_looked_and_keeps_what_it_masked_itself(
 def test_incident_v4_values_of_keys_that_name_a_secret_are_masked_in_every_format(
     key: str, tmp_path: Path
 ) -> None:
-    """V4: a value that nobody told us to be secret is masked by its key's name, however deep."""
+    """V4: a value whose key names a secret is masked even if the value is not known to be one."""
     run = clean_run(tmp_path)
     manifest = {"services": [{"app": {"environment": {key: "s3cr3tvalue", "other": "shown"}}}]}
     run.run.recorder.events.write(
@@ -214,8 +212,8 @@ def test_that_keeps_what_it_saw(run: Run, app: App) -> None:
 
 
 @pytest.mark.swarm
-def test_a_suite_that_leaks_what_abra_generated_is_found_out(tmp_path: Path) -> None:
-    """Real generated secrets, in files, archives, messages and output: masked, named, and not green."""
+def test_a_suite_that_leaks_generated_secrets_is_not_green(tmp_path: Path) -> None:
+    """Real secrets that abra generated, in files, archives, messages and output."""
     kept = tmp_path / "values"
     run = run_suite(
         tmp_path, "miniflux", LEAKY, "--stages", "functional", GUARD_VALUES=str(kept), DRONE="true"

@@ -1,4 +1,4 @@
-"""The names of apps: unique part first, none too long, none shared."""
+"""Names of apps: the unique part comes first, none is too long, none is shared."""
 
 import itertools
 import re
@@ -12,7 +12,7 @@ REF = "a" * 40
 
 
 def test_the_unique_part_comes_first() -> None:
-    """So that the cut of a stack's name at 45 characters cannot remove it."""
+    """abra cuts a stack's name at 45 characters; the cut must not remove it."""
     domain = naming.app_domain("c4f1a9", "custom-html", "ci.test")
     assert domain == "c4f1a9-custom-html.ci.test"
     assert naming.stack_name(domain) == "c4f1a9-custom-html_ci_test"
@@ -21,13 +21,13 @@ def test_the_unique_part_comes_first() -> None:
 @pytest.mark.parametrize(
     ("domain", "stack"), [("a.b.c", "a_b_c"), ("a-b.c", "a-b_c"), ("a" * 50, "a" * 45)]
 )
-def test_a_stack_is_called_as_abra_calls_it(domain: str, stack: str) -> None:
-    """Dots become underscores, and 45 characters are kept."""
+def test_a_stack_has_the_name_that_abra_gives_it(domain: str, stack: str) -> None:
+    """Underscores for dots, at most 45 characters."""
     assert naming.stack_name(domain) == stack
 
 
-def test_names_differ_in_role_recipe_run_pull_request_and_commit() -> None:
-    """Any two differ, so no two apps ever share a domain (incident N2)."""
+def test_names_differ_by_life_recipe_run_pull_request_and_commit() -> None:
+    """No two apps may share a domain (incident N2)."""
     values = [("fresh", "upgrade"), ("gitea", "drone"), ("7", "8"), ("0", "12"), (REF, "b" * 40)]
     tokens = [naming.unique(*parts) for parts in itertools.product(*values)]
     assert len(set(tokens)) == 2**5
@@ -35,20 +35,20 @@ def test_names_differ_in_role_recipe_run_pull_request_and_commit() -> None:
 
 
 def test_the_same_parts_give_the_same_name() -> None:
-    """Whoever looks for a dead run's apps finds them."""
+    """So the janitor finds the apps of a dead run."""
     parts = ("fresh", "gitea", "7", "12", REF)
     assert naming.unique(*parts) == naming.unique(*parts)
 
 
-def test_parts_do_not_run_into_each_other() -> None:
+def test_parts_are_separated() -> None:
     """Run 1 of pull request 12 is not run 11 of pull request 2."""
     first = naming.unique("fresh", "gitea", "1", "12", REF)
     assert first != naming.unique("fresh", "gitea", "11", "2", REF)
 
 
 @pytest.mark.parametrize(("length", "over"), [(30, 0), (31, 1), (40, 10)])
-def test_a_name_that_abra_would_cut_is_refused_with_how_much(length: int, over: int) -> None:
-    """A domain of 45 characters is whole, one more is too long."""
+def test_a_name_that_abra_would_cut_is_refused(length: int, over: int) -> None:
+    """45 characters are allowed."""
     if not over:
         assert len(naming.app_domain("c4f1a9", "r" * length, "ci.test")) == 45
         return

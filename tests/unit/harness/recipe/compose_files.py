@@ -12,7 +12,7 @@ ENV = {"STACK_NAME": "c4f1a9-x_ci_test", "DOMAIN": "c4f1a9-x.ci.test"}
 
 
 def load(folder: Path, main: str, env: Mapping[str, str] = ENV, **others: str) -> Compose:
-    """Read compose files: the main one, and others named with `_` for `.`."""
+    """Write and load compose files: the main one, and others named with `_` for `.`."""
     (folder / "compose.yml").write_text(dedent(main))
     for name, text in others.items():
         (folder / name.replace("_", ".")).write_text(dedent(text))
@@ -20,5 +20,5 @@ def load(folder: Path, main: str, env: Mapping[str, str] = ENV, **others: str) -
 
 
 def service(folder: Path, body: str) -> Compose:
-    """Read a compose file whose service `app` has this body, in flow style."""
+    """Write and load a compose file whose service `app` has this body, in flow style."""
     return load(folder, f"services: {{app: {body}}}\n")

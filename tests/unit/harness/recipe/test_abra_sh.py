@@ -1,4 +1,4 @@
-"""What of a recipe's `abra.sh` would do something by being read: each reason, by bash's own taking apart."""
+"""Commands in `abra.sh` that would run when a shell sources it are found; its exports are read."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ from harness.recipe.limits import MAX_FILE_SIZE
         ("export A=1 B=2\n", "exports B in a way that abra and a shell may read"),
     ],
 )
-def test_each_thing_it_may_not_do_has_its_reason(tmp_path: Path, text: str, why: str) -> None:
-    """The reason is the one that the author can act on."""
+def test_each_forbidden_command_has_its_own_reason(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "abra.sh").write_text(text)
     said = abra_sh.problem(tmp_path)
     assert said.startswith(why) and bool(said) == bool(why), said
@@ -53,15 +52,13 @@ def test_each_thing_it_may_not_do_has_its_reason(tmp_path: Path, text: str, why:
         "export A='x B=y'\n",
     ],
 )
-def test_what_does_nothing_is_nothing(tmp_path: Path, text: str) -> None:
-    """Stricter modes and plain values."""
+def test_harmless_lines_are_allowed(tmp_path: Path, text: str) -> None:
     assert abra_sh.problem(tmp_path) == ""
     (tmp_path / "abra.sh").write_text(text)
     assert abra_sh.problem(tmp_path) == ""
 
 
-def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path) -> None:
-    """A folder would be no error of a shell's until it is read; a comment of a megabyte is no recipe's."""
+def test_a_folder_or_a_large_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "abra.sh"
     path.mkdir()
     assert abra_sh.problem(tmp_path) == "is not a file"
@@ -72,10 +69,10 @@ def test_what_is_no_file_or_too_large_is_not_read(tmp_path: Path) -> None:
     assert abra_sh.problem(tmp_path) == "is larger than 1 MiB"
 
 
-def test_a_function_is_not_taken_apart_for_ever(
+def test_the_number_of_bash_calls_is_limited(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each '}' at the start of a line in its texts costs a process."""
+    """Each line in a function that starts with '}' costs a process."""
     monkeypatch.setattr(abra_sh, "MAX_PARSE_ATTEMPTS", 3)
     for braces, why in ((2, ""), (3, "has a function 'f' that does not end")):
         text = "f() {\ncat <<E\n" + "}\n" * braces + "E\n}\n"
@@ -84,10 +81,8 @@ def test_a_function_is_not_taken_apart_for_ever(
         assert bool(abra_sh.problem(tmp_path)) == bool(why)
 
 
-def test_the_shell_that_takes_it_apart_reads_no_file_of_the_user(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """BASH_ENV names one that every bash without a terminal would run first."""
+def test_bash_reads_no_start_up_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every bash without a terminal would run the file that BASH_ENV names."""
     (tmp_path / "start").write_text(f"touch {tmp_path}/ran\n")
     monkeypatch.setenv("BASH_ENV", str(tmp_path / "start"))
     (tmp_path / "abra.sh").write_text("f() {\n:\n}\n")
@@ -95,8 +90,8 @@ def test_the_shell_that_takes_it_apart_reads_no_file_of_the_user(
     assert not (tmp_path / "ran").exists()
 
 
-def test_variables_come_from_abra_sh_too(tmp_path: Path) -> None:
-    """Versions of configs stand there, at the start of a line; the file is read, not run."""
+def test_exports_at_the_start_of_a_line_are_read(tmp_path: Path) -> None:
+    """Recipes set versions of configs there. The file is read, not run."""
     (tmp_path / "abra.sh").write_text(
         f"export A=v1 # why\nexport B=\"x y\"\nexport C='z'\nD=v4\ntouch {tmp_path}/ran\n"
         "export E=$(date)\nf() { echo export F; }\ng() {\n  export G=1\n}\n"
@@ -105,6 +100,5 @@ def test_variables_come_from_abra_sh_too(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_without_abra_sh_there_are_no_exports(tmp_path: Path) -> None:
-    """Small recipes have none."""
+def test_a_recipe_without_abra_sh_has_no_exports(tmp_path: Path) -> None:
     assert abra_sh.exports(tmp_path) == {}

@@ -1,4 +1,4 @@
-"""Compose files read as data: merged, interpolated, judged, and never trusted."""
+"""Compose files are merged like Docker does, and their labels are read."""
 
 from pathlib import Path
 
@@ -16,7 +16,6 @@ SOURCES = Path(__file__).parents[4] / "sandbox" / "recipes"
 
 
 def test_only_enabled_files_count(tmp_path: Path) -> None:
-    """An overlay that nobody enabled is no part of the app."""
     overlay = "services: {db: {image: 'pg:15'}}\n"
     main = "services: {app: {image: 'a:1'}}\n"
     assert load(tmp_path, main, compose_db_yml=overlay).images == ("a:1",)
@@ -24,8 +23,8 @@ def test_only_enabled_files_count(tmp_path: Path) -> None:
     assert load(tmp_path, main, env, compose_db_yml=overlay).images == ("a:1", "pg:15")
 
 
-def test_an_overlay_changes_what_it_names_and_leaves_the_rest(tmp_path: Path) -> None:
-    """Labels merge in whichever of the two forms, mounts by their path, secrets by name."""
+def test_an_overlay_changes_only_the_keys_that_it_names(tmp_path: Path) -> None:
+    """Labels merge in either form, mounts by path, secrets by name."""
     main = """
         services:
           app:
@@ -53,8 +52,7 @@ def test_an_overlay_changes_what_it_names_and_leaves_the_rest(tmp_path: Path) ->
     assert app.networks == ("proxy", "internal")
 
 
-def test_a_service_is_taken_apart(tmp_path: Path) -> None:
-    """How often it runs, how it is updated, and how it says that it is well."""
+def test_the_fields_of_a_service_are_read(tmp_path: Path) -> None:
     body = """{
         image: a, configs: [{source: c, target: /c}], depends_on: {db: {condition: x}},
         healthcheck: {interval: 30s},
@@ -69,8 +67,7 @@ def test_a_service_is_taken_apart(tmp_path: Path) -> None:
     assert app.depends_on == ("db",)
 
 
-def test_what_a_service_leaves_out_is_dockers_default(tmp_path: Path) -> None:
-    """One replica, no healthcheck."""
+def test_missing_fields_of_a_service_have_dockers_defaults(tmp_path: Path) -> None:
     (app,) = service(tmp_path, "{image: a}").services
     assert (app.mode, app.replicas, app.healthcheck) == ("replicated", 1, None)
 
@@ -88,10 +85,9 @@ def test_what_a_service_leaves_out_is_dockers_default(tmp_path: Path) -> None:
         ("{type: tmpfs, target: /tmp}", Mount("", "/tmp", "")),
     ],
 )
-def test_volumes_and_folders_of_the_host_are_told_apart(
+def test_volumes_and_bind_mounts_are_distinguished(
     tmp_path: Path, entry: str, mount: Mount
 ) -> None:
-    """In the short form and the long one."""
     text = entry if entry.startswith("{") else f"'{entry}'"
     assert service(tmp_path, f"{{image: a, volumes: [{text}]}}").services[0].mounts == (mount,)
 
@@ -99,10 +95,10 @@ def test_volumes_and_folders_of_the_host_are_told_apart(
 @pytest.mark.parametrize(
     ("timeout", "seconds"), [("${TIMEOUT:-120}", 120), ("soon", None), ("9" * 50, None)]
 )
-def test_the_labels_say_version_and_timeout(
+def test_version_and_timeout_are_read_from_the_labels(
     tmp_path: Path, timeout: str, seconds: int | None
 ) -> None:
-    """Those of this stack, and no nonsense."""
+    """Only from those of the app's own stack."""
     labels = f"""["coop-cloud.${{STACK_NAME}}.version=1.2.0+1", "coop-cloud.other.version=9.0.0+1",
                   "coop-cloud.${{STACK_NAME}}.timeout={timeout}"]"""
     found = service(tmp_path, f"{{image: a, deploy: {{labels: {labels}}}}}")
@@ -135,8 +131,8 @@ services:
 """
 
 
-def test_the_labels_promise_volumes_or_paths_in_them(tmp_path: Path) -> None:
-    """Whole volumes by default, some left out, of some a path, and only of services taking part."""
+def test_backup_labels_include_volumes_or_paths_in_them(tmp_path: Path) -> None:
+    """Whole volumes by default; labels exclude a volume or select paths, and count for their own service."""
     found = load(tmp_path, PG)
     assert found.backed_up_services == ("app", "db")
     assert found.covered == (
@@ -151,8 +147,8 @@ def test_the_labels_promise_volumes_or_paths_in_them(tmp_path: Path) -> None:
     )
 
 
-def test_an_operator_may_switch_backups_off(tmp_path: Path) -> None:
-    """The label is often fed by ENABLE_BACKUPS."""
+def test_an_operator_can_turn_backups_off(tmp_path: Path) -> None:
+    """The label is often set by ENABLE_BACKUPS."""
     found = load(tmp_path, PG, {**ENV, "ENABLE_BACKUPS": "false"})
     assert found.backed_up_services == ("app",)
 
@@ -172,13 +168,13 @@ def test_an_operator_may_switch_backups_off(tmp_path: Path) -> None:
 def test_a_recipe_without_the_label_has_no_backup(
     tmp_path: Path, labels: str, capable: bool
 ) -> None:
-    """Not applicable, neither passed nor failed (incidents B6, B7)."""
+    """The stage is then not applicable, neither passed nor failed (incidents B6, B7)."""
     found = service(tmp_path, f"{{image: a, deploy: {{labels: {labels}}}}}")
     assert found.is_backup_capable is capable
 
 
-def test_labels_of_the_container_do_not_count(tmp_path: Path) -> None:
-    """The bot reads the service's labels, which stand below deploy."""
+def test_labels_of_a_container_do_not_count(tmp_path: Path) -> None:
+    """The bot reads the labels of the service, which are below `deploy`."""
     assert not service(tmp_path, "{image: a, labels: ['backupbot.backup=true']}").is_backup_capable
 
 
@@ -189,10 +185,9 @@ def test_labels_of_the_container_do_not_count(tmp_path: Path) -> None:
         ("miniflux", [("db", "postgres", ("backup.sql",))]),
     ],
 )
-def test_the_demo_recipes_are_read_without_a_complaint(
+def test_the_demo_recipes_have_no_hazards_or_flaws(
     recipe: str, covered: list[tuple[str, str, tuple[str, ...] | None]]
 ) -> None:
-    """Real files, in the idiom of published recipes."""
     folder = SOURCES / recipe / "head"
     found = Compose.load(folder, {**EnvFile.read(folder / ".env.sample").values(), **ENV})
     assert [(c.service, c.volume, c.paths) for c in found.covered] == covered

@@ -1,4 +1,4 @@
-"""Env files keep every line, and an app gets what the head's sample adds."""
+"""Env files keep every line, and new lines of a recipe's sample are added to an app's env file."""
 
 import stat
 from pathlib import Path
@@ -39,8 +39,8 @@ SECRET_DB_PASSWORD_VERSION=v1 # length=32
         ("A = 1", None),
     ],
 )
-def test_a_value_is_what_the_line_sets(line: str, value: str | None) -> None:
-    """Without quotes and comment; a line that is commented out sets nothing."""
+def test_a_value_has_no_quotes_and_no_comment(line: str, value: str | None) -> None:
+    """A line that is commented out sets nothing."""
     assert EnvFile.parse(line).get("A") == value
 
 
@@ -56,26 +56,26 @@ def test_a_value_is_what_the_line_sets(line: str, value: str | None) -> None:
     ],
 )
 def test_a_later_value_may_refer_to_an_earlier_one(line: str, value: str | None) -> None:
-    """As in COMPOSE_FILE; not within single quotes, and unknown names stay as they are."""
+    """As in COMPOSE_FILE; not in single quotes, and unknown names are kept."""
     assert EnvFile.parse(f"A=one\n{line}").get("B") == value
 
 
-def test_a_list_of_compose_files_grows_line_by_line() -> None:
-    """The way recipes switch their parts on."""
+def test_a_line_may_extend_the_value_of_its_own_key() -> None:
+    """Recipes enable optional parts in this way."""
     text = 'COMPOSE_FILE="compose.yml"\nCOMPOSE_FILE="$COMPOSE_FILE:compose.pg.yml"\n'
     assert EnvFile.parse(text).get("COMPOSE_FILE") == "compose.yml:compose.pg.yml"
 
 
 def test_every_line_is_kept(tmp_path: Path) -> None:
-    """Comments, blank lines and the order survive, also bytes that are no UTF-8."""
+    """Comments, blank lines, the order, and bytes that are not UTF-8."""
     path = tmp_path / "a.env"
     path.write_bytes(SAMPLE.encode() + b"NAME=caf\xe9\n")
     EnvFile.read(path).write(path)
     assert path.read_bytes() == SAMPLE.encode() + b"NAME=caf\xe9\n"
 
 
-def test_a_written_file_is_its_owners_only(tmp_path: Path) -> None:
-    """Also where an earlier attempt left a part that everybody could read."""
+def test_a_written_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
+    """Even if an earlier attempt left a partial file that everybody could read."""
     path = tmp_path / "a.env"
     (tmp_path / ".a.env.part").write_text("old")
     (tmp_path / ".a.env.part").chmod(0o666)
@@ -97,8 +97,9 @@ def test_a_written_file_is_its_owners_only(tmp_path: Path) -> None:
         ('A="1"\nA="$A:2"', "A=9"),
     ],
 )
-def test_what_was_set_is_what_counts(before: str, after: str) -> None:
-    """In its place, with the comment that belongs to it, and with no later line against it."""
+def test_a_key_is_set_on_its_first_line_and_other_lines_of_it_are_removed(
+    before: str, after: str
+) -> None:
     env = EnvFile.parse(before)
     env.set("A", "9")
     assert env.lines == after.splitlines()
@@ -116,14 +117,14 @@ def test_what_was_set_is_what_counts(before: str, after: str) -> None:
     ],
 )
 def test_a_line_is_added_unless_its_key_is_set(line: str, added: bool) -> None:
-    """An operator's value stays, but may be built upon."""
+    """An operator's value stays; a line may extend it."""
     env = EnvFile.parse("A=1")
     env.append(line)
     assert env.lines == (["A=1", line] if added else ["A=1"])
 
 
-def test_a_line_that_builds_on_a_value_is_added_once() -> None:
-    """A second attempt does not enable a compose file twice."""
+def test_a_line_that_extends_a_value_is_added_once() -> None:
+    """A second attempt must not enable a compose file twice."""
     env = EnvFile.parse("A=1")
     env.append("A=$A:2")
     env.append("A=$A:2")
@@ -160,13 +161,12 @@ def test_a_line_that_builds_on_a_value_is_added_once() -> None:
         pytest.param("", [], id="all-gone"),
     ],
 )
-def test_an_app_gets_the_whole_lines_that_the_head_adds(new: str, lines: list[str]) -> None:
-    """Base to head, with the modifiers behind a secret (incident U9)."""
+def test_new_lines_of_the_sample_are_returned_whole(new: str, lines: list[str]) -> None:
+    """With the modifiers after a secret's version (incident U9)."""
     assert missing_lines(SAMPLE, new) == lines
 
 
-def test_a_secret_that_is_offered_and_set_comes_once() -> None:
-    """The line that is in effect counts."""
+def test_a_secret_that_is_also_commented_out_is_returned_once() -> None:
     new = "#SECRET_A_VERSION=v1 # length=9\nSECRET_A_VERSION=v2 # length=43\n"
     assert missing_lines("", new) == ["SECRET_A_VERSION=v2 # length=43"]
 
@@ -190,18 +190,15 @@ def test_a_secret_that_is_offered_and_set_comes_once() -> None:
         ),
     ],
 )
-def test_a_secret_is_declared_with_its_modifiers(line: str, spec: SecretSpec) -> None:
-    """Version, length, characters, and whether abra makes it; nonsense is no length."""
+def test_a_secret_is_read_with_its_modifiers(line: str, spec: SecretSpec) -> None:
     assert secret_specs(EnvFile.parse(line)) == [spec]
 
 
 @pytest.mark.parametrize("line", ["#SECRET_A_VERSION=v1", "SECRET_A=x", "A_VERSION=v1", "SECRET_"])
 def test_other_lines_declare_no_secret(line: str) -> None:
-    """Neither what is commented out nor what is only called similar."""
     assert secret_specs(EnvFile.parse(line)) == []
 
 
-def test_the_later_declaration_of_a_secret_counts() -> None:
-    """As for any other key."""
+def test_the_last_declaration_of_a_secret_wins() -> None:
     env = EnvFile.parse("SECRET_A_VERSION=v1 # length=9\nSECRET_A_VERSION=v2")
     assert secret_specs(env) == [SecretSpec("a", "v2", None, True, None)]

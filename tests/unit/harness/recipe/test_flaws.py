@@ -1,4 +1,4 @@
-"""What cannot work in compose files is said before it is tried, and what may go wrong is warned of."""
+"""Mistakes in compose files are found before a deployment."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,8 @@ from tests.unit.harness.recipe.compose_files import load, service
         "{image: a, deploy: {restart_policy: {delay: '${D}'}}}",
     ],
 )
-def test_a_variable_in_a_duration_is_found_before_abra_refuses_it(
-    tmp_path: Path, body: str
-) -> None:
-    """abra checks durations before it puts variables in (incident R5)."""
+def test_a_variable_in_a_duration_is_found(tmp_path: Path, body: str) -> None:
+    """abra checks durations before it replaces variables (incident R5)."""
     (problem,) = flaws.durations(service(tmp_path, body))
     assert problem.startswith("'compose.yml': ")
     assert "of service 'app' is '$" in problem
@@ -38,13 +36,12 @@ def test_a_variable_in_a_duration_is_found_before_abra_refuses_it(
         "{image: a}",
     ],
 )
-def test_other_places_may_hold_variables(tmp_path: Path, body: str) -> None:
-    """Only durations are checked early."""
+def test_variables_outside_of_durations_are_allowed(tmp_path: Path, body: str) -> None:
     assert flaws.durations(service(tmp_path, body)) == []
 
 
-def test_a_host_path_that_is_missing_here_is_named(tmp_path: Path) -> None:
-    """NixOS has no /etc/timezone (incident S5); volumes and existing paths are fine."""
+def test_a_missing_host_path_is_named(tmp_path: Path) -> None:
+    """NixOS has no /etc/timezone (incident S5)."""
     body = "{image: a, volumes: ['/etc/timezone:/etc/timezone:ro', '/etc/hosts:/h', 'data:/data']}"
     (problem,) = flaws.missing_binds(service(tmp_path, body), lambda path: path == "/etc/hosts")
     assert problem.startswith("service 'app' mounts the host path '/etc/timezone', which does not")
@@ -61,8 +58,8 @@ def test_a_host_path_that_is_missing_here_is_named(tmp_path: Path) -> None:
         ("nginx@sha256:" + "a" * 64, False),
     ],
 )
-def test_a_tag_that_moves_is_warned_of(tmp_path: Path, image: str, moves: bool) -> None:
-    """What was tested is then not what an operator gets (incident L9)."""
+def test_a_moving_tag_gives_a_warning(tmp_path: Path, image: str, moves: bool) -> None:
+    """An operator may get another image than the one that was tested (incident L9)."""
     found = flaws.warnings(service(tmp_path, f"{{image: '{image}'}}"))
     assert [("can change at any time" in text) for text in found] == [True] * moves
 
@@ -78,8 +75,7 @@ def test_a_tag_that_moves_is_warned_of(tmp_path: Path, image: str, moves: bool) 
         ),
     ],
 )
-def test_names_that_lead_nowhere_are_warned_of(tmp_path: Path, body: str, warning: str) -> None:
-    """A left-over service, a dropped dependency, a label with a typing error."""
+def test_names_of_missing_objects_give_a_warning(tmp_path: Path, body: str, warning: str) -> None:
     (found,) = flaws.warnings(service(tmp_path, body))
     assert warning in found
 
@@ -98,10 +94,10 @@ def test_names_that_lead_nowhere_are_warned_of(tmp_path: Path, body: str, warnin
         ("[proxy]", "URL: 'https://example.com/db/'", False),
     ],
 )
-def test_incident_n1_a_bare_name_on_the_shared_network_is_warned_of(
+def test_incident_n1_a_short_host_name_on_the_proxy_network_gives_a_warning(
     tmp_path: Path, networks: str, variable: str, found: bool
 ) -> None:
-    """N1: on network `proxy` another stack's service of the same short name may answer."""
+    """N1: on network `proxy`, a service of another stack with the same short name may answer."""
     key, value = variable.split(": ", 1)
     listed = f"[{json.dumps(key + '=' + value.strip(chr(39)))}]"
     for environment in (f"{{{variable}}}", listed):
@@ -135,23 +131,22 @@ VERSIONS = {"STACK_NAME": "x", "SECRET_KEY_VERSION": "v1", "CONF_VERSION": "v2"}
         (60, ["service", "secret", "config", "network"]),
     ],
 )
-def test_names_that_docker_would_refuse_are_said_with_how_much(
+def test_names_over_dockers_limits_are_found(
     tmp_path: Path, length: int, problems: list[str]
 ) -> None:
-    """Secrets and configs have 64 characters, services and networks 63; of the stack given."""
+    """64 characters for secrets and configs, 63 for services and networks."""
     found = flaws.names(load(tmp_path, NAMED, VERSIONS), "s" * length)
     assert [text.partition(" ")[0] for text in found] == problems
 
 
-def test_a_long_name_says_by_how_much(tmp_path: Path) -> None:
-    """So that whoever chooses the domain knows what to save."""
+def test_a_name_that_is_too_long_is_reported_with_its_length(tmp_path: Path) -> None:
     found = flaws.names(load(tmp_path, NAMED, VERSIONS), "s" * 59)
     name = "s" * 59 + "_key_v1"
     assert f"secret '{name}' is 2 characters too long: it has 66, Docker allows 64" in found
 
 
-def test_a_version_that_is_set_nowhere_is_found(tmp_path: Path) -> None:
-    """The name would end in `_`, which Docker refuses late and in other words."""
+def test_a_missing_version_of_a_config_is_found(tmp_path: Path) -> None:
+    """The name would end in `_`, which Docker refuses late and with another reason."""
     (problem,) = flaws.names(load(tmp_path, NAMED, {**VERSIONS, "CONF_VERSION": ""}), "x")
     assert problem.startswith("Docker does not accept 'x_conf_' as the name of a config")
     assert problem.endswith("is its version set in .env.sample or abra.sh?")
@@ -179,10 +174,10 @@ NODES = [
         ("['engine.labels.x == 1']", False),
     ],
 )
-def test_a_service_that_no_node_may_run_is_found_before_swarm_waits_for_ever(
+def test_a_service_that_no_node_may_run_is_found(
     tmp_path: Path, constraints: str, can: bool
 ) -> None:
-    """All constraints must hold on one node; what cannot be read is left to Swarm."""
+    """Swarm would wait forever. All constraints must hold on one node; unknown ones are left to Swarm."""
     found = service(
         tmp_path, f"{{image: a, deploy: {{placement: {{constraints: {constraints}}}}}}}"
     )

@@ -1,4 +1,4 @@
-"""Git against real repositories: exactly one commit, published tags, nothing of the recipe runs."""
+"""Git with real repositories: exactly one commit and the published tags; nothing of the recipe runs."""
 
 import os
 import random
@@ -16,7 +16,7 @@ NOWHERE = "0" * 40
 
 
 class Repository:
-    """A repository on disk to fetch from."""
+    """A git repository to fetch from."""
 
     def __init__(self, path: Path) -> None:
         """Make an empty one with branch main."""
@@ -26,7 +26,7 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """How the harness is told to reach it."""
+        """Its address."""
         return str(self.path)
 
     def git(self, *words: str) -> str:
@@ -80,7 +80,7 @@ def fork(tmp_path: Path, upstream: Repository) -> Repository:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """Return where a run has its checkout."""
+    """The folder of a run's checkout."""
     return tmp_path / "run" / "abra" / "recipes" / "r"
 
 
@@ -98,37 +98,36 @@ def target(tmp_path: Path) -> Path:
     ],
 )
 def test_only_forty_hex_digits_are_a_full_sha(text: str, full: bool) -> None:
-    """Branch names, short shas and stray line ends are none."""
     assert git.is_full_sha(text) is full
 
 
 def test_a_branch_is_resolved_to_its_commit(upstream: Repository) -> None:
-    """A name becomes the sha that is used from then on (incident U3)."""
+    """The sha is used from then on, because a branch can move (incident U3)."""
     upstream.git("checkout", "--quiet", "-b", "pr")
     sha = upstream.commit(compose_yml="pr")
     assert git.resolve(upstream.url, "pr") == sha
 
 
-def test_without_a_name_the_default_branch_counts(upstream: Repository) -> None:
-    """The default branch is looked up, since it is main here and master there."""
+def test_no_name_means_the_default_branch(upstream: Repository) -> None:
     assert git.resolve(upstream.url, None) == upstream.git("rev-parse", "HEAD")
 
 
-def test_a_branch_that_ends_in_the_same_words_is_not_taken(upstream: Repository) -> None:
-    """`ls-remote` also lists refs that only end in what was asked for."""
+def test_a_ref_that_only_ends_with_the_name_is_not_used(upstream: Repository) -> None:
+    """`ls-remote` lists such refs too."""
     upstream.git("update-ref", "refs/a/refs/heads/pr", upstream.git("rev-parse", "HEAD~1"))
     with pytest.raises(UsageError, match="has no branch 'pr'"):
         git.resolve(upstream.url, "pr")
 
 
-def test_a_repository_that_does_not_answer_is_our_trouble(tmp_path: Path) -> None:
-    """A forge that is away is not the fault of who asked."""
+def test_a_missing_repository_is_an_infrastructure_problem(tmp_path: Path) -> None:
     with pytest.raises(InfraError, match=r"reading HEAD of '.*/gone' failed"):
         git.resolve(str(tmp_path / "gone"), None)
 
 
 @pytest.mark.parametrize("ref", ["main", "1.0.0+1", "abc123", "A" * 40, ""])
-def test_a_ref_that_is_no_full_sha_is_refused(upstream: Repository, target: Path, ref: str) -> None:
+def test_a_ref_that_is_not_a_full_sha_is_refused(
+    upstream: Repository, target: Path, ref: str
+) -> None:
     """A branch may move between the comment and the run (incident U3)."""
     with pytest.raises(UsageError) as caught:
         git.fetch_checkout(upstream.url, ref, target)
@@ -137,7 +136,7 @@ def test_a_ref_that_is_no_full_sha_is_refused(upstream: Repository, target: Path
 
 
 def test_exactly_the_commit_is_checked_out(upstream: Repository, target: Path) -> None:
-    """Not the branch's newest commit, but the wanted one, and clean."""
+    """Not the newest commit of the branch."""
     wanted = upstream.git("rev-parse", "HEAD~1")
     git.fetch_checkout(upstream.url, wanted, target)
     assert head(target) == wanted
@@ -145,20 +144,19 @@ def test_exactly_the_commit_is_checked_out(upstream: Repository, target: Path) -
     assert is_clean(target)
 
 
-def test_a_forks_commit_comes_with_the_published_tags(
+def test_a_commit_of_a_fork_is_fetched_with_upstreams_tags(
     upstream: Repository, fork: Repository, target: Path
 ) -> None:
-    """The commit is the pull request's, the versions are upstream's."""
     fork.git("tag", "--delete", "1.0.0+1")
     git.fetch_checkout(fork.url, fork.git("rev-parse", "HEAD"), target, upstream_url=upstream.url)
     assert (target / "compose.yml").read_text() == "three"
     assert [tag.name for tag in git.version_tags(target)] == ["1.0.0+1"]
 
 
-def test_a_forks_tags_are_no_published_versions(
+def test_tags_of_a_fork_are_not_published_versions(
     upstream: Repository, fork: Repository, target: Path
 ) -> None:
-    """A pull request cannot choose what it is upgraded from by pushing a tag."""
+    """A pull request must not choose its own upgrade base by pushing a tag."""
     fork.git("tag", "--annotate", "--message", "x", "9.9.9+9", "HEAD")
     fork.git("tag", "--annotate", "--message", "x", "9.9.8+9", "HEAD~1")
     fork.commit(compose_yml="four")
@@ -169,7 +167,7 @@ def test_a_forks_tags_are_no_published_versions(
 def test_a_commit_on_no_branch_is_fetched(
     upstream: Repository, fork: Repository, target: Path
 ) -> None:
-    """After a force-push the pinned commit has no name any more."""
+    """After a force-push, no branch has the pinned commit any more."""
     sha = fork.git("rev-parse", "HEAD")
     fork.git("reset", "--quiet", "--hard", "HEAD~1")
     url = f"file://{fork.path}"
@@ -177,14 +175,14 @@ def test_a_commit_on_no_branch_is_fetched(
     assert head(target) == sha
 
 
-def test_where_single_commits_are_refused_everything_is_fetched(
+def test_all_refs_are_fetched_if_the_server_refuses_single_commits(
     upstream: Repository,
     fork: Repository,
     target: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Older servers hand out named commits only; one below a pull request's ref is found anyway."""
+    """Older servers only give out commits by the name of a ref."""
     sha = fork.git("rev-parse", "HEAD")
     fork.git("update-ref", "refs/pull/1/head", fork.commit(compose_yml="five"))
     fork.git("reset", "--quiet", "--hard", "HEAD~2")
@@ -195,32 +193,29 @@ def test_where_single_commits_are_refused_everything_is_fetched(
     assert [tag.name for tag in git.version_tags(target)] == ["1.0.0+1"]
 
 
-def test_a_commit_that_is_not_there_names_the_repository(
+def test_a_missing_commit_is_reported_with_the_repository(
     upstream: Repository, fork: Repository, target: Path
 ) -> None:
-    """Who asked for it reads where it was looked for."""
     with pytest.raises(UsageError, match=f"commit {NOWHERE} is not in '{fork.url}'"):
         git.fetch_checkout(fork.url, NOWHERE, target, upstream_url=upstream.url)
 
 
-def test_the_sha_of_a_tag_object_is_no_commit(upstream: Repository, target: Path) -> None:
-    """It would check out another sha than the one that was asked for."""
+def test_the_sha_of_a_tag_object_is_refused(upstream: Repository, target: Path) -> None:
+    """Another sha than the requested one would be checked out."""
     with pytest.raises(UsageError, match="is not in"):
         git.fetch_checkout(upstream.url, upstream.git("rev-parse", "1.0.0+1"), target)
 
 
-def test_a_source_that_does_not_answer_is_our_trouble(
+def test_a_missing_fork_is_an_infrastructure_problem(
     upstream: Repository, target: Path, tmp_path: Path
 ) -> None:
-    """Neither the first nor the second attempt blames who asked."""
     with pytest.raises(InfraError, match=r"fetching from '.*/gone' failed"):
         git.fetch_checkout(str(tmp_path / "gone"), NOWHERE, target, upstream_url=upstream.url)
 
 
-def test_a_fetch_that_takes_too_long_is_our_trouble(
+def test_a_fetch_that_times_out_is_an_infrastructure_problem(
     upstream: Repository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A forge that hangs is no finding about the recipe."""
 
     def hang(*words: object, **options: object) -> proc.Completed:
         raise TimedOut("still ran")
@@ -231,7 +226,7 @@ def test_a_fetch_that_takes_too_long_is_our_trouble(
 
 
 def test_tags_can_be_fetched_when_the_source_is_gone(upstream: Repository, target: Path) -> None:
-    """`origin` is a copy on disk, since abra fetches tags and a mirror may want a login (J3)."""
+    """`origin` is a copy on disk, because abra fetches tags and a mirror may need a login (J3)."""
     git.fetch_checkout(upstream.url, upstream.git("rev-parse", "HEAD"), target)
     upstream.path.rename(upstream.path.with_name("moved"))
     origin = subprocess.run(
@@ -241,8 +236,7 @@ def test_tags_can_be_fetched_when_the_source_is_gone(upstream: Repository, targe
     subprocess.run(["git", "-C", str(target), "fetch", "--quiet", "--tags", "--force"], check=True)
 
 
-def test_a_second_fetch_starts_afresh(upstream: Repository, target: Path) -> None:
-    """What an earlier attempt left is no trouble."""
+def test_a_second_fetch_replaces_the_first(upstream: Repository, target: Path) -> None:
     for _ in range(2):
         sha = upstream.git("rev-parse", "HEAD")
         git.fetch_checkout(upstream.url, sha, target)
@@ -253,7 +247,7 @@ def test_a_second_fetch_starts_afresh(upstream: Repository, target: Path) -> Non
 def test_no_hook_runs(
     upstream: Repository, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A hook that came into the checkout, or from the user's template, is not run."""
+    """Neither a hook in the checkout nor one from the user's template."""
     template = tmp_path / "template" / "hooks"
     (tmp_path / ".gitconfig").write_text(f"[init]\n\ttemplateDir = {tmp_path}/template\n")
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -270,14 +264,13 @@ def test_no_hook_runs(
 
 
 def test_a_url_is_never_an_option(tmp_path: Path) -> None:
-    """A source that begins with a dash is only a repository that does not exist."""
     with pytest.raises(InfraError):
         git.resolve(f"--upload-pack=touch {tmp_path}/ran", None)
     assert not (tmp_path / "ran").exists()
 
 
-def test_git_carries_the_runs_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The janitor finds what a dead run left running by this one variable."""
+def test_git_gets_the_id_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The janitor finds the child processes of a dead run by this variable."""
     stand_in = tmp_path / "git"
     names = "$CCCI_RUN $GIT_TERMINAL_PROMPT $GIT_CONFIG_NOSYSTEM"
     stand_in.write_text(f"#!/bin/sh\necho {names} > {tmp_path}/seen\n")
@@ -295,22 +288,23 @@ def test_git_carries_the_runs_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_link_out_of_the_checkout_is_refused(
     upstream: Repository, target: Path, name: str, leads: str
 ) -> None:
-    """A recipe cannot make the harness read the host's files, or turn in circles."""
+    """A recipe must not make the harness read files of the host, or loop."""
     (upstream.path / name).symlink_to(leads)
     sha = upstream.commit()
     with pytest.raises(RecipeFailure, match=f"the link '{name}' of the recipe points to '{leads}'"):
         git.fetch_checkout(upstream.url, sha, target)
 
 
-def test_a_link_within_the_checkout_is_fine(upstream: Repository, target: Path) -> None:
-    """Recipes share files between their folders."""
+def test_a_link_inside_the_checkout_is_allowed(upstream: Repository, target: Path) -> None:
     (upstream.path / "a.yml").symlink_to("compose.yml")
     git.fetch_checkout(upstream.url, upstream.commit(), target)
     assert (target / "a.yml").read_text() == "two"
 
 
-def test_moving_to_another_commit_looks_for_links_too(upstream: Repository, target: Path) -> None:
-    """The published version is no more trusted than the head."""
+def test_links_are_checked_after_moving_to_another_commit(
+    upstream: Repository, target: Path
+) -> None:
+    """The published version is as untrusted as the head."""
     (upstream.path / "a").symlink_to("/etc/passwd")
     bad = upstream.commit()
     (upstream.path / "a").unlink()
@@ -319,8 +313,8 @@ def test_moving_to_another_commit_looks_for_links_too(upstream: Repository, targ
         git.checkout(target, bad)
 
 
-def test_a_checkout_moves_whatever_lies_in_it(upstream: Repository, target: Path) -> None:
-    """Changed files, overlays and ignored files do not reach the next commit (U4, U8)."""
+def test_a_checkout_moves_despite_local_changes(upstream: Repository, target: Path) -> None:
+    """Changed files, overlays and ignored files must not reach the next commit (U4, U8)."""
     (upstream.path / ".gitignore").write_text("*.env\n")
     newest, base = upstream.commit(), upstream.git("rev-parse", "1.0.0+1^{commit}")
     git.fetch_checkout(upstream.url, newest, target)
@@ -333,8 +327,10 @@ def test_a_checkout_moves_whatever_lies_in_it(upstream: Repository, target: Path
     assert {path.name for path in target.iterdir()} == {".git", "compose.yml"}
 
 
-def test_tags_say_what_they_point_to(upstream: Repository, target: Path) -> None:
-    """Annotated and lightweight tags of commits are told apart; tags of files are left out."""
+def test_annotated_and_lightweight_tags_of_commits_are_listed(
+    upstream: Repository, target: Path
+) -> None:
+    """Tags of files are not."""
     commit = upstream.git("rev-parse", "HEAD")
     upstream.git("tag", "1.1.0+2")
     upstream.git("tag", "--annotate", "--message", "x", "8.0.0+1", "HEAD:compose.yml")
@@ -346,17 +342,17 @@ def test_tags_say_what_they_point_to(upstream: Repository, target: Path) -> None
     ]
 
 
-def test_a_tag_keeps_its_name_beside_a_branch_of_that_name(upstream: Repository) -> None:
-    """Git shortens such a tag to `tags/…`, which is no version."""
+def test_a_tag_with_the_name_of_a_branch_keeps_its_name(upstream: Repository) -> None:
+    """Git shortens such a tag to `tags/…`, which is not a version."""
     upstream.git("branch", "1.0.0+1")
     assert [tag.name for tag in git.version_tags(upstream.path)] == ["1.0.0+1"]
 
 
 @pytest.mark.parametrize("words", [("app.env",), ("keep", "app.env")])
-def test_ignored_files_do_not_stay(
+def test_ignored_files_are_removed(
     upstream: Repository, target: Path, words: tuple[str, ...]
 ) -> None:
-    """What the commit itself says to ignore is removed as well, in folders too."""
+    """Including files that the commit's own .gitignore lists."""
     commit = upstream.commit(_gitignore="*.env\n")
     git.fetch_checkout(upstream.url, commit, target)
     left = target.joinpath(*words)
@@ -366,10 +362,10 @@ def test_ignored_files_do_not_stay(
     assert not left.exists() and is_clean(target)
 
 
-def test_a_users_attributes_change_no_file(
+def test_the_users_git_attributes_are_not_applied(
     upstream: Repository, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Line ends of a checkout are those of the commit, whatever the user of this host prefers."""
+    """The line ends of a checkout are those of the commit."""
     own = tmp_path / ".config" / "git"
     own.mkdir(parents=True)
     (own / "attributes").write_text("* text eol=crlf\n")
@@ -378,10 +374,8 @@ def test_a_users_attributes_change_no_file(
     assert (target / "abra.sh").read_bytes() == b"one\ntwo\n"
 
 
-def test_git_is_told_nothing_of_our_environment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A repository of this environment is not meant, and a server has no business with our secrets."""
+def test_git_does_not_get_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It could select another repository, and its servers must not see our secrets."""
     stand_in = tmp_path / "git"
     stand_in.write_text(f"#!/bin/sh\nenv > {tmp_path}/seen\nexit 1\n")
     stand_in.chmod(0o755)
@@ -396,7 +390,7 @@ def test_git_is_told_nothing_of_our_environment(
 def test_files_that_cannot_be_counted_in_time_are_too_many(
     upstream: Repository, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trees that hold each other take for ever to be counted: the recipe is at fault, not we."""
+    """Git trees that contain each other take forever to count; that is the recipe's fault."""
     monkeypatch.setattr(git, "COUNT_TIMEOUT", 0.0)
     with pytest.raises(RecipeFailure, match="too many files: counting them took"):
         git.fetch_checkout(upstream.url, upstream.git("rev-parse", "HEAD"), target)
@@ -405,7 +399,7 @@ def test_files_that_cannot_be_counted_in_time_are_too_many(
 def test_a_repository_that_would_fill_the_disk_is_not_fetched(
     upstream: Repository, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No file of it, a pack neither, may be larger than a bound."""
+    """Every file that git writes has a size limit, packs included."""
     monkeypatch.setattr(git, "MAX_WRITTEN_FILE", 50_000)
     (upstream.path / "big").write_bytes(random.Random(1).randbytes(200_000))
     upstream.commit()
@@ -416,7 +410,7 @@ def test_a_repository_that_would_fill_the_disk_is_not_fetched(
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
 def test_a_checkout_of_another_user_is_read(upstream: Repository, target: Path) -> None:
-    """A runner may have made the folders under another user than who looks at them."""
+    """A runner may have created the folders as another user."""
     commit = upstream.git("rev-parse", "HEAD")
     git.fetch_checkout(upstream.url, commit, target)
     for path in (target, target / ".git"):

@@ -1,4 +1,4 @@
-"""A forge that is not well is our trouble, never the recipe's and never a usage error (incident L12)."""
+"""A broken forge is an infrastructure problem, never the recipe's fault or a usage error (incident L12)."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ SHA = "0123456789" * 4
 
 
 class Forge(BaseHTTPRequestHandler):
-    """Answers every request with the status in its path."""
+    """Answers every request with the HTTP status in its path."""
 
     def do_GET(self) -> None:
-        """Answer a question for refs, which is the first one of every command."""
+        """Answer a request for refs, the first request of every command."""
         self.send_response(int(self.path.split("/")[1]))
         self.end_headers()
         self.wfile.write(b"sorry")
 
     def log_message(self, *args: object) -> None:
-        """Say nothing."""
+        """Do not log."""
 
 
 @pytest.fixture(scope="module")
 def forge() -> Iterator[str]:
-    """The address of a server that is not well."""
+    """The address of a broken server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Forge)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -45,7 +45,7 @@ def forge() -> Iterator[str]:
 def test_incident_l12_an_error_of_the_forge_proves_nothing(
     forge: str, status: int, tmp_path: Path
 ) -> None:
-    """L12: every path answered 404 for a while; asking and cloning both are our trouble, with the address."""
+    """L12: every path returned 404 for a while; the error names the address."""
     url = f"{forge}/{status}/recipe.git"
     with pytest.raises(InfraError, match=f"reading HEAD of '{url}' failed"):
         git.resolve(url, None)
@@ -53,8 +53,7 @@ def test_incident_l12_an_error_of_the_forge_proves_nothing(
         git.fetch_checkout(url, SHA, tmp_path / "recipes" / "x")
 
 
-def test_a_closed_port_is_our_trouble() -> None:
-    """Nobody listens there."""
+def test_a_closed_port_is_an_infrastructure_problem() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{closed.getsockname()[1]}/recipe.git"
@@ -62,16 +61,14 @@ def test_a_closed_port_is_our_trouble() -> None:
             git.resolve(url, None)
 
 
-def test_a_name_that_does_not_resolve_is_our_trouble() -> None:
-    """DNS is gone."""
+def test_a_name_that_does_not_resolve_is_an_infrastructure_problem() -> None:
     with pytest.raises(InfraError, match="Could not resolve host"):
         git.resolve("https://forge.invalid/recipe.git", None)
 
 
-def test_a_forge_that_accepts_and_says_nothing_is_given_up(
+def test_a_forge_that_accepts_but_never_answers_times_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A silent server does not hold a run up for git's own patience."""
     assert dict(git.SAFE_CONFIG)["http.lowSpeedTime"] == "30"
     quick = tuple((k, "1" if k == "http.lowSpeedTime" else v) for k, v in git.SAFE_CONFIG)
     monkeypatch.setattr(git, "SAFE_CONFIG", quick)
@@ -94,10 +91,10 @@ def test_a_forge_that_accepts_and_says_nothing_is_given_up(
         ("", InfraError),
     ],
 )
-def test_only_a_server_that_says_so_lacks_the_commit(
+def test_a_commit_is_missing_only_if_the_server_says_so(
     said: str, kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A commit counts as absent only where a server that answered refused it (L12)."""
+    """Any other error proves nothing about the commit (L12)."""
 
     def answered(where: object, *words: object, doing: str, check: bool = True) -> Completed:
         by_sha = any(str(word).startswith(SHA) for word in words) and words[0] == "fetch"

@@ -33,15 +33,15 @@ from tests.unit.harness.recipe.compose_files import ENV, service
         ("5$", "5$"),
     ],
 )
-def test_variables_are_put_in_as_docker_does(tmp_path: Path, text: str, value: str) -> None:
-    """With a colon an empty value counts as unset."""
+def test_variables_are_replaced_like_docker_does(tmp_path: Path, text: str, value: str) -> None:
+    """With a colon, an empty value counts as unset."""
     found = service(tmp_path, f"{{image: 'a:1', deploy: {{labels: ['x={text}']}}}}")
     env = {**ENV, "A": "one", "EMPTY": ""}
     found = Compose.load(tmp_path, env)
     assert found.services[0].labels["x"] == value
 
 
-def test_keys_are_not_interpolated(tmp_path: Path) -> None:
-    """Docker does not, which is why recipes write such labels as a list."""
+def test_keys_are_not_replaced(tmp_path: Path) -> None:
+    """Docker does not do it, which is why recipes write such labels as a list."""
     found = service(tmp_path, "{image: a, deploy: {labels: {'x.${STACK_NAME}': 1}}}")
     assert list(found.services[0].labels) == ["x.${STACK_NAME}"]

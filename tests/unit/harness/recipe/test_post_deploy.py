@@ -18,14 +18,11 @@ from harness.recipe.post_deploy import Command
         ),
     ],
 )
-def test_post_deploy_commands_name_service_function_and_words(
-    text: str, commands: tuple[Command, ...]
-) -> None:
+def test_post_deploy_commands_are_parsed(text: str, commands: tuple[Command, ...]) -> None:
     """abra does not run them when it does not wait, so the harness does."""
     assert post_deploy.post_deploy_commands(text) == commands
 
 
 def test_a_post_deploy_command_without_a_function_is_the_recipes_fault() -> None:
-    """abra could not run it either."""
     with pytest.raises(RecipeFailure, match="POST_DEPLOY_CMDS has the entry 'app', but each"):
         post_deploy.post_deploy_commands("app migrate|app")

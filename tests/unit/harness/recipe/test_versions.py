@@ -1,4 +1,4 @@
-"""Versions in order, and the published one an upgrade starts from."""
+"""The order of versions, and the published version from which an upgrade starts."""
 
 import pytest
 
@@ -9,7 +9,7 @@ HEAD = "f" * 40
 
 
 def tag(name: str, *, annotated: bool = True, at_head: bool = False) -> Tag:
-    """Make a tag, on a commit of its own unless it is the head's."""
+    """Return a tag, on a commit of its own or on the head's."""
     return Tag(name, HEAD if at_head else f"{abs(hash(name)):040x}"[:40], annotated)
 
 
@@ -31,8 +31,7 @@ def tag(name: str, *, annotated: bool = True, at_head: bool = False) -> Tag:
         ("1.0.0+2024-09-30", "1.0.0+2024-10-01"),
     ],
 )
-def test_versions_sort_by_their_own_number_then_the_softwares(older: str, newer: str) -> None:
-    """Numbers count as numbers, and what is called a candidate comes before its release."""
+def test_versions_sort_by_the_recipes_number_then_the_softwares(older: str, newer: str) -> None:
     first, second = key(older), key(newer)
     assert first is not None
     assert second is not None
@@ -41,7 +40,6 @@ def test_versions_sort_by_their_own_number_then_the_softwares(older: str, newer:
 
 @pytest.mark.parametrize("text", ["1.0.0+1.2", "v1.0.0+1.2"])
 def test_a_leading_v_makes_no_difference(text: str) -> None:
-    """Some recipes' tags carry it."""
     assert key(text) == key("1.0.0+1.2")
 
 
@@ -49,16 +47,15 @@ def test_a_leading_v_makes_no_difference(text: str) -> None:
     "text",
     ["", "main", "1.0", "1.0.0.0", "1.0.x+1", "release-1.0.0", "1.0.0+", "1.0.0 +1", "-1.0.0"],
 )
-def test_other_texts_are_no_versions(text: str) -> None:
-    """Tags for other purposes are passed over."""
+def test_other_tags_are_not_versions(text: str) -> None:
     assert key(text) is None
 
 
 @pytest.mark.parametrize(
     "text", ["9" * 5000 + ".0.0", "1.0.0+" + "9" * 5000], ids=["recipe", "software"]
 )
-def test_a_monstrous_number_is_no_version(text: str) -> None:
-    """Python refuses to read numbers of more than 4300 digits, with an error of its own."""
+def test_a_huge_number_is_not_a_version(text: str) -> None:
+    """Python raises ValueError for numbers of more than 4300 digits."""
     assert key(text) is None
 
 
@@ -80,15 +77,15 @@ def test_a_monstrous_number_is_no_version(text: str) -> None:
 def test_an_upgrade_starts_from_the_newest_older_version(
     tags: list[str], version: str | None, base: str
 ) -> None:
-    """The table of incident U6, for a head that carries no tag."""
+    """The table of incident U6, for a head without a tag."""
     choice = newest_older([tag(name) for name in tags], HEAD, version)
     assert choice.tag == tag(base)
     assert choice.reason == ""
 
 
 @pytest.mark.parametrize("version", ["1.13.0+1.31.1", None])
-def test_a_released_head_is_upgraded_from_the_one_before(version: str | None) -> None:
-    """Base and head the same would be an upgrade of nothing (incident U6)."""
+def test_a_released_head_is_upgraded_from_the_version_before_it(version: str | None) -> None:
+    """With the same base and head, the upgrade would do nothing (incident U6)."""
     tags = [tag("1.13.0+1.31.1", at_head=True), tag("1.11.0+1.29.0")]
     assert newest_older(tags, HEAD, version).tag == tag("1.11.0+1.29.0")
 
@@ -101,7 +98,7 @@ def test_the_same_version_does_not_count_for_a_head_with_a_tag(annotated: bool) 
     assert choice.tag == tag("1.0.0+1")
 
 
-def test_lightweight_tags_are_passed_over() -> None:
+def test_lightweight_tags_are_ignored() -> None:
     """Only annotated tags are published versions (incident U7)."""
     tags = [tag("1.0.0+1"), tag("1.1.0+1", annotated=False)]
     assert newest_older(tags, HEAD, "1.2.0+1").tag == tag("1.0.0+1")
@@ -120,8 +117,8 @@ def test_lightweight_tags_are_passed_over() -> None:
         ([tag("3.0.0+1")], "no published version is older than the head"),
     ],
 )
-def test_without_a_base_there_is_a_reason(tags: list[Tag], reason: str) -> None:
-    """The upgrade is then skipped with this sentence, never passed."""
+def test_a_missing_base_has_a_reason(tags: list[Tag], reason: str) -> None:
+    """The upgrade is then skipped with this reason, never passed."""
     choice = newest_older(tags, HEAD, "2.0.0+1")
     assert choice.tag is None
     assert choice.reason == reason

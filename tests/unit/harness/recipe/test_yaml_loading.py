@@ -39,17 +39,16 @@ from tests.unit.harness.recipe.compose_files import ENV, load
         ("services: {app: {image: a}}\nsecrets: [a]\n", "'compose.yml': secrets must be"),
     ],
 )
-def test_a_file_that_is_no_compose_file_is_refused_with_its_place(
+def test_an_invalid_compose_file_is_refused_with_file_and_line_or_key(
     tmp_path: Path, text: str, problem: str
 ) -> None:
-    """A sentence that names file and line or key, whatever a pull request holds."""
     (tmp_path / "compose.yml").write_text(text)
     with pytest.raises(RecipeFailure, match=problem):
         Compose.load(tmp_path, ENV)
 
 
 def bomb(levels: int, form: str) -> str:
-    """Return a document that each level makes nine times larger."""
+    """Return a document in which each level is nine times larger than the one before."""
     lines = [form.format(here="a0", inner="1, 2") if "[" in form else "a0: &a0 {x: 1}"]
     for level in range(1, levels):
         inner = ", ".join([f"*a{level - 1}"] * 9)
@@ -67,27 +66,26 @@ def bomb(levels: int, form: str) -> str:
     ],
 )
 def test_aliases_cannot_make_a_small_file_large(tmp_path: Path, text: str) -> None:
-    """Refused before anything is made of them, so it takes neither time nor memory."""
+    """It is refused before the aliases are expanded, so it takes neither time nor memory."""
     (tmp_path / "compose.yml").write_text(text)
     with pytest.raises(RecipeFailure, match="expands to more than 4 MiB through YAML aliases"):
         Compose.load(tmp_path, ENV)
 
 
-def test_ordinary_anchors_are_fine(tmp_path: Path) -> None:
-    """Recipes share settings between services with them."""
+def test_ordinary_anchors_are_allowed(tmp_path: Path) -> None:
+    """Recipes use them to share settings between services."""
     text = "x: &x {image: a:1}\nservices: {app: {<<: *x}, cron: {<<: *x, image: b:2}}\n"
     assert load(tmp_path, text).images == ("a:1", "b:2")
 
 
-def test_a_file_over_a_mebibyte_is_refused(tmp_path: Path) -> None:
-    """Without reading it."""
+def test_a_file_over_1_mib_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecipeFailure, match=r"'compose.yml' of the recipe is larger than 1 MiB"):
         load(tmp_path, "#" * (1024 * 1024 + 1))
 
 
 @pytest.mark.parametrize("name", ["compose.gone.yml", ""])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    """COMPOSE_FILE may name what this version does not have."""
+    """COMPOSE_FILE may name a file that this version does not have."""
     env = {**ENV, "COMPOSE_FILE": f"compose.yml:{name}"}
     with pytest.raises(RecipeFailure, match=f"cannot read '{name}' of the recipe"):
         load(tmp_path, "services: {app: {image: a}}\n", env)
@@ -95,6 +93,6 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../other/compose.yml"])
 def test_a_file_outside_of_the_recipe_is_refused(tmp_path: Path, name: str) -> None:
-    """COMPOSE_FILE is a recipe's word, and recipes are data."""
+    """COMPOSE_FILE comes from the recipe, which is untrusted."""
     with pytest.raises(RecipeFailure, match="which is outside of the recipe"):
         load(tmp_path, "services: {app: {image: a}}\n", {"COMPOSE_FILE": name})
