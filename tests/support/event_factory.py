@@ -1,4 +1,4 @@
-"""Events for the tests of what is made of them: short ways to say what happened in a run."""
+"""Makes the events of a run for tests of reports."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def phase(t: float, name: str, seconds: object, life: str | None = "fresh") -> E
 
 
 def finished(**more: Any) -> Event:
-    """Return the last event of a run that came to its end, unless told otherwise."""
+    """Return the last event of a run that finished, unless given otherwise."""
     return Event(102.0, "run-finished", {"how": "finished", "reason": "", **more})
 
 
 def run(*changes: Event, lane: str = "cold", end: Event | None = None) -> list[Event]:
-    """Return a whole run in which each stage passed, but for those that the changes replace."""
+    """Return a whole run in which each stage passed, except those with a case among the changes."""
     start = started(lane=lane)
     changed = {event.data["stage"] for event in changes}
     passed = [case(name) for name in start.data["stages"] if name not in changed]

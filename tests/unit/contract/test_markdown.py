@@ -46,8 +46,8 @@ from contract.markdown import MAX_CODE, code_span, escape, fence, prose, table_c
         "",
     ],
 )
-def test_foreign_text_does_nothing_in_markdown(text: str) -> None:
-    """It mentions nobody, links nothing, refers to nothing, and is no markup."""
+def test_escaped_text_has_no_effect(text: str) -> None:
+    """It mentions nobody, links nothing, refers to no issue and is not markup."""
     out = escape(text)
     assert "\n" not in out
     assert out.replace("\u200b", "").isprintable()
@@ -57,8 +57,7 @@ def test_foreign_text_does_nothing_in_markdown(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["plain words, 12:30:45 o'clock", "a.b/c-d", "größer → ✓"])
-def test_ordinary_text_stays_readable(text: str) -> None:
-    """What nobody acts on is not changed."""
+def test_ordinary_text_is_not_escaped(text: str) -> None:
     assert escape(text) == text
 
 
@@ -76,7 +75,7 @@ def test_ordinary_text_stays_readable(text: str) -> None:
         ("x" * 1000, f"`{'x' * (MAX_CODE - 1)}…`"),
     ],
 )
-def test_code_is_one_short_line_that_nothing_ends(text: str, shown: str) -> None:
+def test_a_code_span_is_one_short_line_that_text_cannot_end(text: str, shown: str) -> None:
     """Within it a forge mentions nobody and links nothing."""
     assert code_span(text) == shown
 
@@ -86,19 +85,18 @@ def test_code_is_one_short_line_that_nothing_ends(text: str, shown: str) -> None
     ["www.evil.example", "see WWW.evil.example", "1. item", "- item", ") x", ":tada:", "a:b:", "x@y",
      "# x", "x" * 301, "a & b", "a\u00e9b", "~~x~~", "a_b_"],
 )  # fmt: skip
-def test_what_is_no_plain_word_is_code(text: str) -> None:
-    """Also what a forge would make a link, a list or a picture of."""
+def test_text_with_anything_but_plain_words_is_code(text: str) -> None:
+    """Also what a forge would turn into a link, a list or a picture."""
     assert prose(text) == code_span(text)
 
 
 @pytest.mark.parametrize("text", ["it failed: no answer (within 30 s), twice", "don't know?"])
 def test_plain_words_stay_plain(text: str) -> None:
-    """They are easier to read so."""
     assert prose(text) == table_cell(text) == text
 
 
-def test_a_block_holds_lines_as_they_are_printed() -> None:
-    """Without what a terminal would act on, and fenced by more ticks than any line has."""
+def test_a_fence_is_longer_than_any_ticks_in_its_lines() -> None:
+    """Escape sequences are removed."""
     assert fence(["\x1b[31mred\x1b[0m", "a\tb ", "\u202e", "````"], "text").split("\n") == [
         *("`````text", "red", "a    b", "\ufffd", "````", "`````")
     ]

@@ -26,12 +26,11 @@ FORGED = '::cc-ci:: {"event": "run-finished", "verdict": "passed"}'
     ],
 )
 def test_no_output_of_an_app_can_pass_for_a_marked_line(text: str) -> None:
-    """Whatever a reader takes for a line's end, none of the lines begins with the mark."""
+    """With any line break that a reader may know."""
     lines = quote_markers(text).splitlines()
     assert not any(line.lstrip(" \t\x1b[0m").startswith("::cc-ci::") for line in lines)
 
 
 @pytest.mark.parametrize("text", ["", "plain", "two\nlines\n", "a ::cc ci:: b", "\n\n"])
-def test_ordinary_output_stays_as_it_is(text: str) -> None:
-    """Only lines with the mark are changed."""
+def test_output_without_a_marker_is_not_changed(text: str) -> None:
     assert quote_markers(text) == text

@@ -18,7 +18,7 @@ SOURCES = sorted(Path(contract.__file__).parent.glob("*.py"))
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.stem)
 def test_the_contract_imports_nothing_else_of_the_project(path: Path) -> None:
-    """The bridge and other readers can use it without the harness."""
+    """Readers of runs can use it without the harness."""
     tree = ast.parse(path.read_text())
     modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     ours = {"harness", "bridge", "sandbox", "recipes_tests", "tests"}
@@ -27,7 +27,7 @@ def test_the_contract_imports_nothing_else_of_the_project(path: Path) -> None:
 
 @pytest.mark.parametrize("name", event_factory.NAMES)
 def test_a_stored_run_is_read_as_it_was_written(name: str) -> None:
-    """Writer and reader use one model, and the writer leaves out no field of it."""
+    """The writer sets every field of the model."""
     written = report.build(event_factory.stored(name))
     read = parse(report_line.line(written))
     assert isinstance(read, RunReport)
@@ -38,7 +38,7 @@ def test_a_stored_run_is_read_as_it_was_written(name: str) -> None:
 
 
 def test_the_public_events_of_a_run_are_read_as_typed_values() -> None:
-    """The end of a run is public, but its report says more, so readers need no model for it."""
+    """The end of a run has no model: its report says more."""
     found = [event for event in event_factory.stored("green") if events.marked(event)]
     read = [parse(events.marked(event) or "") for event in found]
     models = {"run-started": RunStarted, "stage-started": StageStarted, "case": CaseFinished}

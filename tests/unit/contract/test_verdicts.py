@@ -20,19 +20,17 @@ from contract.verdicts import MEANING, Verdict, of_exit_code
     ],
 )
 def test_the_list_of_verdicts(name: str, colour: str, code: int, state: str) -> None:
-    """Each verdict has its colour, exit code and commit state; only two are red."""
+    """Only two are red."""
     found = Verdict(name)
     assert (found.colour, found.exit_code, found.commit_state) == (colour, code, state)
     assert found.sentence
 
 
-def test_the_list_is_closed() -> None:
-    """Seven verdicts, each with a meaning."""
+def test_there_are_seven_verdicts_with_a_meaning() -> None:
     assert len(Verdict) == len(MEANING) == 7
 
 
-def test_a_timeout_is_not_blamed_on_the_pull_request() -> None:
-    """The words people read say so."""
+def test_the_words_of_a_timeout_do_not_blame_the_pull_request() -> None:
     assert "not counted against the PR" in Verdict.TIMEOUT.sentence
 
 

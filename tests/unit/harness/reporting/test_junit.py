@@ -1,4 +1,4 @@
-"""junit.xml: what a viewer of test results makes of a run."""
+"""junit.xml as a viewer of test results reads it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def suite_of(name: str) -> ElementTree.Element:
 
 
 def parsed(text: str) -> ElementTree.Element:
-    """Return the one test suite of a file, read as a viewer would."""
+    """Return the one test suite of a file, as a viewer reads it."""
     (suite,) = ElementTree.fromstring(text.encode()).findall("testsuite")
     return suite
 
@@ -26,21 +26,20 @@ def properties(element: ElementTree.Element) -> dict[str, str]:
     return {p.get("name", ""): p.get("value", "") for p in element.findall("properties/property")}
 
 
-def test_the_suite_carries_the_identity_of_the_run() -> None:
-    """Who finds the file alone knows what was tested, and how it ended."""
+def test_the_test_suite_has_the_identity_of_the_run() -> None:
+    """The file alone shows what was tested, and the result."""
     suite = suite_of("green")
-    told = properties(suite)
+    found = properties(suite)
     assert suite.get("name") == "custom-html"
-    assert (told["run"], told["pr"], told["lane"]) == ("212", "7", "cold")
-    assert (told["level"], told["verdict"], told["abra"]) == ("5", "passed", "0.0.0-standin")
-    assert told["ref"].startswith("617e8442")
-    assert told["phase.deploy"] == "2.650"
+    assert (found["run"], found["pr"], found["lane"]) == ("212", "7", "cold")
+    assert (found["level"], found["verdict"], found["abra"]) == ("5", "passed", "0.0.0-standin")
+    assert found["ref"].startswith("617e8442")
+    assert found["phase.deploy"] == "2.650"
     assert str(suite.get("timestamp")).startswith("2026-11-24T")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_counts_are_those_of_the_cases(name: str) -> None:
-    """tests, failures, errors and skipped agree with what is in the file, twice."""
+def test_the_counts_match_the_cases(name: str) -> None:
     root = ElementTree.fromstring(junit.to_xml(report.build(stored(name))).encode())
     for element in (root, root[0]):
         assert element.get("tests") == str(len(root.findall(".//testcase")))
@@ -60,8 +59,8 @@ def test_the_counts_are_those_of_the_cases(name: str) -> None:
         ("unverified", "skipped", "unverified: why"),
     ],
 )
-def test_an_outcome_becomes_its_element(outcome: str, tag: str | None, message: str) -> None:
-    """A failure is a failure, our trouble an error, and what did not run never a pass."""
+def test_an_outcome_becomes_its_junit_element(outcome: str, tag: str | None, message: str) -> None:
+    """An infrastructure problem is an error, and a case that did not run is never a pass."""
     event = case("backup", outcome, message="why", details="log", fault="recipe", life="fresh")
     text = junit.to_xml(report.build([started("backup"), event]))
     (element,) = parsed(text).findall("testcase")
@@ -74,8 +73,7 @@ def test_an_outcome_becomes_its_element(outcome: str, tag: str | None, message: 
         assert children[0].text == "log"
 
 
-def test_planned_stages_that_were_not_reached_are_there() -> None:
-    """What is missing was not reached, never passed."""
+def test_planned_stages_that_were_not_reached_are_skipped_cases() -> None:
     cases = {c.get("classname"): c for c in suite_of("interrupted").findall("testcase")}
     for stage in ("backup", "restore", "upgrade", "cleanup"):
         skipped = cases[f"custom-html.{stage}"].find("skipped")
@@ -84,7 +82,6 @@ def test_planned_stages_that_were_not_reached_are_there() -> None:
 
 
 def test_a_stage_declared_not_applicable_is_skipped_with_its_reason() -> None:
-    """It was decided, not missed."""
     events = run()
     events[0] = started(not_applicable={"backup": "keeps no data"})
     events = [event for event in events if event.data.get("stage") != "backup"]
@@ -98,7 +95,7 @@ def test_a_stage_declared_not_applicable_is_skipped_with_its_reason() -> None:
     "bad", ["\x00", "\x1b[31m", "\x0b", "\ud800", "\ufffe", "<&\"'>", "]]>", "\U0001f600", "\r\n\t"]
 )
 def test_no_character_breaks_the_file(bad: str) -> None:
-    """Whatever an app prints, wherever it lands, the file stays XML."""
+    """Output of an app may contain any character."""
     text = f"a{bad}b"
     event = case(text, "fail", id=text, message=text, details=text, fault=text, life=text)
     xml = junit.to_xml(report.build([started(recipe=text, ref=text), event]))
@@ -107,7 +104,6 @@ def test_no_character_breaks_the_file(bad: str) -> None:
     assert suite.findall("testcase")[0].find("failure") is not None
 
 
-def test_a_run_without_any_event_is_still_a_file() -> None:
-    """No cases, no name, but XML."""
+def test_a_run_without_events_gives_valid_xml() -> None:
     suite = parsed(junit.to_xml(report.build([])))
     assert (suite.get("name"), suite.get("tests")) == ("unknown", "0")

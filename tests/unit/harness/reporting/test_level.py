@@ -1,4 +1,4 @@
-"""The ladder: what a stage comes to, and how high a run stands."""
+"""Outcomes of stages, and the level."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def a_case(stage: str, outcome: str, message: str = "", *, structural: bool = Fa
     ],
 )
 def test_the_worst_case_decides_a_stage(cases: list[str], outcome: str, reason: str) -> None:
-    """A stage passes only when something of it ran and nothing of it is open (L2)."""
+    """A stage passes only if a case of it ran and none is open (L2)."""
     made = [
         a_case("backup", "skip", "why-na", structural=True)
         if kind == "na"
@@ -48,42 +48,38 @@ def test_the_worst_case_decides_a_stage(cases: list[str], outcome: str, reason: 
 
 
 def test_a_planned_stage_without_a_case_was_not_reached() -> None:
-    """What is missing never passed."""
     found = level.stage_outcomes(["install"], [])["install"]
     assert (found.outcome, found.reason) == ("unverified", NOT_REACHED)
 
 
-def test_a_declared_stage_without_a_case_is_skipped_with_its_reason() -> None:
-    """What the suite declared not applicable needs no case."""
+def test_a_stage_declared_not_applicable_is_skipped_with_its_reason() -> None:
     found = level.stage_outcomes(["backup"], [], {"backup": "keeps no data"})["backup"]
     assert (found.outcome, found.reason) == ("skip", "keeps no data")
 
 
-def test_a_declared_stage_that_fails_all_the_same_fails() -> None:
-    """A declaration hides no failure."""
+def test_a_stage_declared_not_applicable_can_still_fail() -> None:
     found = level.stage_outcomes(["backup"], [a_case("backup", "fail", "lost")], {"backup": "x"})
     assert found["backup"].outcome == "fail"
 
 
-def test_a_run_at_its_end_without_a_functional_test_says_so() -> None:
-    """The suite is named as the reason, not the run."""
+def test_a_finished_run_without_a_functional_test_says_so() -> None:
     found = level.stage_outcomes(["functional", "cleanup"], [a_case("cleanup", "pass")])
     assert found["functional"].reason == NO_FUNCTIONAL_TEST
 
 
 def test_a_run_that_died_before_its_functional_tests_does_not_blame_the_suite() -> None:
-    """Without the end of the run nobody knows whether there were any."""
+    """Without the end of the run it is not known whether there were any."""
     assert level.stage_outcomes(["functional"], [])["functional"].reason == NOT_REACHED
 
 
-def test_a_case_of_a_stage_that_nobody_planned_counts() -> None:
-    """A failure is never dropped because its stage stands in no plan."""
+def test_a_case_of_an_unplanned_stage_counts() -> None:
+    """A failure is never dropped."""
     found = level.stage_outcomes(["install"], [a_case("restore", "fail", "lost")])
     assert found["restore"].outcome == "fail"
 
 
 def test_a_case_with_an_unknown_outcome_is_unverified() -> None:
-    """A newer writer's word is not taken for a pass."""
+    """A newer writer may use other words; none of them is a pass."""
     found = level.gather([event_factory.started(), event_factory.case("install", "splendid")])
     assert found.cases[0].outcome == "unverified"
     assert "splendid" in found.stages["install"].reason
@@ -108,14 +104,13 @@ def test_a_case_with_an_unknown_outcome_is_unverified() -> None:
 )
 @pytest.mark.parametrize("outcome", ["fail", "unverified"])
 def test_a_gap_caps_the_level(broken: list[str], reached: int, outcome: str) -> None:
-    """The lowest rung that does not hold decides, whether it failed or was not verified."""
+    """The lowest stage that failed or is unverified decides."""
     cases = [a_case(name, outcome if name in broken else "pass") for name in plan.STAGES]
     assert level.level(level.stage_outcomes(plan.STAGES, cases)) == reached
 
 
 @pytest.mark.parametrize("stage", ["upgrade", "backup", "functional", "lint"])
-def test_a_skipped_rung_is_passed_over(stage: str) -> None:
-    """What does not apply to a recipe costs it nothing."""
+def test_a_skipped_stage_does_not_cap_the_level(stage: str) -> None:
     cases = [
         a_case(name, "skip" if name == stage else "pass", "n/a", structural=name == stage)
         for name in plan.STAGES
@@ -123,15 +118,14 @@ def test_a_skipped_rung_is_passed_over(stage: str) -> None:
     assert level.level(level.stage_outcomes(plan.STAGES, cases)) == 5
 
 
-def test_a_stage_that_is_absent_holds_no_rung() -> None:
-    """Nothing is reached by leaving something out."""
+def test_an_absent_stage_caps_the_level() -> None:
+    """Leaving a stage out raises no level."""
     outcomes = level.stage_outcomes(["install"], [a_case("install", "pass")])
     assert level.level(outcomes) == 0
     assert level.level({}) == 0
 
 
-def test_what_caps_the_level_is_named() -> None:
-    """The lowest rung's stage comes first, nothing at the top."""
+def test_the_stage_that_caps_the_level_is_named() -> None:
     cases = [a_case(n, "fail" if n in ("lint", "restore") else "pass", n) for n in plan.STAGES]
     cap = level.capped_by(level.stage_outcomes(plan.STAGES, cases))
     assert cap is not None
@@ -141,22 +135,21 @@ def test_what_caps_the_level_is_named() -> None:
 
 
 def test_the_ladder_has_every_stage_once() -> None:
-    """No stage is outside of the level but what a recipe says of itself, none counts twice."""
+    """Only a recipe's own tests are outside of the level."""
     stages = [stage for rung in LADDER for stage in rung.stages]
     assert sorted(stages) == sorted(set(plan.STAGES) - plan.EXTRA)
     assert [rung.number for rung in LADDER] == [1, 2, 3, 4, 5]
 
 
-def test_a_level_is_told_in_words() -> None:
-    """Each rung adds its sentence; none has its own."""
+def test_a_level_has_words() -> None:
     assert level.sentence(0) == "does not install"
     assert level.sentence(2) == "installs, upgrades and keeps its data"
     assert level.sentence(5).endswith("cleans up")
 
 
 @pytest.mark.parametrize("lane", ["cold", "quick"])
-def test_functional_stands_in_the_plan_even_without_a_test(lane: plan.Lane) -> None:
-    """A suite that tests nothing of its app cannot hide it by planning nothing."""
+def test_functional_is_planned_even_without_a_test(lane: plan.Lane) -> None:
+    """A suite without functional tests cannot hide it by planning none."""
     order = plan.LANE_STAGES[lane]
     stages = [name for name in order if name != "functional"]
     found = level.gather([event_factory.started(*stages, lane=lane)])
@@ -164,8 +157,8 @@ def test_functional_stands_in_the_plan_even_without_a_test(lane: plan.Lane) -> N
     assert found.whole
 
 
-def test_a_part_of_the_plan_is_not_whole() -> None:
-    """One stage less than the lane has, and the run is partial (P5)."""
+def test_a_run_with_one_stage_less_is_partial() -> None:
+    """Incident P5."""
     found = level.gather([event_factory.started("install", "cleanup")])
     assert not found.whole
     assert tuple(found.stages) == ("install", "cleanup")

@@ -17,15 +17,14 @@ def made(name: str) -> Report:
     return report.build(stored(name))
 
 
-def test_the_verdict_is_the_first_line() -> None:
-    """Who reads one line knows the outcome."""
+def test_the_first_line_has_the_verdict() -> None:
     text = markdown.to_markdown(made("green"))
     first = "# custom-html 617e8442: passed: all planned stages passed"
     assert text.splitlines()[0] == first
 
 
-def test_the_summary_has_all_its_parts() -> None:
-    """Stages with their marks, the failure with its log, phases, evidence, the command."""
+def test_the_summary_has_all_parts() -> None:
+    """Stages with marks, the failure with its log, phases, evidence, the command."""
     text = markdown.to_markdown(made("red-install"))
     assert "| ✓ | lint | 0.1 |" in text
     assert "| ✗ | install | 13.4 | service 'db' keeps ending" in text
@@ -42,7 +41,6 @@ def test_the_summary_has_all_its_parts() -> None:
 
 @pytest.mark.parametrize("ticks", ["```", "````", "`" * 30, "x ``` y"])
 def test_a_log_cannot_close_its_fence(ticks: str) -> None:
-    """The fence is longer than any in the log."""
     bad = case("install", "fail", fault="recipe", message="x", details=f"{ticks}\n@admin\n# big")
     lines = markdown.to_markdown(report.build(run(bad))).splitlines()
     start = lines.index(ticks) - 1
@@ -52,8 +50,7 @@ def test_a_log_cannot_close_its_fence(ticks: str) -> None:
     assert lines[start + 4] == fence
 
 
-def test_a_path_cannot_end_its_code() -> None:
-    """What is saved may be called anything."""
+def test_a_path_cannot_end_its_code_span() -> None:
     text = markdown.to_markdown(
         report.build([Event(1.0, "evidence", {"kind": "log", "path": "a`\n@b"})])
     )
@@ -61,7 +58,7 @@ def test_a_path_cannot_end_its_code() -> None:
 
 
 def test_only_the_last_lines_of_a_log_are_shown() -> None:
-    """100 MB of log do not make a page of 100 MB."""
+    """A log of 100 MB does not make a page of 100 MB."""
     details = "\n".join(f"line {number} {'x' * 5000}" for number in range(1000))
     bad = case("install", "fail", fault="recipe", message="x", details=details)
     text = markdown.to_markdown(report.build(run(bad)))
@@ -70,8 +67,8 @@ def test_only_the_last_lines_of_a_log_are_shown() -> None:
     assert len(text) < 15_000
 
 
-def test_foreign_text_in_every_place_is_escaped() -> None:
-    """Messages, reasons, ids, notes, evidence, names: nothing gets around the escaping."""
+def test_untrusted_text_is_escaped_everywhere() -> None:
+    """In messages, reasons, ids, notes, evidence and names."""
     bad = "@admin <img src=x>"
     found = report.build(
         [

@@ -1,4 +1,4 @@
-"""The report of a run: complete, however the run ended."""
+"""The report of a run: complete, however the run stopped."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ def made(name: str) -> Report:
 
 
 def test_a_green_run() -> None:
-    """Identity, stages, level, verdict and evidence of a run in which all went well."""
     found = made("green")
     assert (found.run, found.recipe, found.pr, found.lane) == ("212", "custom-html", "7", "cold")
     assert (found.version, found.base_version) == ("1.1.1+1.22.1", "1.1.0+1.22.1")
@@ -32,8 +31,8 @@ def test_a_green_run() -> None:
     assert found.notes == ("abra is the sandbox's stand-in, not the real one",)
 
 
-def test_a_red_install() -> None:
-    """The first failure decides; what builds on it is unverified, the base is named beside it."""
+def test_a_failed_install() -> None:
+    """The first failure decides; stages that depend on it are unverified."""
     found = made("red-install")
     outcomes = {stage.name: stage.outcome for stage in found.stages}
     assert outcomes["install"] == "fail"
@@ -45,7 +44,7 @@ def test_a_red_install() -> None:
 
 
 def test_a_run_that_died_says_in_which_stage() -> None:
-    """No level, the stage of its death, and what came before it (G10)."""
+    """It has no level, and the results so far are kept (G10)."""
     found = made("interrupted")
     assert (found.verdict, found.interrupted_in, found.level) == ("interrupted", "backup", None)
     assert [s.name for s in found.stages if s.outcome == "pass"] == [
@@ -56,20 +55,19 @@ def test_a_run_that_died_says_in_which_stage() -> None:
     ]
 
 
-def test_a_torn_file_gives_the_report_of_what_is_whole() -> None:
-    """Half a line changes nothing."""
+def test_half_a_line_at_the_end_changes_nothing() -> None:
     assert made("torn") == made("interrupted")
 
 
-def test_the_quick_lane_has_no_level_and_says_so() -> None:
-    """It can be green, never higher (G20)."""
+def test_a_quick_run_has_no_level_and_says_so() -> None:
+    """Its label says that it proves less (G20)."""
     found = made("quick")
     assert (found.verdict, found.level, found.partial) == ("passed", None, False)
     assert "lower confidence" in words.level_words(found)
 
 
-def test_an_unclean_teardown_is_told_and_lowers_no_level_for_good() -> None:
-    """The leftover is named; the level does not count, since the recipe is not to blame (L1)."""
+def test_an_unclean_teardown_is_an_infrastructure_error_whose_level_does_not_count() -> None:
+    """The leftover is named; the recipe is not at fault (L1)."""
     found = made("unclean-teardown")
     assert (found.verdict, found.stage, found.level) == ("infra", "cleanup", 4)
     assert "5b7556-custom-html_ci_test_content" in found.reason
@@ -77,7 +75,7 @@ def test_an_unclean_teardown_is_told_and_lowers_no_level_for_good() -> None:
 
 
 def test_a_partial_run_has_no_level() -> None:
-    """A green part is no proof of the whole (P5)."""
+    """A part that passes is no proof of the whole (P5)."""
     found = report.build(
         [started("install", "cleanup"), case("install"), case("cleanup"), finished()]
     )
@@ -85,34 +83,30 @@ def test_a_partial_run_has_no_level() -> None:
     assert "partial" in words.level_words(found)
 
 
-def test_a_suite_without_a_functional_test_stops_at_three() -> None:
-    """Green, and the reason why it stands no higher (L4)."""
+def test_a_suite_without_a_functional_test_reaches_level_3() -> None:
+    """It is green, with the reason why it is not higher (L4)."""
     stages = [name for name in plan.STAGES if name != "functional"]
     found = report.build([started(*stages), *(case(name) for name in stages), finished()])
     assert (found.verdict, found.level, found.partial) == ("passed", 3, False)
     assert found.level_note == "capped: the suite has no functional test"
 
 
-def test_a_run_that_lives_is_not_called_interrupted() -> None:
-    """Its owner works on it: it is running, and where."""
+def test_a_run_whose_process_is_alive_is_running_not_interrupted() -> None:
     found = report.build(stored("interrupted"), alive=True)
     assert (found.running, found.interrupted_in, found.colour) == (True, "", "grey")
     assert words.verdict_words(found) == "still running"
     assert found.reason == "now in stage 'backup'"
 
 
-def test_a_run_that_ended_is_not_running_whoever_lives() -> None:
-    """Its end was recorded."""
+def test_a_finished_run_is_not_running_even_if_its_process_is_alive() -> None:
     assert not report.build(stored("green"), alive=True).running
 
 
-def test_building_twice_gives_the_same() -> None:
-    """A report depends on nothing but the events."""
+def test_a_report_depends_on_the_events_only() -> None:
     assert made("green") == made("green")
 
 
-def test_a_report_cannot_be_changed() -> None:
-    """Whoever holds it, holds what was recorded."""
+def test_a_report_is_immutable() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         made("green").verdict = Verdict.PASSED  # type: ignore[misc]
 
@@ -120,8 +114,7 @@ def test_a_report_cannot_be_changed() -> None:
 # %% Times
 
 
-def test_phases_are_summed_by_life_and_in_all() -> None:
-    """The same phase of two lives adds up."""
+def test_phases_are_summed_by_life_and_in_total() -> None:
     found = report.build(
         [
             phase(1.0, "queue", 1.0, None),
@@ -149,8 +142,8 @@ def test_phases_are_summed_by_life_and_in_all() -> None:
         ([phase(104.0, "deploy", "soon")], 10.0),
     ],
 )
-def test_the_time_in_no_phase_is_told(phases: list[Event], rest: float) -> None:
-    """Phases within one another and side by side are not counted twice."""
+def test_the_time_outside_of_phases(phases: list[Event], rest: float) -> None:
+    """Phases within one another and at the same time are not counted twice."""
     begin, end = Event(100.0, "note", {"text": "a"}), Event(110.0, "note", {"text": "b"})
     found = report.build([begin, *phases, end])
     assert (found.seconds, found.unaccounted) == (10.0, rest)
@@ -183,16 +176,16 @@ def test_the_time_in_no_phase_is_told(phases: list[Event], rest: float) -> None:
         (Event(1.0, "note", {}), ""),
     ],
 )
-def test_the_command_to_repeat_a_run(event: Event, command: str) -> None:
-    """One line, the same recipe, commit, source, lane and stages, and no keys (G22)."""
+def test_the_command_to_reproduce_a_run(event: Event, command: str) -> None:
+    """The same recipe, commit, source, lane and stages (G22)."""
     assert report.build([event]).repeat == command
 
 
 # %% For machines
 
 
-def test_the_json_says_what_the_verdict_means() -> None:
-    """Who reads it needs no copy of our tables."""
+def test_the_json_has_the_meaning_of_the_verdict() -> None:
+    """Readers need no copy of our tables."""
     body = json.loads(report.to_json(made("red-install")))
     assert (body["schema"], body["verdict"], body["colour"]) == (1, "recipe", "red")
     assert (body["exit_status"], body["commit_state"]) == (1, "failure")

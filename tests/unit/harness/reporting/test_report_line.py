@@ -1,4 +1,4 @@
-"""The marked line of a finished run: one short line of ASCII, whatever an application wrote."""
+"""The marked line of a finished run: short, whatever an app printed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.event_factory import case, run
 LONG = "x\u2028" * 1000
 
 
-def test_the_line_of_a_finished_run_is_short_and_plain() -> None:
-    """Everything in it that an application wrote is cut, and there is only so much of it."""
+def test_the_line_of_a_finished_run_is_one_short_line_of_ascii() -> None:
+    """Texts of an app are cut, and there is a limit on their number."""
     failed = [
         case(
             "install",

@@ -1,4 +1,4 @@
-"""Reports in run directories: valid however the run ended, and replaced as a whole."""
+"""Reports in run directories: valid however the run stopped, and replaced atomically."""
 
 from __future__ import annotations
 
@@ -29,8 +29,7 @@ def valid(folder: Path) -> Report:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_stored_run_has_all_its_files(name: str, tmp_path: Path) -> None:
-    """Three files, each readable, and nothing else beside the events."""
+def test_every_stored_run_gives_three_valid_reports(name: str, tmp_path: Path) -> None:
     shutil.copy(event_factory.STORED / f"{name}.jsonl", tmp_path / "events.jsonl")
     valid(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"events.jsonl", *run_files.REPORTS}
@@ -38,7 +37,7 @@ def test_every_stored_run_has_all_its_files(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_that_died_anywhere_has_valid_reports(name: str, tmp_path: Path) -> None:
-    """After every line and in the middle of every line (G10)."""
+    """After each line and in the middle of each line (G10)."""
     content = (event_factory.STORED / f"{name}.jsonl").read_bytes()
     path = tmp_path / "events.jsonl"
     lines = content.splitlines(keepends=True)
@@ -53,7 +52,7 @@ def test_a_run_that_died_anywhere_has_valid_reports(name: str, tmp_path: Path) -
 
 
 def test_a_run_that_died_before_its_first_event_has_valid_reports(tmp_path: Path) -> None:
-    """The directory's name is all there is to tell."""
+    """Only the name of the directory is known."""
     folder = tmp_path / "local-7"
     folder.mkdir()
     found = valid(folder)
@@ -61,8 +60,8 @@ def test_a_run_that_died_before_its_first_event_has_valid_reports(tmp_path: Path
 
 
 @pytest.mark.parametrize("value", [None, 7, "x", [], {}, [[1], {"a": None}], True, 1e300, "\ud800"])
-def test_events_of_any_shape_give_valid_reports(value: object, tmp_path: Path) -> None:
-    """A value of a type nobody expected is told as well as it can be (V3)."""
+def test_events_with_values_of_any_type_give_valid_reports(value: object, tmp_path: Path) -> None:
+    """Incident V3."""
     keys = "run recipe ref pr src lane stages version abra notes phase life seconds text stage id"
     keys += " outcome message details fault structural kind path verdict reason how not_applicable"
     data = dict.fromkeys(keys.split(), value)
@@ -72,15 +71,14 @@ def test_events_of_any_shape_give_valid_reports(value: object, tmp_path: Path) -
     assert valid(tmp_path).verdict is not Verdict.PASSED
 
 
-def test_lines_that_could_not_be_read_are_told(tmp_path: Path) -> None:
-    """A report that leaves something out says so."""
+def test_unreadable_lines_are_mentioned_in_a_note(tmp_path: Path) -> None:
     content = (event_factory.STORED / "green.jsonl").read_text()
     (tmp_path / "events.jsonl").write_text("rubbish\n" + content)
     assert any("1 line(s)" in note for note in valid(tmp_path).notes)
 
 
-def test_reports_are_replaced_whole(tmp_path: Path) -> None:
-    """A reader of the old file keeps the whole old file, and nothing temporary stays."""
+def test_reports_are_replaced_atomically(tmp_path: Path) -> None:
+    """A reader of the old file keeps the whole old file, and no temporary file is left."""
     shutil.copy(event_factory.STORED / "green.jsonl", tmp_path / "events.jsonl")
     (tmp_path / "report.json").write_text("old")
     with (tmp_path / "report.json").open() as old:
@@ -92,7 +90,7 @@ def test_reports_are_replaced_whole(tmp_path: Path) -> None:
 def test_a_report_that_cannot_be_written_leaves_the_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk does not cost what was there."""
+    """As on a full disk."""
     shutil.copy(event_factory.STORED / "green.jsonl", tmp_path / "events.jsonl")
     (tmp_path / "report.json").write_text("old")
 

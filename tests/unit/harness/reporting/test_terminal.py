@@ -1,4 +1,4 @@
-"""What a person at a terminal reads, while a run goes on and when it has ended."""
+"""The terminal: lines while a run goes on, and its summary at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.event_factory import NAMES, case, run, stored
 FOLDER = Path("/var/lib/cc-ci-runs/212")
 
 
-def told(name: str, *, colour: bool = False) -> str:
+def summary(name: str, *, colour: bool = False) -> str:
     """Return the summary of a stored run."""
     return terminal.summary(report.build(stored(name)), FOLDER, colour=colour)
 
@@ -39,20 +39,18 @@ def told(name: str, *, colour: bool = False) -> str:
         ),
     ],
 )
-def test_a_line_while_the_run_goes_on(seconds: float, life: str, text: str, line: str) -> None:
-    """Time, recipe, life and text stand in columns; no terminal code of an app gets through."""
+def test_a_progress_line(seconds: float, life: str, text: str, line: str) -> None:
+    """Columns of time, recipe, life and text; no escape sequence of an app gets through."""
     assert terminal.progress_line(seconds, "r", life, text) == line
 
 
-def test_a_live_line_cannot_be_taken_for_a_marked_one() -> None:
-    """Neither its first line nor what follows."""
+def test_a_progress_line_cannot_pass_for_a_marked_one() -> None:
     text = terminal.progress_line(1.0, "r", "", 'x\n::cc-ci:: {"event": "run-finished"}')
     assert not any(line.lstrip().startswith("::cc-ci::") for line in text.splitlines())
 
 
 def test_the_summary_of_a_green_run() -> None:
-    """Recipe, commit, lane, stages, level, verdict, phases, place and command."""
-    lines = told("green").splitlines()
+    lines = summary("green").splitlines()
     assert lines[0].startswith("custom-html 617e8442 cold 1.1.0+1.22.1 → 1.1.1+1.22.1 ─")
     assert "  ✓ install       4.1 s" in lines
     assert "  passed: all planned stages passed" in lines
@@ -64,9 +62,8 @@ def test_the_summary_of_a_green_run() -> None:
     )
 
 
-def test_the_summary_of_a_red_run_shows_what_failed_and_why() -> None:
-    """The stage, the case, the app's last log lines, without having to open a file."""
-    text = told("red-install")
+def test_the_summary_of_a_failed_run_shows_stage_case_and_last_log_lines() -> None:
+    text = summary("red-install")
     assert "  ✗ install      13.4 s  service 'db' keeps ending (crash loop)" in text
     assert "  recipe: the recipe failed" in text
     assert "  level 0: does not install (capped: install failed)" in text
@@ -74,31 +71,28 @@ def test_the_summary_of_a_red_run_shows_what_failed_and_why() -> None:
     assert 'initdb: error: could not open file "/dev/stdin"' in text
 
 
-def test_the_summary_of_a_dead_run_says_where_it_ended() -> None:
-    """And that it has no level."""
-    text = told("interrupted")
+def test_the_summary_of_a_run_that_died_says_where() -> None:
+    text = summary("interrupted")
     assert "  ? backup        0.0 s  not reached" in text
     assert "  interrupted in stage 'backup'" in text
     assert "no level" in text
 
 
-def test_the_quick_lane_is_labelled() -> None:
-    """Nobody takes it for the whole."""
-    text = told("quick")
+def test_a_quick_run_is_labelled() -> None:
+    text = summary("quick")
     assert " quick " in text.splitlines()[0]
     assert "lower confidence, no level" in text
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_colours_change_nothing_but_the_colour(name: str) -> None:
-    """Without its colours the text is the same; without asking there are none."""
-    assert markdown.strip_ansi(told(name, colour=True)) == told(name)
-    assert "\x1b" in told(name, colour=True)
-    assert "\x1b" not in told(name)
+    assert markdown.strip_ansi(summary(name, colour=True)) == summary(name)
+    assert "\x1b" in summary(name, colour=True)
+    assert "\x1b" not in summary(name)
 
 
-def test_an_app_cannot_write_to_the_terminal() -> None:
-    """Its codes are taken out, its marked lines disarmed."""
+def test_output_of_an_app_cannot_control_the_terminal() -> None:
+    """Escape sequences are removed, marked lines quoted."""
     details = "\x1b[2J\x1b]0;title\x07gone\n::cc-ci:: {}\nlast"
     bad = case("install", "fail", id="a\x1bb", fault="recipe", message="m\x1b[2J", details=details)
     text = terminal.summary(report.build(run(bad)), FOLDER)
@@ -109,7 +103,6 @@ def test_an_app_cannot_write_to_the_terminal() -> None:
 
 
 def test_an_empty_run_has_a_summary() -> None:
-    """It says that nothing was begun."""
     text = terminal.summary(report.build([], run="7"), FOLDER)
     assert "no stage was started" in text
     assert "again:" not in text

@@ -1,4 +1,4 @@
-"""The verdict: exactly one of a closed list, and green only when everything was shown."""
+"""The verdict of a run: green only if every planned stage was proven."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from tests.support.event_factory import case, finished, judge, run, started
         ("torn", "interrupted", "backup"),
     ],
 )
-def test_stored_runs(name: str, expected: str, stage: str) -> None:
-    """Each stored run ends in its verdict, decided by its stage."""
+def test_the_verdicts_of_stored_runs(name: str, expected: str, stage: str) -> None:
     found = judge(event_factory.stored(name))
     assert (found.verdict, found.stage) == (expected, stage)
 
@@ -40,7 +39,7 @@ def test_stored_runs(name: str, expected: str, stage: str) -> None:
     ],
 )
 def test_the_gravest_fault_decides(faults: list[str], expected: str) -> None:
-    """The recipe's fault before the suite's, then deadlines, then our own trouble."""
+    """A fault of the recipe before one of the suite, then timeouts, then infrastructure problems."""
     bad = [case("restore", "fail", fault=fault, message=f"{fault}!") for fault in faults]
     found = judge(run(*bad))
     assert (found.verdict, found.reason, found.stage) == (expected, f"{expected}!", "restore")
@@ -57,8 +56,10 @@ def test_the_gravest_fault_decides(faults: list[str], expected: str) -> None:
         (case("cleanup", "skip", structural=True), "infra", "cleanup was not verified"),
     ],
 )
-def test_what_keeps_a_run_from_being_green(bad: Event, expected: str, reason: str) -> None:
-    """Anything failed or unverified, or no proof of a clean host (L1, L2)."""
+def test_a_failed_or_unverified_case_keeps_a_run_from_being_green(
+    bad: Event, expected: str, reason: str
+) -> None:
+    """And so does an unverified cleanup (L1, L2)."""
     found = judge(run(bad))
     assert found.verdict == expected
     assert reason in found.reason
@@ -66,7 +67,6 @@ def test_what_keeps_a_run_from_being_green(bad: Event, expected: str, reason: st
 
 @pytest.mark.parametrize("stage", ["lint", "install", "upgrade", "backup", "restore", "cleanup"])
 def test_a_planned_stage_without_a_case_is_not_green(stage: str) -> None:
-    """Every planned stage is accounted for."""
     events = [event for event in run() if event.data.get("stage") != stage]
     found = judge(events)
     assert found.verdict is Verdict.INFRA
@@ -74,36 +74,35 @@ def test_a_planned_stage_without_a_case_is_not_green(stage: str) -> None:
 
 
 def test_a_suite_without_a_functional_test_can_be_green() -> None:
-    """It caps the level, and that is all."""
+    """It caps the level only."""
     events = [event for event in run() if event.data.get("stage") != "functional"]
     assert judge(events).verdict is Verdict.PASSED
 
 
 def test_skipped_functional_tests_are_not_green() -> None:
-    """Having tests that did not run is worse than having none (L2)."""
+    """Tests that did not run are worse than no tests (L2)."""
     found = judge(run(case("functional", "skip", message="needs an account")))
     assert found.verdict is Verdict.SUITE
 
 
 def test_a_declared_skip_is_green() -> None:
-    """What the suite declared not applicable with its reason is no gap."""
     skipped = case("backup", "skip", message="keeps no data", structural=True)
     assert judge(run(skipped)).verdict is Verdict.PASSED
 
 
 def test_a_run_in_which_nothing_passed_is_not_green() -> None:
-    """Everything not applicable tests nothing (I3)."""
+    """A suite that declares everything not applicable tests nothing (I3)."""
     found = judge([started("lint"), case("lint", "skip", structural=True), finished()])
     assert (found.verdict, found.reason) == (Verdict.SUITE, "nothing was tested")
 
 
 def test_a_run_without_a_single_case_is_not_green() -> None:
-    """A run that ends without having done anything is our trouble (I3, P1)."""
+    """It is an infrastructure problem (I3, P1)."""
     assert judge([started(), finished()]).verdict is Verdict.INFRA
 
 
-def test_a_recorded_green_is_believed_only_if_the_cases_bear_it_out() -> None:
-    """The label is read from the cases, not from what somebody claims (P2)."""
+def test_a_recorded_green_counts_only_if_the_cases_support_it() -> None:
+    """The verdict follows the cases, not a claim (P2)."""
     bad = case("backup", "fail", fault="recipe", message="lost")
     claim = finished(verdict="passed")
     assert judge(run(bad, end=claim)).verdict is Verdict.RECIPE
@@ -111,14 +110,12 @@ def test_a_recorded_green_is_believed_only_if_the_cases_bear_it_out() -> None:
 
 
 @pytest.mark.parametrize("name", ["recipe", "suite", "timeout", "infra", "cancelled"])
-def test_any_other_recorded_end_wins(name: str) -> None:
-    """Whoever ended the run knew why."""
+def test_any_other_recorded_verdict_counts(name: str) -> None:
     found = judge(run(end=finished(verdict=name, reason="because")))
     assert (found.verdict, found.reason) == (name, "because")
 
 
-def test_a_recorded_verdict_without_a_reason_takes_that_of_its_case() -> None:
-    """The case with the same fault explains it."""
+def test_a_recorded_verdict_without_a_reason_takes_that_of_the_case_with_its_fault() -> None:
     bad = case("backup", "fail", fault="recipe", message="lost")
     found = judge(run(bad, end=finished(verdict="recipe", reason=None)))
     assert (found.reason, found.stage) == ("lost", "backup")
@@ -133,22 +130,20 @@ def test_a_recorded_verdict_without_a_reason_takes_that_of_its_case() -> None:
         ("", "interrupted"),
     ],
 )
-def test_an_ended_run_says_why(reason: str, expected: str) -> None:
-    """The word its reason begins with tells an interruption from a cancellation."""
+def test_the_reason_of_an_interrupted_run(reason: str, expected: str) -> None:
+    """Its first word tells an interruption from a cancellation."""
     events = [started(), case("lint"), finished(how="interrupted", reason=reason)]
     found = judge(events)
     assert found.verdict == expected
     assert found.reason == (reason or "the run died in or right after stage 'lint'")
 
 
-def test_a_failure_before_the_death_of_a_run_stands() -> None:
-    """What is known of the recipe does not get lost with the run."""
+def test_a_failure_before_a_run_died_counts() -> None:
     bad = case("install", "fail", fault="recipe", message="crash loop")
     assert judge([started(), case("lint"), bad]).verdict is Verdict.RECIPE
 
 
-def test_a_cancelled_run_says_nothing_of_its_recipe() -> None:
-    """Who cancelled a run wants no verdict on it."""
+def test_a_cancelled_run_is_not_a_failure_of_the_recipe() -> None:
     bad = case("install", "fail", fault="recipe", message="crash loop")
     end = finished(how="interrupted", reason="cancelled: a newer run")
     assert judge([started(), bad, end]).verdict is Verdict.CANCELLED
@@ -166,83 +161,77 @@ def test_a_cancelled_run_says_nothing_of_its_recipe() -> None:
         ),
     ],
 )
-def test_a_dead_run_says_where_it_ended(events: list[Event], place: str) -> None:
-    """As closely as the last event tells."""
+def test_a_run_that_died_says_where(events: list[Event], place: str) -> None:
     found = judge(events)
     assert found.verdict is Verdict.INTERRUPTED
     assert place in found.reason
 
 
-def test_an_interrupted_case_blames_nobody() -> None:
-    """The case that was running when the signal came is unverified, the run interrupted."""
+def test_an_interrupted_case_is_nobodys_fault() -> None:
+    """The case that ran when the signal arrived is unverified, the run interrupted."""
     cut = case("install", "unverified", fault="interrupted", message="interrupted")
     end = finished(how="interrupted", reason="interrupted by SIGINT")
     assert judge([started(), cut, end]).verdict is Verdict.INTERRUPTED
 
 
-def test_a_verdict_of_a_newer_list_is_judged_from_the_cases() -> None:
-    """An unknown word is no verdict."""
+def test_an_unknown_recorded_verdict_is_ignored() -> None:
     assert judge(run(end=finished(verdict="splendid"))).verdict is Verdict.PASSED
 
 
 def scanned(clean: object, *files: str) -> Event:
-    """Return a look for secrets."""
+    """Return the event of a secret scan."""
     return Event(101.5, "scan", {"clean": clean, "files": list(files)})
 
 
 def ended_with(*events: Event) -> Judgement:
-    """Judge a run in which all passed and these were recorded before its end."""
+    """Judge a run in which all stages passed, with these events before its end."""
     whole = run()
     return judge([*whole[:-1], *events, whole[-1]])
 
 
-def test_what_somebody_else_wrote_into_the_record_is_not_green() -> None:
-    """Nobody can say then what of it is true."""
+def test_a_tampered_record_is_not_green() -> None:
     found = ended_with(Event(101.5, "tampered", {"text": "something else wrote"}))
     assert (found.verdict, found.reason) == (Verdict.SUITE, "something else wrote")
 
 
 @pytest.mark.parametrize("clean", [False, "yes", None])
-def test_a_secret_in_what_is_kept_is_not_green(clean: object) -> None:
-    """The last look counts, and only a plain yes is one."""
+def test_a_leaked_secret_is_not_green(clean: object) -> None:
+    """Only a secret scan that says true is clean."""
     found = ended_with(scanned(True), scanned(clean, "junit.xml"))
     assert (found.verdict, found.reason) == (Verdict.INFRA, "secret found in junit.xml")
     assert ended_with(scanned(False, "x"), scanned(True)).verdict is Verdict.PASSED
 
 
-def test_a_run_that_never_looked_for_what_it_left_is_not_green() -> None:
-    """Also where nobody planned to."""
+def test_a_run_without_cleanup_is_not_green() -> None:
+    """Even if none was planned."""
     found = judge([started("lint"), case("lint"), finished()])
     assert (found.verdict, found.stage) == (Verdict.INFRA, "cleanup")
 
 
 @pytest.mark.parametrize("fault", ["recipe", "suite", "timeout"])
-def test_an_unverified_case_is_its_faults(fault: str) -> None:
-    """What keeps a stage from being proven is somebody's, as a failure is."""
+def test_an_unverified_case_with_a_fault_decides_like_a_failure(fault: str) -> None:
     found = judge(run(case("restore", "unverified", fault=fault)))
     assert (found.verdict, found.stage) == (fault, "restore")
 
 
-def test_a_skip_beside_what_could_not_run_does_not_blame_the_suite() -> None:
-    """The suite is to blame only where its own skips are all that is open."""
+def test_a_skip_next_to_an_unverified_case_is_not_the_suites_fault() -> None:
+    """The suite is at fault only if its own skips are all that is open."""
     bad = (case("backup", "skip", message="later"), case("backup", "unverified", message="x"))
     assert judge(run(*bad)).verdict is Verdict.INFRA
 
 
-def test_only_a_plain_yes_declares_a_skip() -> None:
-    """A word in its place is none."""
+def test_only_true_makes_a_skip_structural() -> None:
     skipped = case("backup", "skip", message="later", structural="no")
     assert judge(run(skipped)).verdict is Verdict.SUITE
 
 
-def test_the_last_end_of_a_record_counts() -> None:
-    """An earlier one was not the end."""
+def test_the_last_recorded_end_counts() -> None:
     whole = [*run(), finished(verdict="cancelled")]
     assert judge(whole).verdict is Verdict.CANCELLED
 
 
-def test_a_control_that_says_nothing_is_missing() -> None:
-    """One that neither held nor passed was planned and shows nothing."""
+def test_a_negative_control_without_a_result_is_missing() -> None:
+    """It was planned and shows nothing."""
     planned = "kept[while-stopped]"
     broken = Event(101.5, "control", {"id": planned, "outcome": "error"})
     rest = run()[1:]
@@ -253,8 +242,8 @@ def test_a_control_that_says_nothing_is_missing() -> None:
     )
 
 
-def test_a_superficial_check_takes_weight_only_from_what_rests_on_it() -> None:
-    """An installation is proven by the harness itself."""
+def test_a_superficial_check_makes_only_stages_of_the_suite_unverified() -> None:
+    """The harness itself proves an installation."""
     hollow = Event(101.5, "control", {"id": "kept[while-stopped]", "outcome": "superficial"})
     kept = [case(stage, id=f"kept[{stage}]") for stage in ("install", "restore")]
     stages = level.gather([*run(*kept), hollow]).stages
