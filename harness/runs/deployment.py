@@ -1,4 +1,4 @@
-"""What is deployed for one app, read once: its env file, its compose files, its version's sample."""
+"""One deployed version of a recipe, read once: env file, compose files and sample."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a recipe's checkout must be like before abra reads it, and a deployment before abra makes it.
+"""Checks of a recipe's checkout before abra reads it, and of a deployment before abra starts it.
 
 abra puts nothing between a recipe and this host: it reads the files as root and hands them to Swarm. So
 every version is checked, the published one and the head alike.

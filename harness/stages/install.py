@@ -1,4 +1,4 @@
-"""Stage install: the head deploys on empty state."""
+"""Stage install: the head deploys on empty state, answers (`deploy.healthy`) and takes data (`data.seed`)."""
 
 from __future__ import annotations
 

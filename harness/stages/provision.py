@@ -1,4 +1,4 @@
-"""What an operator sets up before a deployment: the app's env file, the suite's overlays, secrets."""
+"""Preparing a deployment as an operator would: env file, the suite's overlays, secrets."""
 
 from __future__ import annotations
 

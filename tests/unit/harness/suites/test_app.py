@@ -46,3 +46,14 @@ def test_incident_b4_a_container_that_does_not_come_is_named(
     monkeypatch.setattr(engine, "view", lambda stack: view)
     with pytest.raises(TimedOut, match=r"running container of 's_app'; last seen: failed"):
         containers.find("s", "app")
+
+
+def test_testinfra_looks_into_the_services_container(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a stopped app it fails immediately, so a test that uses it has a quick negative control."""
+    monkeypatch.setattr(containers, "find", lambda stack, service: f"{stack}.{service}")
+    assert app.host("db").backend.get_pytest_id() == "docker://a_ci_test.db"
+    app.stopped = True
+    with pytest.raises(RecipeFailure, match="service 'db' has no container: the app is stopped"):
+        app.host("db")
