@@ -16,7 +16,6 @@ from harness.errors import CcCiError, UsageError
 from harness.reporting import run_dir, terminal
 from harness.runs import janitor, preflight, registry
 from harness.settings import CHECKOUT, Settings
-from harness.suites import collect
 from harness.swarm import engine
 
 
@@ -116,9 +115,7 @@ def attach(domain: str) -> None:
 
 
 def _pytest(recipe: str, *options: str) -> None:
-    known = collect.enrolled(_settings().suites_dir)
-    preflight.asked(_settings(), recipe, "", ())
-    assert recipe in known
+    preflight.request(_settings().suites_dir, recipe, "", ())
     os.chdir(CHECKOUT)
     words = [sys.executable, "-m", "pytest", "recipes_tests", "--recipe", recipe, *options]
     os.execv(sys.executable, words)  # noqa: S606 - an argument list, no shell

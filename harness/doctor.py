@@ -15,7 +15,8 @@ from harness.host import proc
 from harness.jail import jail
 from harness.runs import preflight
 from harness.settings import Settings
-from harness.suites import collect, trusted
+from harness.suites import trusted
+from harness.suites.suite import enrolled
 from harness.swarm import backup, engine, route
 
 PART_WIDTH = 12  # characters
@@ -99,7 +100,7 @@ def _bot(settings: Settings) -> str:
 
 def _jail(settings: Settings) -> str:
     folder = settings.suites_dir
-    recipes = trusted.load(folder, collect.enrolled(folder))
+    recipes = trusted.load(folder, enrolled(folder))
     if not recipes:
         return "not needed: no recipe is trusted to run its own tests"
     jail.check()

@@ -1,4 +1,4 @@
-"""The pytest plugin: options, collection, fixtures, protocol, workers. Load it as `harness.plugin`."""
+"""The pytest plugin; load it with `-p harness.plugin`."""
 
 pytest_plugins = (
     "harness.plugin.options",

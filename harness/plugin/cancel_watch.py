@@ -1,4 +1,4 @@
-"""Asks Drone whether our own build was cancelled: about one cancel in four never reaches a runner."""
+"""Polls Drone for a cancel of our own build: about one cancel in four never reaches the runner."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 
 import requests
 
-PERIOD = 10.0  # seconds between two questions
-TIMEOUT = 10.0  # seconds for an answer
+POLL_INTERVAL = 10.0  # seconds
+REQUEST_TIMEOUT = 10.0  # seconds
 
 
-def address(environ: Mapping[str, str]) -> str | None:
-    """Return where the state of this process's own build can be read, None outside of Drone."""
+def build_url(environ: Mapping[str, str]) -> str | None:
+    """Return the API address of the build that this process belongs to, None outside of Drone."""
     keys = ("DRONE_SYSTEM_PROTO", "DRONE_SYSTEM_HOST", "DRONE_REPO", "DRONE_BUILD_NUMBER")
     proto, host, repo, number = (environ.get(key, "") for key in keys)
     if not all((proto, host, repo, number)):
@@ -21,26 +21,34 @@ def address(environ: Mapping[str, str]) -> str | None:
 
 
 def was_killed(url: str) -> bool:
-    """Say whether Drone has the build as killed; trouble in asking is no answer, so it is False."""
+    """Return True if Drone lists the build as killed; False if it does not, or cannot be asked."""
     try:
-        answer = requests.get(url, timeout=TIMEOUT, allow_redirects=False)
+        answer = requests.get(url, timeout=REQUEST_TIMEOUT, allow_redirects=False)
         return answer.status_code == 200 and answer.json().get("status") == "killed"
     except (requests.RequestException, ValueError, AttributeError):
         return False
 
 
-def watch(url: str, cancel: Callable[[str], None], *, period: float = PERIOD) -> threading.Event:
-    """Ask every `period` seconds until the build is killed, then call `cancel` with the reason, once.
+def watch(
+    url: str, cancel: Callable[[str], None], *, interval: float = POLL_INTERVAL
+) -> threading.Event:
+    """Poll until the build is killed, then call `cancel` once.
 
-    Returns an event that ends the asking when it is set.
+    Args:
+        url: the build's API address.
+        cancel: called with the reason, from another thread.
+        interval: seconds between two requests.
+
+    Returns:
+        An event that stops the polling when it is set.
     """
     stop = threading.Event()
 
-    def ask() -> None:
-        while not stop.wait(period):
+    def poll() -> None:
+        while not stop.wait(interval):
             if was_killed(url):
-                cancel("cancelled: Drone has this build as killed")
+                cancel("cancelled: Drone lists this build as killed")
                 return
 
-    threading.Thread(target=ask, name="own build", daemon=True).start()
+    threading.Thread(target=poll, name="cancel watch", daemon=True).start()
     return stop

@@ -1,6 +1,6 @@
-"""What the tests of a recipe are handed: its run, its checkout, abra, and the app of the present life.
+"""The fixtures of a recipe's tests: its run, its checkout, abra, and the app of the current life.
 
-Our own trouble comes up here and makes an error; what the recipe does wrong comes up in the tests.
+An infrastructure problem is raised here and is an error; a problem of the recipe is raised in the tests.
 """
 
 from __future__ import annotations
@@ -9,47 +9,46 @@ from pathlib import Path
 
 import pytest
 
+from harness.plugin.items import ITEM_STEP
 from harness.plugin.session import RUNS
 from harness.runs.run import Run
 from harness.suites.app import App
-from harness.suites.collect import PLACE, Place
 from harness.swarm.abra import Abra
 
 
 @pytest.fixture
 def recipe_name(request: pytest.FixtureRequest) -> str:
     """The name of the recipe under test."""
-    place: Place = request.node.stash[PLACE]
-    return place.recipe
+    return str(request.node.stash[ITEM_STEP].recipe)
 
 
 @pytest.fixture
 def run(request: pytest.FixtureRequest, recipe_name: str) -> Run:
-    """The run of this recipe: holds its slot, its lock and its checkout."""
-    opened = request.config.stash[RUNS].opened(recipe_name)
-    place: Place = request.node.stash[PLACE]
-    if not place.is_control:
-        opened.recorder.begin(place.step.stage, place.step.life(opened.request.lane))
+    """The run of this recipe, which holds a slot, the recipe's lock and its checkout."""
+    opened = request.config.stash[RUNS].open_run(recipe_name)
+    item_step = request.node.stash[ITEM_STEP]
+    if not item_step.is_control:
+        step = item_step.step
+        opened.recorder.start_stage(step.stage, step.life(opened.request.lane))
     return opened
 
 
 @pytest.fixture
 def recipe(run: Run) -> Path:
-    """The locked checkout of the recipe; nobody else moves it."""
+    """The folder of the recipe's checkout, which only this run uses."""
     return run.checkout_dir
 
 
 @pytest.fixture
 def abra(run: Run) -> Abra:
-    """abra, with this run's own data directory."""
+    """abra with this run's own data directory."""
     return run.abra
 
 
 @pytest.fixture
 def app(request: pytest.FixtureRequest, run: Run) -> App:
-    """The app of the present life: registered, and deployed once its install test has passed."""
-    place: Place = request.node.stash[PLACE]
-    return run.apps.enter(place.step.life(run.request.lane))
+    """The app of the current life; it is deployed once `test_install` or `test_base` has passed."""
+    return run.enter(request.node.stash[ITEM_STEP].step.life(run.request.lane))
 
 
 @pytest.fixture

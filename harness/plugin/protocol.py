@@ -1,4 +1,4 @@
-"""What happens to one test of a recipe: not tried in vain, bounded, recorded, and its run closed after it."""
+"""pytest hooks around each test: skip on unmet needs, limit time, record, close the run at its end."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ import pytest
 
 from harness.errors import CcCiError
 from harness.host import signals
+from harness.plugin.items import ITEM_STEP, ItemStep
 from harness.plugin.session import RUNS, Runs
 from harness.reporting.level import SUPERFICIAL
-from harness.suites.collect import PLACE, Place
-from harness.suites.outcome import Declared, Outcome, outcome_of
+from harness.suites.outcome import HarnessSkip, Outcome, outcome_of
 
 CONTROL_TIMEOUT = 3.0  # seconds for one negative control
-SOON = 0.5  # seconds; what fails later than that did not fail at once for want of the app
+MAX_IMMEDIATE = (
+    0.5  # seconds; a control that fails later may have waited for the proxy, not for the app
+)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -24,16 +26,17 @@ def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
     """Close a recipe's run after its last item, also when the session is interrupted."""
-    place = item.stash.get(PLACE, None)
-    if place is None:
+    item_step = item.stash.get(ITEM_STEP, None)
+    if item_step is None:
         return (yield)
     runs = item.config.stash[RUNS]
-    follows = nextitem is not None and nextitem.stash[PLACE].recipe == place.recipe
+    follows = nextitem is not None and nextitem.stash[ITEM_STEP].recipe == item_step.recipe
     try:
         result = yield
     except BaseException as error:
         if isinstance(error, pytest.exit.Exception):
-            runs.blame(item, f"it ended the whole session: {error}")
+            why = f"it ended the whole session: {error}"
+            runs.record_session_exit(item, item_step, why)
         runs.close()
         raise
     if not follows:
@@ -43,26 +46,26 @@ def pytest_runtest_protocol(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
-    """Do not try what cannot work: a step whose need failed is unverified, not failed."""
-    place = item.stash.get(PLACE, None)
-    if place is None:
+    """Skip a step that cannot work: one whose need did not pass is unverified, not failed."""
+    item_step = item.stash.get(ITEM_STEP, None)
+    if item_step is None:
         return (yield)
     runs = item.config.stash[RUNS]
-    reason = runs.unmet(place)
+    reason = runs.skip_reason(item_step)
     if reason:
-        raise Declared(reason)
-    if not place.is_control:
+        raise HarnessSkip(reason)
+    if not item_step.is_control:
         return (yield)
-    runs.stop_app(place)
+    runs.stop_app(item_step)
     with signals.time_limit(CONTROL_TIMEOUT, item.name):
         return (yield)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
-    """Give a negative control a short time: against a stopped app there is nothing to wait for."""
-    place = item.stash.get(PLACE, None)
-    if place is None or not place.is_control:
+    """Limit a negative control to a short time: with the app stopped there is nothing to wait for."""
+    item_step = item.stash.get(ITEM_STEP, None)
+    if item_step is None or not item_step.is_control:
         return (yield)
     start = time.monotonic()
     try:
@@ -71,10 +74,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     except (KeyboardInterrupt, pytest.exit.Exception):
         raise
     except BaseException:
-        if time.monotonic() - start < SOON:
+        if time.monotonic() - start < MAX_IMMEDIATE:
             raise
-    # It hung on the proxy, which still tried what does not run any more: soon it answers itself.
-    item.config.stash[RUNS].wait_forgotten(place)
+    # It waited for the proxy, which still tried the stopped tasks. Try again once the proxy has noticed.
+    item.config.stash[RUNS].wait_until_unrouted(item_step)
     with signals.time_limit(CONTROL_TIMEOUT, item.name):
         item.runtest()
     return None
@@ -84,17 +87,17 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Record each case as an event; our own errors speak for themselves, without a traceback."""
+    """Record each case as an event; our own errors are shown without a traceback."""
     report = yield
-    place = item.stash.get(PLACE, None)
-    if place is not None and (call.when == "call" or report.outcome != "passed"):
+    item_step = item.stash.get(ITEM_STEP, None)
+    if item_step is not None and (call.when == "call" or report.outcome != "passed"):
         error = call.excinfo.value if call.excinfo else None
         outcome = outcome_of(report, error)
         runs = item.config.stash[RUNS]
-        if place.is_control:
-            return _controlled(runs, item, place, outcome, report)
-        runs.record(item, place, outcome, report)
-        report.user_properties += [("stage", place.step.stage), ("recipe", place.recipe)]
+        if item_step.is_control:
+            return _report_control(runs, item, item_step, outcome, report)
+        runs.record_case(item, item_step, outcome, report.duration)
+        report.user_properties += [("stage", item_step.step.stage), ("recipe", item_step.recipe)]
         if isinstance(error, CcCiError) and report.failed:
             report.longrepr = runs.scrub(str(error))
         elif report.failed:
@@ -102,14 +105,18 @@ def pytest_runtest_makereport(
     return report
 
 
-def _controlled(
-    runs: Runs, item: pytest.Item, place: Place, outcome: Outcome, report: pytest.TestReport
+def _report_control(
+    runs: Runs,
+    item: pytest.Item,
+    item_step: ItemStep,
+    outcome: Outcome,
+    report: pytest.TestReport,
 ) -> pytest.TestReport:
-    """Turn a negative control round for pytest's counts: that it failed is what was wanted."""
-    if report.when == "teardown":  # a fixture that cannot undo anything in a stopped app
+    """Invert a negative control for pytest's counts: it has to fail."""
+    if report.when == "teardown":  # a fixture cannot undo anything in a stopped app
         report.outcome, report.longrepr = "passed", None
         return report
-    held = runs.record_control(item, place, outcome, report.duration)
+    held = runs.record_control(item, item_step, outcome, report.duration)
     if not held:
         report.outcome, report.longrepr = "failed", SUPERFICIAL
     elif report.failed:

@@ -1,4 +1,4 @@
-"""The apps of one run, one for each life: registered before anything is made, forgotten when all is gone."""
+"""The apps of one run, one for each life: registered before they are created, forgotten once removed."""
 
 from __future__ import annotations
 
@@ -18,17 +18,19 @@ from harness.settings import Settings
 from harness.suites.app import App
 from harness.swarm import containers, engine, remove, scale_down
 
-LOG_LINES = 2000
-KEEP = 2 * 3600.0  # seconds a kept app stays up
+MAX_LOG_LINES = 2000  # of each service
+KEEP_TIME = 2 * 3600.0  # seconds a kept app stays up
 
 
 @dataclass
 class Apps:
-    """The lives of one run; no two of its apps stand at the same time.
+    """The apps of one run; no two of them are deployed at the same time.
 
-    token: makes the unique part of an app's name for a life. env_path: says where abra keeps an app's
-    env file. `by_life` are those that stand, by life; `stacks` are all names ever taken; `current` is the
-    life entered last.
+    Attributes:
+        env_path: returns the path of an app's env file.
+        by_life: the apps that are not torn down yet, by life.
+        stacks: the stack names of all apps that the run ever had.
+        current: the life entered last, "" before the first.
     """
 
     settings: Settings
@@ -36,7 +38,6 @@ class Apps:
     run_dir: Path
     recipe: str
     recorder: Recorder
-    token: Callable[[str], str]
     env_path: Callable[[App], Path]
     by_life: dict[str, App] = field(default_factory=dict)
     stacks: list[str] = field(default_factory=list)
@@ -45,36 +46,41 @@ class Apps:
 
     @property
     def domains(self) -> list[str]:
-        """The domains of apps that are still registered: something of them may be left."""
+        """The domains of apps that are still registered, so something of them may be left."""
         return list(self._entries)
 
     @property
-    def are_over(self) -> bool:
-        """Whether nothing of any app is left."""
+    def all_gone(self) -> bool:
+        """True if nothing of any app is left."""
         return not self._entries and not self.by_life
 
-    def enter(self, life: str) -> App:
+    def enter(self, life: str, token: str) -> App:
         """Return the app of a life; the app of another life is torn down first.
 
+        Args:
+            life: the life to enter.
+            token: the unique part of the app's name, if it has to be created.
+
         Raises:
-            UsageError: a name of the app would be too long, says by how much.
+            UsageError: the app's name would be too long.
+            InfraError: the app's name is already in use on this host.
         """
         if life not in self.by_life:
             for other in list(self.by_life):
                 self.tear_down(self.by_life[other])
-            with signals.deferred():  # a registered app that is not known would not be torn down
-                self.by_life[life] = self._mint(life)
+            with signals.deferred():  # a registered app that is missing here is never torn down
+                self.by_life[life] = self._register(life, token)
         self.current = life
         return self.by_life[life]
 
-    def _mint(self, life: str) -> App:
-        domain = app_domain(self.token(life), self.recipe, self.settings.apps_domain)
+    def _register(self, life: str, token: str) -> App:
+        domain = app_domain(token, self.recipe, self.settings.apps_domain)
         stack = stack_name(domain)
         self.stacks.append(stack)
         left = remove.leftovers(engine.client(), stack)
         if left:
             names = ", ".join(f"{item.kind} {item.name}" for item in left)
-            raise InfraError(f"'{stack}' is a new name, yet there is: {names}")
+            raise InfraError(f"stack name '{stack}' is new but already in use: {names}")
         self._entries[domain] = registry.register(
             self.settings,
             domain=domain,
@@ -90,11 +96,11 @@ class Apps:
             recipe=self.recipe,
             life=life,
             settings=self.settings,
-            progress=lambda line: self.recorder.say(line, life),
+            progress=lambda line: self.recorder.progress(line, life),
         )
 
     def stop(self, app: App) -> None:
-        """Stop the app for the negative controls: nothing of it runs, everything else is there."""
+        """Stop the app's tasks for the negative controls; services, volumes and secrets remain."""
         if app.stopped:
             return
         with self.recorder.phase("stop", app.life):
@@ -103,16 +109,16 @@ class Apps:
         app.stopped = True
 
     def tear_down(self, app: App) -> tuple[remove.Leftover, ...]:
-        """Save the app's logs, then remove it by force; return what would not go."""
+        """Save the app's logs, then remove it by force; return what could not be removed."""
         with self.recorder.phase("teardown", app.life):
-            engine.await_engine(self.recorder.say)
+            engine.await_engine(self.recorder.progress)
             if not app.stopped:
                 self._save_logs(app)
             left = remove.remove_stack(
                 engine.client(),
                 app.stack,
                 env_file=self.env_path(app),
-                progress=self.recorder.say,
+                progress=self.recorder.progress,
             )
         if not left:
             with signals.deferred():
@@ -123,39 +129,41 @@ class Apps:
         return left
 
     def _save_logs(self, app: App) -> None:
-        """Keep the last 2,000 log lines of every service.
+        """Save the last log lines of every service.
 
-        What cannot be saved is noted: evidence is no reason to leave an app standing.
+        Failures are only noted: missing logs must not prevent the teardown.
         """
         try:
             for service in engine.view(app.stack).services:
-                lines = containers.logs(app.stack, service.name, lines=LOG_LINES)
+                lines = containers.logs(app.stack, service.name, lines=MAX_LOG_LINES)
                 self.recorder.keep_log(app.life, service.name, "\n".join(lines) + "\n")
         except (CcCiError, DockerException, OSError) as error:
             self.recorder.note(f"could not save the logs of life '{app.life}': {error}")
 
-    # -- the end
+    # %% The end of the run
 
     def keep(self) -> None:
-        """Leave what stands up for two hours, and say how to get at it."""
-        until = time.time() + KEEP
+        """Keep the deployed apps for two hours, and print how to reach them."""
+        until = time.time() + KEEP_TIME
         clock = time.strftime("%H:%M", time.localtime(until))
         for app in self.by_life.values():
             registry.keep(self.settings, app.domain, until=until)
-            self.recorder.say(
+            self.recorder.progress(
                 f"kept: https://{app.domain} for 2 h (until {clock}); "
                 f"attach: cc-ci attach {app.domain}; clean up: cc-ci janitor --now {app.domain}"
             )
 
     def end(self) -> None:
-        """Tear down what still stands; what cannot be is noted and left to the janitor."""
+        """Tear down what is still deployed; leave to the janitor what cannot be removed."""
         for app in list(self.by_life.values()):
             try:
                 self.tear_down(app)
             except (CcCiError, DockerException, OSError) as error:
-                self.recorder.note(f"could not tear down '{app.domain}', the janitor will: {error}")
+                self.recorder.note(
+                    f"could not tear down '{app.domain}'; the janitor will retry: {error}"
+                )
 
     def let_go(self) -> None:
-        """Give up the entries of what is left."""
+        """Release the registry entries of what is left, so that the janitor can take them."""
         for entry in self._entries.values():
             entry.close()

@@ -1,7 +1,7 @@
-"""Whose fault a failure is, after a look at the host it happened on.
+"""Decides whose fault a failure is, after checking the host.
 
-On a host in trouble a failure says nothing about the recipe. A service that the kernel ended at a
-memory limit of its own is the recipe's affair; one without a limit met the host's.
+When the host has a problem, a failure says nothing about the recipe. A service that the kernel killed at
+its own memory limit is the recipe's fault; without a limit the host ran out of memory.
 """
 
 from __future__ import annotations
@@ -13,40 +13,41 @@ from docker.errors import DockerException
 
 from harness.host import resources
 from harness.runs import preflight
-from harness.runs.run import Run
+from harness.runs.record import RunRecord
 from harness.suites.outcome import Outcome
 from harness.swarm import containers
 from harness.swarm.containers import OomKill
 
-MAYBE_THE_HOST = ("recipe", "suite", "timeout")  # faults that a host in trouble may have caused
+UNSURE = ("recipe", "suite", "timeout")  # faults that a problem of the host may have caused
 
 
-def reconsider(run: Run, outcome: Outcome) -> Outcome:
-    """Return an outcome with whose fault it is, and why where that is not the one blamed first."""
-    if outcome.fault not in MAYBE_THE_HOST:
+def reconsider(run: RunRecord, outcome: Outcome) -> Outcome:
+    """Return the outcome with its final fault; the message explains a change."""
+    if outcome.fault not in UNSURE:
         return outcome
-    trouble = run.recorder.trouble or preflight.trouble(run.settings)
-    if trouble:
-        return _of_the_host(outcome, trouble)
+    problem = run.recorder.trouble or preflight.trouble(run.settings)
+    if problem:
+        return _hosts_fault(outcome, problem)
     killed = oom_kill(run)
     if killed is None:
         return outcome
     if not killed.limit:
-        text = f"the kernel ended service '{killed.service}' because memory ran out"
-        return _of_the_host(outcome, text)
+        text = f"out of memory: the kernel killed service '{killed.service}'"
+        return _hosts_fault(outcome, text)
     own = resources.size(killed.limit)
-    text = f"service '{killed.service}' was ended at its own memory limit of {own}"
+    text = f"service '{killed.service}' was killed at its own memory limit of {own}"
     return replace(outcome, message=f"{text}: {outcome.message}")
 
 
-def _of_the_host(outcome: Outcome, trouble: str) -> Outcome:
-    return replace(outcome, fault="infra", message=f"{trouble}; by then: {outcome.message}")
+def _hosts_fault(outcome: Outcome, problem: str) -> Outcome:
+    message = f"{problem} (test failed with: {outcome.message})"
+    return replace(outcome, fault="infra", message=message)
 
 
-def oom_kill(run: Run) -> OomKill | None:
-    """Return a service of the run that the kernel ended for want of memory, or None."""
+def oom_kill(run: RunRecord) -> OomKill | None:
+    """Return a service of the run that the kernel killed because memory ran out, or None."""
     host_killed = resources.oom_kills() > run.oom_kills
     found = (containers.oom_kill(stack, host_killed=host_killed) for stack in run.apps.stacks)
-    with contextlib.suppress(DockerException, OSError):  # what failed stays as it was judged
+    with contextlib.suppress(DockerException, OSError):  # then the outcome stays as it is
         return next((kill for kill in found if kill), None)
     return None

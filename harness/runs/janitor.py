@@ -1,9 +1,9 @@
-"""The janitor removes what no live run holds; it asks for life, not for age.
+"""The janitor removes what dead runs left; an owner's liveness decides, not its age.
 
-An owner that lives is never touched. One that is dead (its lock is free and its process gone, or it
-is from another boot) is reaped at once: first its processes that still work, then its apps, then its
-checkout; at last its report is written. The entry is held meanwhile, so that no new run takes the name.
-Stacks that look like ours without an entry are left alone until they are old.
+A live owner is never touched. What a dead owner left (its lock is free and its process gone, or it is
+from an earlier boot) is removed immediately: first its remaining processes, then its apps, then its
+checkout; its report is written last. The entry is locked meanwhile, so that no new run takes the name.
+Stacks that look like ours but have no entry are removed only when they are old.
 """
 
 from __future__ import annotations
@@ -24,13 +24,20 @@ from harness.settings import Settings
 from harness.swarm import remove
 from harness.swarm.remove import Leftover
 
-LOCK_TIMEOUT = 300.0  # seconds to wait for another sweep
+LOCK_TIMEOUT = 300.0  # seconds to wait for another sweep to finish
 ABRA = "abra"  # folder in a run's directory: abra's data directory, with checkout and env files
 
 
 @dataclass
 class Sweep:
-    """What one sweep did: domains and stacks reaped, what would not go."""
+    """The result of one sweep.
+
+    Attributes:
+        reaped: the domains and stacks that were removed.
+        kept: the domains of apps that are kept for now.
+        left: what could not be removed.
+        ended: the ids of runs whose processes were ended already.
+    """
 
     reaped: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
@@ -38,7 +45,7 @@ class Sweep:
     ended: set[str] = field(default_factory=set, repr=False)
 
     def __str__(self) -> str:
-        """Tell it in one line."""
+        """Return the result as one line."""
         left = ", ".join(f"{item.kind} {item.name} ({item.why})" for item in self.left)
         return (
             f"reaped {', '.join(self.reaped) or 'nothing'}; kept {', '.join(self.kept) or 'nothing'}"
@@ -55,10 +62,18 @@ def sweep(
     finish: Callable[[Path], object],
     now: Callable[[], float] = time.time,
 ) -> Sweep:
-    """Reap what dead runs left, and what is ours and unowned for longer than the settings' age.
+    """Remove what dead runs left, and stacks without an entry that are older than `janitor_max_age`.
 
-    own_run: the id of the run that sweeps. finish: called with the folder of each dead run, to write
-    its report. now: unix seconds.
+    Args:
+        settings: name the folders, and the age.
+        api: the Docker API client.
+        own_run: the id of the run that sweeps.
+        progress: prints one line.
+        finish: called with the folder of each dead run, to write its report.
+        now: returns the time in unix seconds.
+
+    Raises:
+        TimedOut: another sweep did not finish in time.
     """
     done = Sweep()
     path = settings.lock_dir / "cc-ci-janitor.lock"
@@ -67,21 +82,25 @@ def sweep(
         for entry in registry.entries(settings):
             _held(settings, entry, lambda held: _reap(settings, api, held, done, progress, now()))
         for record in registry.runs(settings):
-            _held(settings, record, lambda held: _bury(settings, held, done, progress, finish))
+            _held(
+                settings,
+                record,
+                lambda held: _finalise_dead_run(settings, held, done, progress, finish),
+            )
         _reap_unknown(settings, api, done, progress, now())
     for item in done.left:
-        progress(f"could not remove {item.kind} {item.name}: {item.why or 'it does not go'}")
+        progress(f"could not remove {item.kind} {item.name}: {item.why or 'it is still there'}")
     return done
 
 
 def _held(settings: Settings, entry: Entry, work: Callable[[Entry], None]) -> None:
-    """Do something with an entry whose owner is dead, holding it meanwhile."""
-    mine = registry.claim(settings, entry)
-    if mine is not None:
+    """Call `work` with an entry whose owner is dead, locked meanwhile."""
+    taken = registry.claim(settings, entry)
+    if taken is not None:
         try:
-            work(mine)
+            work(taken)
         finally:
-            mine.close()
+            taken.close()
 
 
 def _reap(
@@ -92,11 +111,11 @@ def _reap(
     progress: Callable[[str], None],
     now: float,
 ) -> None:
-    """Remove a dead run's app, unless somebody keeps it."""
+    """Remove a dead run's app, unless it is to be kept for now."""
     if entry.keep_until > now:
         done.kept.append(entry.domain)
         return
-    progress(f"reaping {entry.domain}, left by run {entry.run}")
+    progress(f"removing {entry.domain}, left by run {entry.run}")
     left = _ended(entry, done)
     env = entry.folder / ABRA / "servers" / "default" / f"{entry.domain}.env"
     left += [] if left else remove.remove_stack(api, entry.stack, env_file=env)
@@ -106,16 +125,16 @@ def _reap(
         done.reaped.append(entry.domain)
 
 
-def _bury(
+def _finalise_dead_run(
     settings: Settings,
     record: Entry,
     done: Sweep,
     progress: Callable[[str], None],
     finish: Callable[[Path], object],
 ) -> None:
-    """End what still runs of a dead run, remove its checkout and write its report.
+    """End a dead run's processes, remove its checkout and write its report.
 
-    The record stays while an app of the run could not be removed.
+    Its entry stays while an app of the run could not be removed.
     """
     done.left += _ended(record, done)
     own = [entry for entry in registry.entries(settings) if entry.run_dir == record.run_dir]
@@ -131,25 +150,25 @@ def _bury(
 
 
 def _ended(entry: Entry, done: Sweep) -> list[Leftover]:
-    """End what still runs of an entry's run; return what would not end."""
+    """End the processes of an entry's run; return those that do not exit."""
     if not entry.domain and entry.run in done.ended:
         return []
     done.ended.add(entry.run)
-    living = orphans.terminate(entry.folder, [entry.domain] if entry.domain else [])
-    return [Leftover("process", str(p.pid), f"of run {entry.run}, does not end") for p in living]
+    alive = orphans.terminate(entry.folder, [entry.domain] if entry.domain else [])
+    return [Leftover("process", str(p.pid), f"of run {entry.run}, does not exit") for p in alive]
 
 
 def _reap_unknown(
     settings: Settings, api: Any, done: Sweep, progress: Callable[[str], None], now: float
 ) -> None:
-    """Remove stacks that look like ours, have no entry, and are older than the age set."""
+    """Remove stacks that look like ours, have no entry, and are older than `janitor_max_age`."""
     found = remove.stacks(api, settings.apps_domain)
-    # Asked after: a run has its entry before its first object, so whatever was found of it is known.
+    # Read after the stacks: a run writes its entry first, so each stack of a running run has one here.
     known = {entry.stack for entry in registry.entries(settings)}
     for stack, created in found.items():
         if stack not in known and now - created > settings.janitor_max_age:
             progress(
-                f"reaping stack {stack}: nobody owns it and it is {(now - created) / 60:.0f} min old"
+                f"removing stack {stack}: it has no owner and is {(now - created) / 60:.0f} min old"
             )
             left = remove.remove_stack(api, stack)
             done.left += left

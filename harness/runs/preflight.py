@@ -1,8 +1,7 @@
-"""What must hold before anything is deployed; each refusal is one sentence."""
+"""Checks before anything is deployed; each refusal is one sentence."""
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import socket
@@ -20,31 +19,41 @@ from harness.host.resources import GIB, MIB, Need
 from harness.naming import PROXY_NETWORK
 from harness.recipe import git
 from harness.settings import Settings
-from harness.suites import collect
+from harness.suites.strict_yaml import near
+from harness.suites.suite import enrolled
 from harness.swarm import engine
 
-CONNECT = 5.0  # seconds for the proxy to take a connection
+CONNECT_TIMEOUT = 5.0  # seconds for the proxy to accept a connection
 
 
-def asked(settings: Settings, recipe: str, ref: str, stages: Collection[str]) -> None:
+def request(suites: Path, recipe: str, ref: str, stages: Collection[str]) -> None:
     """Check what was asked for: an enrolled recipe, a full sha, known stages.
 
+    Args:
+        suites: the folder of all suites.
+        recipe: the recipe asked for, "" for all.
+        ref: the commit asked for, "" for the head of the default branch.
+        stages: the stages asked for; empty means all.
+
     Raises:
-        UsageError: says what is known instead.
+        UsageError: names what is wrong and what is allowed.
     """
     if recipe:
-        known = collect.enrolled(settings.suites_dir)
+        known = enrolled(suites)
         if recipe not in known:
-            raise UsageError(f"recipe '{recipe}' is not enrolled{_near(recipe, known)}")
+            raise UsageError(f"recipe '{recipe}' is not enrolled{near(recipe, known)}")
     if ref and not git.is_full_sha(ref):
         raise UsageError(f"REF is '{ref}', but must be a full commit sha (40 hex digits)")
     for stage in sorted(stages):
         if stage not in plan.STAGES:
-            raise UsageError(f"there is no stage '{stage}'{_near(stage, plan.STAGES)}")
+            raise UsageError(f"there is no stage '{stage}'{near(stage, sorted(plan.STAGES))}")
 
 
 def markers(expression: str) -> None:
     """Check the words of a marker expression; a misspelt one would select nothing.
+
+    Args:
+        expression: as given to pytest's `-m`.
 
     Raises:
         UsageError: a word is neither a stage nor a lane.
@@ -52,19 +61,14 @@ def markers(expression: str) -> None:
     known = (*plan.STAGES, "cold", "quick")
     for word in re.findall(r"[A-Za-z_]\w*", expression):
         if word not in (*known, "and", "or", "not"):
-            raise UsageError(f"there is no marker '{word}'{_near(word, known)}")
-
-
-def _near(word: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known are: {', '.join(sorted(known))}"
+            raise UsageError(f"there is no marker '{word}'{near(word, sorted(known))}")
 
 
 def host(settings: Settings, api: Any = None) -> None:
-    """Check the host: Docker answers, is a swarm manager, has the proxy network, room and memory.
+    """Check the host: Docker answers, is a swarm manager, has the proxy network; disk and memory suffice.
 
     Raises:
-        InfraError: the first thing missing, with what fixes it.
+        InfraError: names the first thing that is missing and how to fix it.
     """
     info = swarm_manager(api)
     _writable(settings)
@@ -72,9 +76,11 @@ def host(settings: Settings, api: Any = None) -> None:
 
 
 def enough(settings: Settings, docker_folder: str = "") -> None:
-    """Check that there is room and memory for a deployment; cheap, so it is done before each.
+    """Check that disk and memory suffice for a deployment; cheap, so it is done before each one.
 
-    docker_folder: where the engine keeps its data; it is asked unless told.
+    Args:
+        settings: name the folders to check.
+        docker_folder: where the engine keeps its data; "" asks the engine.
 
     Raises:
         InfraError: says what the host is short of, and where.
@@ -85,9 +91,9 @@ def enough(settings: Settings, docker_folder: str = "") -> None:
 
 
 def trouble(settings: Settings) -> str:
-    """Return what is wrong with the host itself at this moment, "" when nothing is.
+    """Return the host's current problem, "" if it has none.
 
-    Asked when a case has failed: on a host in trouble a failure says nothing about the recipe.
+    Used when a case has failed: if the host has a problem, the failure says nothing about the recipe.
     """
     try:
         folder = _docker_folder(engine.client().info())
@@ -118,24 +124,26 @@ def _docker_folder(info: dict[str, Any]) -> str:
 
 def _proxy_silent(settings: Settings) -> str:
     try:
-        with socket.create_connection(settings.proxy_address, timeout=CONNECT):
+        with socket.create_connection(settings.proxy_address, timeout=CONNECT_TIMEOUT):
             return ""
     except OSError as error:
-        return f"the proxy takes no connection at {settings.proxy}: {error.strerror or error}"
+        return (
+            f"the proxy does not accept connections at {settings.proxy}: {error.strerror or error}"
+        )
 
 
 def swarm_manager(api: Any = None) -> dict[str, Any]:
-    """Return what Docker says of itself, if it is a swarm manager with the proxy network.
+    """Return the engine's `docker info`, if it is a swarm manager with the proxy network.
 
     Raises:
-        InfraError: it is not, with what fixes it.
+        InfraError: it is not; says how to fix it.
     """
     api = api or engine.client()
     info: dict[str, Any] = api.info()
     state = info.get("Swarm", {})
     if state.get("LocalNodeState") != "active" or not state.get("ControlAvailable"):
         raise InfraError(
-            "this Docker engine is no swarm manager; run `docker swarm init`, or `make setup`"
+            "this Docker engine is not a swarm manager; run `docker swarm init`, or `make setup`"
         )
     names = [n["Name"] for n in api.networks(names=[PROXY_NETWORK]) if n.get("Scope") == "swarm"]
     if PROXY_NETWORK not in names:
@@ -151,8 +159,12 @@ def _writable(settings: Settings) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InfraError(f"cannot make '{folder}': {error.strerror}; run as root?") from error
+            raise InfraError(f"cannot create '{folder}': {error.strerror}; run as root?") from error
         if os.statvfs(folder).f_flag & os.ST_RDONLY:
-            raise InfraError(f"the file system of '{folder}' is mounted read-only; mount it anew")
+            raise InfraError(
+                f"the file system of '{folder}' is mounted read-only; remount it read-write"
+            )
         if not os.access(folder, os.W_OK):
-            raise InfraError(f"may not write to '{folder}'; run as root, or set its CCCI_ variable")
+            raise InfraError(
+                f"no permission to write to '{folder}'; run as root, or set its CCCI_ variable"
+            )

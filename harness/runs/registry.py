@@ -1,9 +1,9 @@
-"""Which runs there are and which apps they hold: written before anything is made, twice.
+"""The registry of runs and their apps; an entry is written before anything is created.
 
-An app's entry stands in the machine's registry and, since that is emptied by a reboot, in its run's
-directory as well. The run itself has a record there from its first moment until nothing of it is left.
-While the run lives it holds a flock on each. A process id alone is no proof of life: it may have been
-given to another program, so its start time counts too (/proc/<pid>/stat, field 22).
+Each app has an entry in the host's registry and a copy in its run's directory, because a reboot empties
+the first. The run has an entry in its directory until nothing of it is left. A running run holds a flock
+on each entry. A process id alone does not prove that the owner is alive, since the kernel reuses ids: the
+start time must match too (/proc/<pid>/stat, field 22).
 """
 
 from __future__ import annotations
@@ -21,17 +21,22 @@ from harness.errors import InfraError, TimedOut
 from harness.host import lock, orphans, wait
 from harness.settings import Settings
 
-RECORD = "run.json"  # in a run's directory, while the run lives or something of it is left
+RECORD = "run.json"  # in a run's directory, until the run is over and nothing of it is left
 APPS = "apps"  # folder in a run's directory: the entries of its apps
-MOMENT = 5.0  # seconds in which the lock of a dead owner comes free
-PATIENCE = 120.0  # seconds to wait for a janitor who removes the last owner of a name
+DEAD_LOCK_TIMEOUT = 5.0  # seconds until the lock of a dead owner is free
+NAME_TIMEOUT = 120.0  # seconds to wait while a janitor removes the last app of a name
 
 
 @dataclass
 class Entry:
-    """An app's entry, or with an empty domain a run's own record.
+    """The entry of an app, or with an empty domain the entry of a run.
 
-    Times are unix seconds; `keep_until` is 0 for apps that nobody keeps.
+    Attributes:
+        started: when the owner's process started, in clock ticks since boot.
+        boot: the id of the boot in which it started.
+        created: when the entry was written, in unix seconds.
+        keep_until: until when the app stays up after its run, in unix seconds; 0 if it does not.
+        held: the entry's lock, if this process holds it.
     """
 
     domain: str
@@ -49,23 +54,23 @@ class Entry:
 
     @property
     def folder(self) -> Path:
-        """The directory of its run."""
+        """The run's directory."""
         return Path(self.run_dir)
 
     def close(self) -> None:
-        """Give the entry up."""
+        """Release the entry's lock."""
         if self.held is not None:
             self.held.release()
             self.held = None
 
 
 def boot_id() -> str:
-    """Return the id of this boot of the machine."""
+    """Return the id of the host's current boot."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def start_time(pid: int) -> str:
-    """Return when a process started, in clock ticks since boot; "" when none runs."""
+    """Return when a process started, in clock ticks since boot; "" if there is no such process."""
     process = orphans.running(pid)
     return process.started if process else ""
 
@@ -74,34 +79,39 @@ def start_time(pid: int) -> str:
 
 
 def begin(folder: Path, *, run: str, recipe: str) -> Entry:
-    """Write the record of a run that begins in a directory, and hold it.
+    """Write and lock the entry of a run.
+
+    Args:
+        folder: the run's directory.
+        run: the run's id.
+        recipe: the recipe under test.
 
     Raises:
-        InfraError: a living run has this directory.
+        InfraError: another run is using this directory.
     """
-    made = _mine("", "", run, folder, recipe, "")
+    made = _own_entry("", "", run, folder, recipe, "")
     made.held = lock.try_take(_lock_of(folder / RECORD), None)
     if made.held is None:
-        raise InfraError(f"run '{run}' is still going on in '{folder}'; give this one another id")
+        raise InfraError(f"run '{run}' is still running in '{folder}'; give this one another id")
     _write(folder / RECORD, made)
     return made
 
 
 def is_free(folder: Path) -> bool:
-    """Say whether no living run has this directory."""
+    """Return True if no running run uses this directory."""
     record = _read(folder / RECORD)
-    return record is None or not (lock.is_held(_lock_of(folder / RECORD)) or _runs(record))
+    return record is None or not (lock.is_held(_lock_of(folder / RECORD)) or _process_alive(record))
 
 
 def register(
     settings: Settings, *, domain: str, stack: str, run: str, run_dir: Path, recipe: str, life: str
 ) -> Entry:
-    """Write the entry of an app that is about to be made, and hold it.
+    """Write and lock the entry of an app that is about to be created.
 
     Raises:
-        InfraError: another living run holds this domain, or a dead one's is not removed yet.
+        InfraError: another run has an app with this domain, or a dead run's app is not removed yet.
     """
-    entry = _mine(domain, stack, run, run_dir, recipe, life)
+    entry = _own_entry(domain, stack, run, run_dir, recipe, life)
     path = settings.active_dir / domain
     entry.held = _take(path)
     left = _read(path)
@@ -112,7 +122,7 @@ def register(
         )
     try:
         (run_dir / APPS).mkdir(parents=True, exist_ok=True)
-        for path in _places(settings, entry):
+        for path in _paths(settings, entry):
             _write(path, entry)
     except OSError as error:
         entry.close()
@@ -120,7 +130,7 @@ def register(
     return entry
 
 
-def _mine(domain: str, stack: str, run: str, folder: Path, recipe: str, life: str) -> Entry:
+def _own_entry(domain: str, stack: str, run: str, folder: Path, recipe: str, life: str) -> Entry:
     pid = os.getpid()
     return Entry(
         domain, stack, run, str(folder), recipe, life, pid, start_time(pid), boot_id(), time.time()
@@ -128,32 +138,38 @@ def _mine(domain: str, stack: str, run: str, folder: Path, recipe: str, life: st
 
 
 def _take(path: Path) -> FileLock:
-    """Take the lock of an entry; a janitor may have it for as long as it removes the last owner."""
+    """Take the lock of an entry; a janitor may hold it while it removes the last app of that name."""
 
     def look() -> wait.Look[FileLock]:
         held = lock.try_take(_lock_of(path), None)
         written = _read(path)
-        if held is None and written is not None and _runs(written):
+        if held is None and written is not None and _process_alive(written):
             raise InfraError(f"the domain '{path.name}' is held by another run, '{written.run}'")
-        return wait.Look("the last owner's is being removed", held)
+        return wait.Look("the last app of that name is being removed", held)
 
     try:
-        return wait.until(look, what=f"the name '{path.name}'", timeout=PATIENCE, every=0.05)
+        return wait.until(look, what=f"the name '{path.name}'", timeout=NAME_TIMEOUT, every=0.05)
     except TimedOut as error:
         raise InfraError(f"the domain '{path.name}' is held by another run: {error}") from error
 
 
 def keep(settings: Settings, domain: str, *, until: float) -> None:
-    """Let an app stay until a time although its run ends (0: no longer)."""
+    """Keep an app up after its run.
+
+    Args:
+        settings: name the registry's folder.
+        domain: the app's domain.
+        until: in unix seconds; 0 ends the keeping.
+    """
     for entry in entries(settings):
         if entry.domain == domain:
-            for path in _places(settings, entry):
+            for path in _paths(settings, entry):
                 _write(path, replace(entry, keep_until=until))
 
 
 def forget(settings: Settings, entry: Entry) -> None:
-    """Remove an entry and give it up; what it stood for is gone."""
-    for path in _places(settings, entry):
+    """Delete an entry and release it; its run or app no longer exists."""
+    for path in _paths(settings, entry):
         path.unlink(missing_ok=True)
     _lock_path(settings, entry).unlink(missing_ok=True)
     entry.close()
@@ -164,12 +180,12 @@ def forget(settings: Settings, entry: Entry) -> None:
 
 def entries(settings: Settings) -> list[Entry]:
     """Return the entries of all apps; an unreadable one is left out and stays."""
-    places = [
+    paths = [
         *settings.active_dir.glob("[!.]*"),
         *settings.runs_dir.glob(f"*/{APPS}/[!.]*"),
     ]
     found: dict[str, Entry] = {}
-    for path in sorted(places, key=lambda path: path.name):
+    for path in sorted(paths, key=lambda path: path.name):
         entry = _read(path)
         if entry is not None:
             found.setdefault(entry.domain, entry)
@@ -177,59 +193,59 @@ def entries(settings: Settings) -> list[Entry]:
 
 
 def runs(settings: Settings) -> list[Entry]:
-    """Return the records of all runs that live or of which something is left."""
+    """Return the entries of all runs that are running or of which something is left."""
     read = (_read(path) for path in sorted(settings.runs_dir.glob(f"*/{RECORD}")))
     return [record for record in read if record is not None]
 
 
 def owner_alive(settings: Settings, entry: Entry) -> bool:
-    """Say whether the run that wrote an entry still lives."""
-    return lock.is_held(_lock_path(settings, entry)) or _runs(entry)
+    """Return True if the run that wrote an entry is still running."""
+    return lock.is_held(_lock_path(settings, entry)) or _process_alive(entry)
 
 
 def claim(settings: Settings, entry: Entry) -> Entry | None:
-    """Take a dead owner's entry over and hold it; None where its owner lives or it changed hands."""
-    if _runs(entry):
+    """Take over and lock a dead owner's entry; None if the owner is alive or the entry has changed."""
+    if _process_alive(entry):
         return None
-    held = _take_soon(_lock_path(settings, entry))
+    held = _take_dead(_lock_path(settings, entry))
     if held is None:
         return None
-    now = next((read for path in _places(settings, entry) if (read := _read(path))), None)
+    now = next((read for path in _paths(settings, entry) if (read := _read(path))), None)
     if now is None or replace(now, keep_until=entry.keep_until) != entry:
         held.release()
         return None
     return replace(now, held=held)
 
 
-def _take_soon(path: Path) -> FileLock | None:
-    """Take the lock of a dead owner, which somebody who only looks may hold for a moment."""
+def _take_dead(path: Path) -> FileLock | None:
+    """Take the lock of a dead owner; another process that checks it may hold it briefly."""
 
     def look() -> wait.Look[FileLock]:
         return wait.Look("", lock.try_take(path, None))
 
     with suppress(TimedOut):
-        return wait.until(look, what="a dead run's entry", timeout=MOMENT, every=0.01)
+        return wait.until(look, what="a dead run's entry", timeout=DEAD_LOCK_TIMEOUT, every=0.01)
     return None
 
 
-def _runs(entry: Entry) -> bool:
-    """Say whether the very process that wrote an entry still runs."""
+def _process_alive(entry: Entry) -> bool:
+    """Return True if the process that wrote an entry is still running."""
     return (
         entry.boot == boot_id() and bool(entry.started) and start_time(entry.pid) == entry.started
     )
 
 
-# %% Places
+# %% Files
 
 
-def _places(settings: Settings, entry: Entry) -> list[Path]:
+def _paths(settings: Settings, entry: Entry) -> list[Path]:
     if not entry.domain:
         return [entry.folder / RECORD]
     return [settings.active_dir / entry.domain, entry.folder / APPS / entry.domain]
 
 
 def _lock_path(settings: Settings, entry: Entry) -> Path:
-    return _lock_of(_places(settings, entry)[0])
+    return _lock_of(_paths(settings, entry)[0])
 
 
 def _lock_of(path: Path) -> Path:

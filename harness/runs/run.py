@@ -1,327 +1,302 @@
-"""One run: one recipe at one commit, once. Opens what a run needs, and closes it all.
+"""One run: one recipe at one commit, tested once.
 
-Order: slot, recipe lock, janitor, fetch at exactly the wanted commit, plan. Everything taken is given
-back in the opposite order, whatever happened in between.
+Opening order: record, slot, recipe lock, janitor, fetch at exactly the wanted commit, plan. Closing
+the record gives everything back in the opposite order, whatever happened in between.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import shutil
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contract import run_files
-from harness.errors import InfraError, RecipeFailure
-from harness.host import orphans, resources, signals
+from harness.errors import RecipeFailure
+from harness.host import orphans
 from harness.host.lock import Owner, recipe_lock, take, take_slot
 from harness.naming import unique
-from harness.plan import Lane
 from harness.recipe import git
 from harness.recipe.compose import Compose
 from harness.recipe.versions import newest_older
-from harness.reporting import run_dir, secret_scan
-from harness.runs import janitor, registry
+from harness.reporting import run_dir
+from harness.runs import registry
 from harness.runs.apps import Apps
 from harness.runs.deployment import Deployment
+from harness.runs.record import Request, RunRecord, env_path, sweep
 from harness.runs.recorder import Recorder
 from harness.settings import Settings
 from harness.suites import trusted
 from harness.suites.app import App
-from harness.suites.collect import Suite
+from harness.suites.suite import Suite
 from harness.suites.suite_settings import SuiteSettings
 from harness.suites.trusted import Trust
-from harness.swarm import engine
 from harness.swarm.abra import Abra
 
-SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for one of the two slots, and for the recipe's lock
+SLOT_TIMEOUT = 4 * 3600.0  # seconds to wait for a slot, and again for the recipe's lock
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What was asked for: commit ("" = head of the default branch), pull request, source, lane."""
+class Base:
+    """The published version that the upgrade starts from.
+
+    Attributes:
+        ref: its commit, "" if there is none.
+        version: its tag.
+        why_none: why there is none, "" if there is one.
+    """
 
     ref: str = ""
-    pr: str = "0"
-    src: str = ""
-    lane: Lane = "cold"
-    keep: bool = False
+    version: str = ""
+    why_none: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
-    """One run: what was asked for, what was fetched, what it tells (`recorder`) and its apps (`apps`)."""
+    """One run whose commit is fetched: what stages and tests work with.
 
-    settings: Settings
-    request: Request
-    recipe: str
-    id: str
-    suite: Suite
-    suite_settings: SuiteSettings
-    stages: tuple[str, ...]
-    console: Callable[[str], None]
-    trust: Trust | None = None
-    planned: tuple[str, ...] = ()
-    ref: str = ""
-    base_ref: str = ""
-    base_version: str = ""
-    no_base: str = ""
-    oom_kills: int = field(default_factory=resources.oom_kills)
-    deployments: dict[str, Deployment] = field(default_factory=dict)  # by the app's domain
+    Attributes:
+        record: directory, recorder and apps of the run.
+        abra: abra with this run's own data directory.
+        ref: the commit under test, its full sha.
+        base: the published version that the upgrade starts from.
+        deployments: what is deployed, by the app's domain.
+    """
 
-    def __post_init__(self) -> None:
-        self.dir = self.settings.runs_dir / self.id
-        self.abra_dir = self.dir / "abra"
-        self.checkout_dir = self.abra_dir / "recipes" / self.recipe
-        self._taken = contextlib.ExitStack()  # slot and lock
-        self._record: registry.Entry | None = None
-        self._finished = False
+    record: RunRecord
+    abra: Abra
+    ref: str
+    base: Base = Base()
+    deployments: dict[str, Deployment] = field(default_factory=dict)
 
-    # -- opening
+    @property
+    def settings(self) -> Settings:
+        """The settings of the session."""
+        return self.record.settings
 
-    def start_record(self) -> None:
-        """Make the run's directory, record and file of events, from which every secret is kept away.
+    @property
+    def request(self) -> Request:
+        """What was asked for."""
+        return self.record.request
 
-        What an earlier run of this id left is reaped first.
+    @property
+    def recipe(self) -> str:
+        """The name of the recipe under test."""
+        return self.record.recipe
+
+    @property
+    def suite(self) -> Suite:
+        """The functions that the recipe's suite marked."""
+        return self.record.plan.suite
+
+    @property
+    def suite_settings(self) -> SuiteSettings:
+        """The settings in the suite's recipe.yml."""
+        return self.record.plan.suite_settings
+
+    @property
+    def trust(self) -> Trust | None:
+        """How far the recipe's own tests are trusted, None if they may not run."""
+        return self.record.plan.trust
+
+    @property
+    def dir(self) -> Path:
+        """The run's directory."""
+        return self.record.dir
+
+    @property
+    def checkout_dir(self) -> Path:
+        """The run's own checkout of the recipe."""
+        return self.record.checkout_dir
+
+    @property
+    def recorder(self) -> Recorder:
+        """Records events and prints progress."""
+        return self.record.recorder
+
+    @property
+    def apps(self) -> Apps:
+        """The run's apps."""
+        return self.record.apps
+
+    def enter(self, life: str) -> App:
+        """Return the app of a life; the app of another life is torn down first.
+
+        Args:
+            life: "fresh", "upgrade", "warm", or "" for steps that need no app.
 
         Raises:
-            InfraError: the disk does not take them, or a run of this id is still going on.
+            UsageError: the app's name would be too long.
+            InfraError: the app's name is already in use on this host.
         """
-        if (self.dir / registry.RECORD).exists():
-            self._sweep(self.console)
-        if not registry.is_free(self.dir):
-            raise InfraError(f"run '{self.id}' is still going on; give this one another id")
-        try:
-            _set_aside(self.dir)
-            self.dir.mkdir(parents=True, exist_ok=True)
-            self._record = registry.begin(self.dir, run=self.id, recipe=self.recipe)
-        except OSError as error:
-            raise InfraError(f"cannot make '{self.dir}': {error.strerror}") from error
-        self.recorder = Recorder(
-            self.dir, recipe=self.recipe, lane=self.request.lane, console=self.console
-        )
-        self.apps = Apps(
-            self.settings,
-            run=self.id,
-            run_dir=self.dir,
-            recipe=self.recipe,
-            recorder=self.recorder,
-            token=lambda life: unique(life, self.recipe, self.id, self.request.pr, self.ref),
-            env_path=self.env_path,
-        )
-
-    def open(self) -> None:
-        """Take slot and lock, clear what dead runs left, fetch the commit, announce the plan.
-
-        Its record has been started.
-
-        Raises:
-            UsageError: the commit is not in the repository.
-            RecipeFailure: its files cannot be read, are too many or lead out of it.
-            InfraError: what our own side could not provide.
-        """
-        os.environ["CCCI_RUN"] = orphans.run_mark(self.dir)
-        owner = Owner.me(run=self.id, recipe=self.recipe)
-        say = self.recorder.say
-        with self.recorder.phase("queue"):
-            slot = take_slot(self.settings, owner, timeout=SLOT_TIMEOUT, progress=say)
-            self._taken.enter_context(slot)
-            path = recipe_lock(self.settings, self.recipe)
-            self._taken.enter_context(
-                take(
-                    path,
-                    owner,
-                    what=f"the lock of '{self.recipe}'",
-                    timeout=SLOT_TIMEOUT,
-                    progress=say,
-                )
-            )
-        with self.recorder.phase("janitor"):
-            self._sweep(say)
-            self._write_late_reports()
-        try:
-            with self.recorder.phase("fetch"):
-                self._fetch()
-        except BaseException:
-            self._told_start(abra="")  # so that the report says what was asked for
-            raise
-        self._announce()
-
-    def _sweep(self, say: Callable[[str], None]) -> None:
-        janitor.sweep(
-            self.settings,
-            engine.client(),
-            own_run=self.id,
-            progress=say,
-            finish=run_dir.finish_dead,
-        )
-
-    def _write_late_reports(self) -> None:
-        """Write the reports of runs that came to their end on a disk that took no report then."""
-        for folder in run_dir.without_reports(self.settings.runs_dir):
-            with contextlib.suppress(OSError):  # it still takes none
-                run_dir.write_all(folder)
-                name = folder.name
-                self.recorder.say(
-                    f"wrote the reports of run {name}, whose disk took none at its end"
-                )
-
-    def _fetch(self) -> None:
-        upstream = self.settings.recipes_url.format(recipe=self.recipe)
-        source = (
-            f"{self.settings.forge_url}/{self.request.src}.git" if self.request.src else upstream
-        )
-        if not self.request.src and self.request.pr == "0":
-            source = upstream
-        self.abra_dir.mkdir(mode=0o700, exist_ok=True)  # holds the apps' env files
-        (self.abra_dir / "servers" / "default").mkdir(parents=True, exist_ok=True)
-        self.ref = self.request.ref or git.resolve(source, None)
-        git.fetch_checkout(source, self.ref, self.checkout_dir, upstream_url=upstream)
-        self._choose_base()
-
-    def _choose_base(self) -> None:
-        tags = git.version_tags(self.checkout_dir)
-        found = newest_older(tags, self.ref, self._head_version())
-        if found.tag is None:
-            self.no_base = found.reason
-        else:
-            self.base_ref, self.base_version = found.tag.commit, found.tag.name
-
-    def _head_version(self) -> str | None:
-        return Compose.load(self.checkout_dir, {"STACK_NAME": "stack"}).version
-
-    def _announce(self) -> None:
-        self.abra = Abra(
-            self.settings.abra,
-            self.abra_dir,
-            extra={
-                "CCCI_ENDPOINT_MODE": self.settings.endpoint_mode,
-                "CCCI_RUN": orphans.run_mark(self.dir),
-            },
-            progress=self.recorder.say,
-        )
-        version = self.abra.version()
-        self._told_start(abra=version)
-        if "standin" in version:
-            self.recorder.note(f"abra is a stand-in (version {version}), not the real one")
-        if self.settings.endpoint_mode:
-            self.recorder.note(
-                f"every service runs with endpoint_mode {self.settings.endpoint_mode}: "
-                "this kernel's service addresses are dead"
-            )
-        if self.trust is None and trusted.tests_of(self.checkout_dir):
-            self.recorder.note(trusted.NOT_TRUSTED)
-        base = (
-            f"upgrade from {self.base_version}" if self.base_ref else f"no upgrade: {self.no_base}"
-        )
-        self.recorder.say(
-            f"{self.recipe} {self.ref[:8]}, {self.request.lane}: {', '.join(self.stages)}; {base}"
-        )
-
-    def _told_version(self) -> str:
-        """Return the head's version, "" where nothing was fetched or nothing can be read."""
-        try:
-            return self._head_version() or ""
-        except RecipeFailure:
-            return ""
-
-    def _told_start(self, *, abra: str) -> None:
-        """Tell what this run is."""
-        self.recorder.tell(
-            "run-started",
-            run=self.id,
-            recipe=self.recipe,
-            ref=self.ref or self.request.ref,
-            pr=self.request.pr,
-            src=self.request.src,
-            lane=self.request.lane,
-            stages=list(self.stages),
-            planned=list(self.planned),
-            version=self._told_version(),
-            base_version=self.base_version or None,
-            abra=abra,
-            notes=[],
-            argv=[],
-            pid=os.getpid(),
-            boot=registry.boot_id(),
-        )
-
-    # -- what it holds
+        record = self.record
+        token = unique(life, self.recipe, record.id, self.request.pr, self.ref)
+        return self.apps.enter(life, token)
 
     def checkout(self, ref: str) -> None:
         """Move the run's own checkout to exactly this commit."""
         git.checkout(self.checkout_dir, ref)
 
     def env_path(self, app: App) -> Path:
-        """Return the app's env file in this run's own abra directory."""
-        return self.abra_dir / "servers" / "default" / f"{app.domain}.env"
-
-    # -- closing
-
-    def close(self) -> None:
-        """Tear down what still stands, write the reports, give back lock and slot."""
-        signals.begin_teardown()
-        try:
-            if not self._finished:
-                self._finished = True
-                self._finish()
-        finally:
-            signals.end_teardown()
-
-    def _finish(self) -> None:
-        try:
-            self._come_to_the_end(signals.reason())
-        finally:
-            self.apps.let_go()
-            if self._record is not None:
-                self._record.close()
-            self._taken.close()
-            self.recorder.close()
-
-    def _come_to_the_end(self, why: str) -> None:
-        for process in orphans.terminate(self.dir, self.apps.domains) if why else ():
-            self.recorder.note(f"{process} of this run does not end")
-        self._tear_down_rest()
-        self.recorder.take_out_foreign()
-        self._look_for_secrets()
-        self.recorder.finish(why)
-        secret_scan.scan(self.dir, self.recorder.redactor, names=run_files.REPORTS)
-        if self._record is not None and self.apps.are_over:
-            registry.forget(self.settings, self._record)
-
-    def _look_for_secrets(self) -> None:
-        """Write the reports as they would be, then look for secrets in all that is kept."""
-        self.recorder.write_reports()
-        with self.recorder.phase("scan"):
-            try:
-                found = [str(item) for item in secret_scan.scan(self.dir, self.recorder.redactor)]
-            except OSError as error:
-                found = [f"'{self.dir}' could not be looked into: {error.strerror}"]
-        self.recorder.tell("scan", clean=not (found or self.recorder.escaped), files=found)
-
-    def _tear_down_rest(self) -> None:
-        apps = self.apps
-        if self.request.keep and self.recorder.failed and apps.by_life and not signals.reason():
-            apps.keep()
-            return
-        apps.end()
-        if not apps.domains:
-            self._clean_directory()
-
-    def _clean_directory(self) -> None:
-        """Remove the run's abra directory; its env files name secrets' versions, its checkout is big."""
-        for folder in (self.abra_dir, self.dir / registry.APPS):
-            shutil.rmtree(folder, ignore_errors=True)
+        """Return the path of the app's env file in this run's own abra directory."""
+        return env_path(self.dir, app.domain)
 
 
-def _set_aside(folder: Path) -> None:
-    """Rename the directory of an earlier run of this id, which a Drone that lost its database gives again."""
-    if not (folder / run_files.EVENTS).exists():
-        return
-    free = next(
-        n for n in itertools.count(1) if not folder.with_name(f"{folder.name}.{n}").exists()
+def open_run(record: RunRecord) -> Run:
+    """Take slot and lock, clean up after dead runs, fetch the commit, announce the plan.
+
+    What was taken is given back when the record is closed, also after an error here.
+
+    Raises:
+        UsageError: the repository does not contain the commit.
+        RecipeFailure: its files cannot be read, are too many or lead out of it.
+        InfraError: this host or a server that it needs has a problem.
+    """
+    os.environ["CCCI_RUN"] = orphans.run_mark(record.dir)
+    progress = record.recorder.progress
+    with record.recorder.phase("queue"):
+        _take_slot_and_lock(record)
+    with record.recorder.phase("janitor"):
+        sweep(record.settings, record.id, progress)
+        _write_late_reports(record)
+    ref, base = _fetch(record)
+    abra = Abra(
+        record.settings.abra,
+        record.abra_dir,
+        extra={
+            "CCCI_ENDPOINT_MODE": record.settings.endpoint_mode,
+            "CCCI_RUN": orphans.run_mark(record.dir),
+        },
+        progress=progress,
     )
-    folder.rename(folder.with_name(f"{folder.name}.{free}"))
+    run = Run(record, abra, ref, base)
+    _announce(run)
+    return run
+
+
+def _take_slot_and_lock(record: RunRecord) -> None:
+    settings, progress = record.settings, record.recorder.progress
+    owner = Owner.me(run=record.id, recipe=record.recipe)
+    slot = take_slot(settings, owner, timeout=SLOT_TIMEOUT, progress=progress)
+    record.locks.enter_context(slot)
+    lock = take(
+        recipe_lock(settings, record.recipe),
+        owner,
+        what=f"the lock of '{record.recipe}'",
+        timeout=SLOT_TIMEOUT,
+        progress=progress,
+    )
+    record.locks.enter_context(lock)
+
+
+def _write_late_reports(record: RunRecord) -> None:
+    """Write the reports of finished runs whose disk could not take them at the time."""
+    for folder in run_dir.without_reports(record.settings.runs_dir):
+        with contextlib.suppress(OSError):  # it still cannot
+            run_dir.write_all(folder)
+            record.recorder.progress(
+                f"wrote the reports of run {folder.name}, which could not be written at its end"
+            )
+
+
+# %% Fetching
+
+
+def _fetch(record: RunRecord) -> tuple[str, Base]:
+    """Fetch the commit into the run's own checkout; return it and the base of the upgrade.
+
+    A failed fetch is recorded as a started run, so that the report shows what was asked for.
+    """
+    ref = record.request.ref
+    try:
+        with record.recorder.phase("fetch"):
+            upstream = record.settings.recipes_url.format(recipe=record.recipe)
+            source = _source(record, upstream)
+            record.abra_dir.mkdir(mode=0o700, exist_ok=True)  # holds the apps' env files
+            (record.abra_dir / "servers" / "default").mkdir(parents=True, exist_ok=True)
+            ref = ref or git.resolve(source, None)
+            git.fetch_checkout(source, ref, record.checkout_dir, upstream_url=upstream)
+            return ref, choose_base(record.checkout_dir, ref)
+    except BaseException:
+        _record_start(record, ref, Base(), abra="")
+        raise
+
+
+def _source(record: RunRecord, upstream: str) -> str:
+    src = record.request.src
+    return f"{record.settings.forge_url}/{src}.git" if src else upstream
+
+
+def choose_base(checkout: Path, ref: str) -> Base:
+    """Return the newest published version that is older than a commit."""
+    found = newest_older(git.version_tags(checkout), ref, head_version(checkout))
+    if found.tag is None:
+        return Base(why_none=found.reason)
+    return Base(found.tag.commit, found.tag.name)
+
+
+def head_version(checkout: Path) -> str | None:
+    """Return the recipe's version in a checkout, None if its compose file names none.
+
+    Raises:
+        RecipeFailure: the compose file cannot be read.
+    """
+    return Compose.load(checkout, {"STACK_NAME": "stack"}).version
+
+
+# %% Announcing
+
+
+def _announce(run: Run) -> None:
+    record, recorder = run.record, run.recorder
+    version = run.abra.version()
+    _record_start(record, run.ref, run.base, abra=version)
+    if "standin" in version:
+        recorder.note(f"abra is a stand-in (version {version}), not the real one")
+    mode = run.settings.endpoint_mode
+    if mode:
+        recorder.note(
+            f"endpoint_mode={mode} on all services: Swarm VIPs (IPVS) do not work on this kernel"
+        )
+    if run.trust is None and trusted.tests_of(run.checkout_dir):
+        recorder.note(trusted.NOT_TRUSTED)
+    base = run.base
+    upgrade = f"upgrade from {base.version}" if base.ref else f"no upgrade: {base.why_none}"
+    stages = ", ".join(record.plan.stages)
+    recorder.progress(f"{run.recipe} {run.ref[:8]}, {run.request.lane}: {stages}; {upgrade}")
+
+
+def _record_start(record: RunRecord, ref: str, base: Base, *, abra: str) -> None:
+    """Record what this run is.
+
+    Args:
+        record: the run's record.
+        ref: the commit, as far as it is known.
+        base: the base of the upgrade.
+        abra: abra's version, "" if the run fails before it is known.
+    """
+    record.recorder.record(
+        "run-started",
+        run=record.id,
+        recipe=record.recipe,
+        ref=ref,
+        pr=record.request.pr,
+        src=record.request.src,
+        lane=record.request.lane,
+        stages=list(record.plan.stages),
+        planned=list(record.plan.cases),
+        version=_readable_version(record.checkout_dir),
+        base_version=base.version or None,
+        abra=abra,
+        notes=[],
+        argv=[],
+        pid=os.getpid(),
+        boot=registry.boot_id(),
+    )
+
+
+def _readable_version(checkout: Path) -> str:
+    """Return the head's version, "" if nothing was fetched or it cannot be read."""
+    try:
+        return head_version(checkout) or ""
+    except RecipeFailure:
+        return ""

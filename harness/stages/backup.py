@@ -9,7 +9,7 @@ from harness.runs.deployment import Deployment
 from harness.runs.run import Run
 from harness.stages import deploy
 from harness.suites.app import App
-from harness.suites.outcome import NOT_APPLICABLE, Declared
+from harness.suites.outcome import NOT_APPLICABLE, HarnessSkip
 from harness.swarm import backup as snapshots
 from harness.swarm import converge, engine
 from harness.swarm.backup import VOLUMES, Expected
@@ -28,7 +28,7 @@ def back_up(run: Run, app: App) -> str:
     """
     deployment = run.deployments[app.domain]
     if not deployment.compose.is_backup_capable:
-        raise Declared(f"{NOT_APPLICABLE}no service of this version has a backup label")
+        raise HarnessSkip(f"{NOT_APPLICABLE}no service of this version has a backup label")
     deploy.settle(run, deployment, ignore=converge.task_ids(engine.view(app.stack)))
     with run.recorder.phase("backup", app.life):
         since = time.time()

@@ -13,7 +13,7 @@ from harness.errors import CcCiError, SuiteFailure
 from harness.runs.run import Run
 from harness.stages import sentinel
 from harness.suites.app import App
-from harness.suites.outcome import NOT_APPLICABLE, Declared
+from harness.suites.outcome import NOT_APPLICABLE, HarnessSkip
 
 
 def seed(run: Run, app: App) -> None:
@@ -33,7 +33,7 @@ def check(run: Run, app: App) -> None:
     """
     deployment = run.deployments[app.domain]
     if not sentinel.mounts(deployment):
-        raise Declared(f"{NOT_APPLICABLE}no volume to put a sentinel into")
+        raise HarnessSkip(f"{NOT_APPLICABLE}no volume to put a sentinel into")
     sentinel.verify(deployment)
 
 

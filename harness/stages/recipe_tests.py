@@ -24,7 +24,6 @@ from harness.jail.untrusted_junit import UntrustedCase, UntrustedResults
 from harness.runs.run import Run
 from harness.suites import trusted
 from harness.suites.app import App
-from harness.suites.collect import Place
 from harness.suites.outcome import NOT_APPLICABLE, NOT_RUN, Outcome
 
 STEP = plan.GENERIC["test_recipe_tests"]
@@ -95,7 +94,7 @@ def _record(run: Run, case: UntrustedCase) -> None:
     fault = "recipe" if case.outcome in ("fail", "error") else None
     outcome = Outcome(case.outcome, fault, case.message or None, case.details or None)
     name = run.recorder.scrub(case.name)
-    run.recorder.case(name, Place(run.recipe, STEP), outcome, seconds=case.seconds)
+    run.recorder.case(name, STEP, outcome, seconds=case.seconds)
 
 
 def judge(finished: JailResult, results: UntrustedResults, seconds: float) -> str:

@@ -9,7 +9,7 @@ from harness.runs.deployment import Deployment
 from harness.runs.run import Run
 from harness.stages import admission, data, deploy, provision
 from harness.suites.app import App
-from harness.suites.outcome import NOT_APPLICABLE, Declared
+from harness.suites.outcome import NOT_APPLICABLE, HarnessSkip
 from harness.swarm import converge, engine, images
 from harness.swarm.engine import StackView
 
@@ -22,15 +22,15 @@ def base(run: Run, app: App) -> None:
     Raises:
         BaseNotDeployable: it does not come up, which is not the fault of the head.
     """
-    if not run.base_ref:
-        raise Declared(f"{NOT_APPLICABLE}{run.no_base}")
+    if not run.base.ref:
+        raise HarnessSkip(f"{NOT_APPLICABLE}{run.base.why_none}")
     try:
-        deploy.deploy(run, app, run.base_ref)
+        deploy.deploy(run, app, run.base.ref)
         deploy.healthy(run, app)
         data.seed(run, app)
     except (RecipeFailure, TimedOut) as error:
         raise BaseNotDeployable(
-            f"the published version {run.base_version} does not deploy: {error}"
+            f"the published version {run.base.version} does not deploy: {error}"
         ) from error
 
 

@@ -20,7 +20,7 @@ OURS = frozenset(  # what the system says when the host is at its end
 )
 
 
-class Declared(Skipped):
+class HarnessSkip(Skipped):
     """A skip that the harness itself decided on; only such a one is structural, or a need not met.
 
     What a suite's code skips by itself is a test that did not run.
@@ -52,7 +52,7 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
         return Outcome("pass")
     if report.skipped:
         reason = str(getattr(error, "msg", error) or "skipped")
-        if not isinstance(error, Declared):
+        if not isinstance(error, HarnessSkip):
             return Outcome("skip", None, reason)
         if reason.startswith(NOT_RUN):
             return Outcome("unverified", None, reason.removeprefix(NOT_RUN))

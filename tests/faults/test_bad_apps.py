@@ -308,4 +308,4 @@ def test_an_app_killed_at_its_own_memory_limit_is_at_fault(
     )
     ended = tried("killed at the recipe's own memory limit", *INSTALL, phase="deploy", bound=30)
     assert judged(ended) == RED
-    assert "was ended at its own memory limit of 32.0 MiB" in ended.failure_text
+    assert "was killed at its own memory limit of 32.0 MiB" in ended.failure_text

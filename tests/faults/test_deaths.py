@@ -204,7 +204,7 @@ def test_a_run_id_that_is_alive_is_refused(place: FaultEnv, start: Start) -> Non
         with held(place, start, "seed", DRONE_BUILD_NUMBER="8") as run:
             second = start("--stages", "install", DRONE_BUILD_NUMBER="8")
             assert second.end() == 16
-            assert "run '8' is still going on" in second.out
+            assert "run '8' is still running" in second.out
             place.go_on()
             place.release()
             assert run.end() == 0, run.out

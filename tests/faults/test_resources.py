@@ -153,7 +153,7 @@ def test_incident_j2_a_disk_that_fills_up_in_the_middle(
         assert judged(ended) == INFRA, ended.out
         assert said in ended.failure_text and f"'{runs}'" in ended.failure_text
         (blamed,) = [c for c in ended.report.cases if c.id.startswith("test_something_is_written")]
-        assert blamed.fault == "infra" and "by then: " in blamed.message
+        assert blamed.fault == "infra" and "(test failed with: " in blamed.message
         assert json.loads((ended.dir / "report.json").read_text())["verdict"] == "infra"
         no_blame(ended)
 
@@ -395,7 +395,7 @@ def test_memory_of_the_host_that_runs_out_is_infrastructure(tiny: TinyRecipe) ->
             made.in_time()
             made.none_lost(tiny.left())
             assert judged(ended) == INFRA, ended.out
-            assert "the kernel ended service 'app' because memory ran out" in ended.failure_text
+            assert "out of memory: the kernel killed service 'app'" in ended.failure_text
             no_blame(ended)
     finally:
         over.set()

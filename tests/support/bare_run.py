@@ -1,4 +1,4 @@
-"""A run with its directory and its record, of which nothing is fetched or deployed."""
+"""The record of a run that has begun, and of which nothing is fetched or deployed."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness import settings
-from harness.runs.run import Request, Run
-from harness.suites.collect import Suite
-from harness.suites.suite_settings import SuiteSettings
+from harness.runs.record import Request, RunPlan, RunRecord
 
 
-def bare_run(folder: Path, console: Callable[[str], None]) -> Run:
-    """Begin a run below a folder; console: takes the lines that it prints."""
-    run = Run(
-        settings=settings.load({"CCCI_RUNS_DIR": str(folder), "CCCI_SETTINGS": "/dev/null"}),
-        request=Request(ref="0123abcd" * 5),
-        recipe="custom-html",
-        id="7",
-        suite=Suite(),
-        suite_settings=SuiteSettings(),
-        stages=("install", "cleanup"),
-        console=console,
-    )
-    run.start_record()
-    return run
+def bare_run(folder: Path, console: Callable[[str], None]) -> RunRecord:
+    """Begin run "7" below a folder.
+
+    Args:
+        folder: the folder of all runs.
+        console: receives the lines that the run prints.
+    """
+    found = settings.load({"CCCI_RUNS_DIR": str(folder), "CCCI_SETTINGS": "/dev/null"})
+    plan = RunPlan("custom-html", stages=("install", "cleanup"))
+    return RunRecord.begin(found, Request(ref="0123abcd" * 5), plan, "7", console)

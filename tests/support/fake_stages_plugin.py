@@ -14,6 +14,7 @@ import pytest
 from harness import lifecycle
 from harness.recipe import git
 from harness.runs import fault, preflight
+from harness.runs import run as opening
 from harness.runs.run import Run
 from harness.stages import data
 from harness.suites.app import App
@@ -35,8 +36,8 @@ def pytest_configure() -> None:
     fault.oom_kill = lambda run: None
     remove.leftovers = lambda api, stack: ()
     git.fetch_checkout = _fetched
-    Run._choose_base = lambda self: None  # type: ignore[method-assign]
-    Run._head_version = lambda self: "1.0.0+1"  # type: ignore[method-assign]
+    opening.choose_base = lambda checkout, ref: opening.Base()
+    opening.head_version = lambda checkout: "1.0.0+1"
     containers.write = lambda stack, service, path, data: FILES.update({path: data})
     containers.read = lambda stack, service, path: FILES.get(path)
     for name in ("lint", "install", "healthy", "redeploy_is_a_no_op", "back_up", "upgrade"):

@@ -7,7 +7,6 @@ from pathlib import Path
 from harness.plan import GENERIC
 from harness.reporting import report, run_dir
 from harness.secret import Secret
-from harness.suites.collect import Place
 from harness.suites.outcome import Outcome
 from tests.support.bare_run import bare_run
 from tests.support.secret_encodings import VALUES
@@ -20,7 +19,7 @@ class Watched:
         self.printed: list[str] = []
         self.run = bare_run(folder, self.printed.append)
         planned = ["install", "cleanup"]
-        self.run.recorder.tell(
+        self.run.recorder.record(
             "run-started", run="7", recipe="custom-html", lane="cold", stages=planned
         )
         self.run.recorder.redactor.learn([Secret(value) for value in VALUES.values()])
@@ -28,12 +27,12 @@ class Watched:
     def passes(self, step: str, **more: str) -> None:
         """Let a step of the lifecycle pass."""
         outcome = Outcome("pass", **more)
-        self.run.recorder.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+        self.run.recorder.case(step, GENERIC[step], outcome, seconds=0.1)
 
     def fails(self, step: str, message: str, details: str) -> None:
         """Let a step of the lifecycle fail."""
         outcome = Outcome("fail", "recipe", message, details)
-        self.run.recorder.case(step, Place("custom-html", GENERIC[step]), outcome, seconds=0.1)
+        self.run.recorder.case(step, GENERIC[step], outcome, seconds=0.1)
 
     def closed(self) -> report.Report:
         """Close the run and return its report."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,15 @@ from harness.errors import RecipeFailure
 from harness.jail.jail import JailResult
 from harness.jail.untrusted_junit import UntrustedCase, UntrustedResults
 from harness.reporting import report, run_dir, terminal
-from harness.runs.run import Request, Run
+from harness.runs.record import Request, RunPlan, RunRecord
+from harness.runs.run import Run
 from harness.secret import Secret
 from harness.settings import Settings
 from harness.stages import recipe_tests
 from harness.suites.app import App
-from harness.suites.collect import Place, Suite
 from harness.suites.outcome import Outcome
-from harness.suites.suite_settings import SuiteSettings
 from harness.suites.trusted import Trust
+from harness.swarm.abra import Abra
 from tests.adversarial.jail.jail_env import DOMAIN, proxy
 
 GREEN = """<testsuites><testsuite tests="1"><testcase classname="{name}" name="test" time="0"/>
@@ -70,7 +70,7 @@ class Stage:
 
     def report(self) -> report.Report:
         """Return the report of the run, written as at its end."""
-        self.run.recorder.tell("run-finished", how="finished", reason="")
+        self.run.recorder.record("run-finished", how="finished", reason="")
         return run_dir.write_all(self.run.dir)
 
 
@@ -79,32 +79,23 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     """A run that has come to this stage, with an app behind a proxy."""
     found = settings.load({"CCCI_RUNS_DIR": str(tmp_path), "CCCI_PROXY": "127.0.0.1:9"})
     with proxy() as (host, port):
-        made = _run(replace(found, proxy=f"{host}:{port}"))
+        printed: list[str] = []
+        made = _run(replace(found, proxy=f"{host}:{port}"), printed.append)
         app = Answering(DOMAIN, "stack", "own", "fresh", made.settings)
-        yield Stage(made, app, made.console.__self__)  # type: ignore[attr-defined]
+        yield Stage(made, app, printed)
 
 
-def _run(found: Settings) -> Run:
-    said: list[str] = []
-    made = Run(
-        settings=found,
-        request=Request(),
-        recipe="own",
-        id="run-7",
-        suite=Suite(),
-        suite_settings=SuiteSettings(),
-        stages=plan.STAGES,
-        console=said.append,
-        trust=Trust(),
-    )
-    made.start_record()
-    made.recorder.tell(
+def _run(found: Settings, console: Callable[[str], None]) -> Run:
+    planned = RunPlan("own", stages=plan.STAGES, trust=Trust())
+    record = RunRecord.begin(found, Request(), planned, "run-7", console)
+    made = Run(record, Abra("abra", record.abra_dir), "0123abcd" * 5)
+    made.recorder.record(
         "run-started", run="run-7", recipe="own", lane="cold", stages=list(plan.STAGES)
     )
     for name, outcome in (("test_lint", "pass"), ("test_install", "fail")):
         fault = "recipe" if outcome == "fail" else None
         told = Outcome(outcome, fault, "it is broken" if fault else None)  # type: ignore[arg-type]
-        made.recorder.case(name, Place("own", plan.GENERIC[name]), told, seconds=1.0)
+        made.recorder.case(name, plan.GENERIC[name], told, seconds=1.0)
     return made
 
 
@@ -203,7 +194,7 @@ def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
         p.read_text() for p in stage.run.dir.rglob("*") if p.is_file() and "abra" not in p.parts
     ]
     assert not [text for text in (problem, *texts, *stage.said) if "sesame-open-1234" in text]
-    assert not stage.run.recorder.escaped
+    assert not stage.run.recorder.leaked
 
 
 def test_its_output_arrives_without_terminal_codes(stage: Stage) -> None:

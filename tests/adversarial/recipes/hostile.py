@@ -14,10 +14,9 @@ import yaml
 from harness import lifecycle, settings
 from harness.errors import RecipeFailure
 from harness.recipe import git
-from harness.runs.recorder import Recorder
-from harness.runs.run import Request, Run
+from harness.runs.record import Request, RunPlan, RunRecord
+from harness.runs.run import Base, Run
 from harness.suites.app import App
-from harness.suites.collect import Suite
 from harness.suites.suite_settings import SuiteSettings
 from harness.swarm.abra import Abra
 
@@ -92,47 +91,42 @@ class Recipe:
         return run_git(self.folder, "rev-parse", "HEAD")
 
 
-def run_of(folder: Path, recipe: Recipe, ref: str, **suite: object) -> tuple[Run, App]:
-    """Return a run whose checkout is fetched, with an abra that only writes down, and its app."""
-    run, app = _run(folder, suite)
-    run.ref = ref
-    git.fetch_checkout(str(recipe.folder), ref, run.checkout_dir)
-    return run, app
+class RunWithoutRepository(Run):
+    """A run whose checkout is a folder of files."""
+
+    def checkout(self, ref: str) -> None:
+        """Change nothing."""
+
+
+def run_of(folder: Path, recipe: Recipe, ref: str, base: Base | None = None) -> tuple[Run, App]:
+    """Return a run whose checkout is fetched, with an abra that only records calls, and its app."""
+    record, abra, app = _parts(folder, {})
+    git.fetch_checkout(str(recipe.folder), ref, record.checkout_dir)
+    return Run(record, abra, ref, base or Base()), app
 
 
 def run_with(folder: Path, files: Mapping[str, str], **suite: object) -> tuple[Run, App]:
     """Return the same with a checkout that only has these files and no repository: git takes long."""
-    run, app = _run(folder, suite)
-    run.checkout = lambda ref: None  # type: ignore[method-assign]
-    write(run.checkout_dir, files)
-    return run, app
+    record, abra, app = _parts(folder, suite)
+    write(record.checkout_dir, files)
+    return RunWithoutRepository(record, abra, ""), app
 
 
-def _run(folder: Path, suite: Mapping[str, object]) -> tuple[Run, App]:
+def _parts(folder: Path, suite: Mapping[str, object]) -> tuple[RunRecord, Abra, App]:
     found = replace(settings.load({"CCCI_SETTINGS": "/dev/null"}), runs_dir=folder / "runs")
-    run = Run(
-        settings=found,
-        request=Request(),
-        recipe=NAME,
-        id="guard",
-        suite=Suite(),
-        suite_settings=SuiteSettings.model_validate(suite),
-        stages=(),
-        console=lambda line: None,
-    )
-    (run.abra_dir / "servers" / "default").mkdir(parents=True)
-    run.recorder = Recorder(run.dir, recipe=NAME, lane="cold", console=run.console)
+    plan = RunPlan(NAME, suite_settings=SuiteSettings.model_validate(suite))
+    record = RunRecord.begin(found, Request(), plan, "guard", lambda line: None)
+    (record.abra_dir / "servers" / "default").mkdir(parents=True)
     program = folder / "abra"
     program.write_text(ABRA)
     program.chmod(0o755)
-    run.abra = Abra(str(program), run.abra_dir)
     app = App(domain=DOMAIN, stack=STACK, recipe=NAME, life="fresh", settings=found)
-    return run, app
+    return record, Abra(str(program), record.abra_dir), app
 
 
 def asked(run: Run) -> list[str]:
     """Return what abra was asked for: the command's first words."""
-    path = run.abra_dir / "asked"
+    path = run.record.abra_dir / "asked"
     return path.read_text().splitlines() if path.exists() else []
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from harness import lifecycle
 from harness.errors import BaseNotDeployable, RecipeFailure
+from harness.runs.run import Base
 from harness.stages import deploy, upgrade
 from harness.swarm import engine
 from tests.adversarial.recipes.hostile import (
@@ -62,8 +63,7 @@ def test_a_hazardous_published_version_is_not_the_heads_fault(tmp_path: Path) ->
     """It is not deployed either, and the upgrade from it cannot be judged."""
     recipe = Recipe.make(tmp_path / "recipe")
     base = recipe.commit({"compose.yml": compose("{volumes: ['/:/host']}")})
-    run, app = run_of(tmp_path, recipe, recipe.commit({}))
-    run.base_ref, run.base_version = base, "1.0.0+1"
+    run, app = run_of(tmp_path, recipe, recipe.commit({}), Base(base, "1.0.0+1"))
     with pytest.raises(BaseNotDeployable, match=r"1\.0\.0\+1 does not deploy: .*\(host-root\)"):
         lifecycle.base(run, app)
     assert "app deploy -n" not in asked(run)

@@ -31,7 +31,7 @@ def test_shell_in_a_sample_is_text(tmp_path: Path) -> None:
         f"D=${{X:-$(touch {pwned})}}",
     ]
     run = tried(tmp_path, {".env.sample": SAMPLE + "\n".join(lines) + "\n"})
-    made = next((run.abra_dir / "servers" / "default").glob("*.env")).read_text()
+    made = next((run.record.abra_dir / "servers" / "default").glob("*.env")).read_text()
     assert all(line in made for line in lines)
     read = standin_env.parse(made)
     assert (read.values["A"], read.values["B"]) == (f"$(touch {pwned})", f"`touch {pwned}`")

@@ -40,7 +40,7 @@ def test_no_output_or_file_of_a_run_has_a_secret(
     run, text = Watched(tmp_path), ENCODINGS[encoding](VALUES[value])
     run.fails("test_install", f"it said {text}", f"one\ntwo {text}\nthree")
     run.run.recorder.note(f"noted {text}")
-    run.run.recorder.say(f"said {text}")
+    run.run.recorder.progress(f"said {text}")
     run.run.recorder.keep_log("fresh", "app", f"logged {text}")
     run.run.recorder.events.write(
         "evidence", kind="log", path=f"logs/{text}", more={text: [text, {text: text}]}
@@ -110,7 +110,7 @@ def test_a_run_whose_secret_scan_failed_is_not_green(
     monkeypatch.setattr(secret_scan, "scan", broken)
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.INFRA, False)
-    assert "could not be looked into: Input/output error" in found.reason
+    assert "could not be searched: Input/output error" in found.reason
 
 
 def test_a_huge_message_is_truncated(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ CHEATS = {
         HEAD.replace('"made by hand")', '"made by hand")\n    app.notes["page"] = "x"')
         + CHECK
         + ASSERTS_NOTHING.format('app.notes["page"] == "x"'),
-        "passes while the app is stopped",
+        "passes with the app stopped",
         unproven=("functional",),
         level=3,
     ),

@@ -105,7 +105,7 @@ def test_a_suite_with_hooks_of_pytest_is_refused(hook: str, alone: Played) -> No
     """What chooses the tests or judges them is the harness alone."""
     alone.enrol("hooked", HONEST, conftest=hook)
     assert alone.play().status == 4
-    assert "may not carry hooks of pytest, but there is hooked/conftest.py" in alone.out
+    assert "a suite may not contain pytest hooks, but there is hooked/conftest.py" in alone.out
 
 
 @pytest.mark.faults

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,6 @@ from harness import plan
 from harness.errors import RecipeFailure
 from harness.reporting import report
 from harness.reporting.events import Event
-from harness.runs.run import Run
 from harness.settings import CHECKOUT
 from harness.stages import upgrade
 from harness.suites.app import App
@@ -113,8 +114,7 @@ def test_only_the_heads_own_label_proves_the_head(
         labels={"coop-cloud.s.chaos-version": deployed} if deployed else {},
     )
     monkeypatch.setattr(engine, "view", lambda stack, api=None: engine.StackView(stack, (service,)))
-    run = Run.__new__(Run)
-    run.ref = "0123abcd" * 5
+    run: Any = SimpleNamespace(ref="0123abcd" * 5)
     app = App(domain="d", stack="s", recipe="r", life="upgrade", settings=FOUND)
     refused = pytest.raises(RecipeFailure, match="the head was never deployed")
     with contextlib.nullcontext() if proves else refused:

@@ -122,7 +122,7 @@ def test_a_proxy_that_takes_no_connection_is_trouble(
     monkeypatch.setattr(preflight, "_shortage", lambda settings, folder: "")
     found = settings.load({"CCCI_PROXY": "127.0.0.1:1", "CCCI_SETTINGS": "/dev/null"})
     said = preflight.trouble(found)
-    assert said == "the proxy takes no connection at 127.0.0.1:1: Connection refused"
+    assert said == "the proxy does not accept connections at 127.0.0.1:1: Connection refused"
 
 
 def test_sizes_are_told_in_a_unit_that_people_read() -> None:

@@ -193,7 +193,7 @@ def test_a_suites_file_alone_brings_its_lifecycle(suites: Suites) -> None:
     [
         (GOOD.replace("assert app.get", "app.get"), "asserts nothing"),
         (GOOD.replace('assert app.read("app", "/f") == b"x"', "assert True"), "asserts nothing"),
-        (GOOD.replace("@pytest.mark.functional", ""), "must carry exactly one stage"),
+        (GOOD.replace("@pytest.mark.functional", ""), "must have exactly one stage"),
         (GOOD.replace("functional", "functionall"), "functionall"),
         (
             GOOD.replace("@check\n", "@pytest.mark.functional\n").replace("kept", "test_kept"),

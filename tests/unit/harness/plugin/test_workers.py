@@ -12,16 +12,16 @@ import pytest
 from harness import settings
 from harness.plugin.session import Runs
 from harness.reporting import run_dir
-from harness.runs.run import Request
+from harness.runs.record import Request
 from harness.settings import CHECKOUT
 
 CONFTEST = """
 import os, signal
 import pytest
-from harness.plugin.scheduling import make
+from harness.plugin.workers import RecipeScheduling
 
 def pytest_xdist_make_scheduler(config, log):
-    return make(config, log)
+    return RecipeScheduling(config, log)
 
 @pytest.fixture
 def told(request):
@@ -84,7 +84,7 @@ def test_a_planned_recipe_that_never_ran_is_not_green(tmp_path: Path) -> None:
     recipe = run_dir.read(folder).recipe
     found = settings.load({"CCCI_RUNS_DIR": str(tmp_path)})
     runs = Runs(found, Request(), console=lambda line: None, session_id="s")
-    runs.collected = [f"suites/test_lifecycle.py::test_lint[{recipe}]"]
-    assert runs.status() == 0
-    runs.collected.append("suites/other/test_other.py::test_it")
-    assert runs.status() == 2
+    runs.recipes_of_workers = frozenset({recipe})
+    assert runs.exit_code() == 0
+    runs.recipes_of_workers |= {"other"}
+    assert runs.exit_code() == 2

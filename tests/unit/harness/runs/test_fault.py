@@ -15,7 +15,7 @@ from harness.errors import InfraError
 from harness.host import resources
 from harness.runs import fault as blame
 from harness.runs import preflight
-from harness.runs.run import Run
+from harness.runs.record import RunRecord
 from harness.suites.outcome import Outcome, outcome_of
 from harness.swarm import containers
 from harness.swarm import engine as swarm
@@ -26,7 +26,7 @@ MIB = 1024**2
 
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunRecord]:
     """A run on a host that is well, with one stack."""
     monkeypatch.setattr(preflight, "trouble", lambda settings: "")
     made = bare_run(tmp_path, lambda line: None)
@@ -52,7 +52,7 @@ def died(
 
 
 def test_on_a_host_that_is_well_the_recipe_is_to_blame(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A crash is a crash."""
     died(monkeypatch, status=3)
@@ -61,20 +61,20 @@ def test_on_a_host_that_is_well_the_recipe_is_to_blame(
 
 @pytest.mark.parametrize("fault", ["recipe", "suite", "timeout"])
 def test_on_a_host_in_trouble_nobody_else_is(
-    run: Run, fault: str, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host's trouble comes first in the sentence; what was seen stays in it."""
     monkeypatch.setattr(preflight, "trouble", lambda settings: "only 0.0 MiB are free in '/x'")
     found = blame.reconsider(run, Outcome("fail", fault, "no page"))
     assert (found.kind, found.fault) == ("fail", "infra")
-    assert found.message == "only 0.0 MiB are free in '/x'; by then: no page"
+    assert found.message == "only 0.0 MiB are free in '/x' (test failed with: no page)"
 
 
 @pytest.mark.parametrize(
     "outcome", [Outcome("pass"), Outcome("skip", None, "why"), Outcome("fail", "infra", "x")]
 )
 def test_what_blames_nobody_is_left_alone(
-    run: Run, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trouble never turns a pass into anything, nor is the host asked."""
     monkeypatch.setattr(preflight, "trouble", lambda settings: pytest.fail("asked"))
@@ -82,30 +82,30 @@ def test_what_blames_nobody_is_left_alone(
 
 
 def test_a_service_ended_at_its_own_memory_limit_is_the_recipes_fault(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The recipe sets a limit that its application does not keep; the sentence names it."""
     died(monkeypatch, oom=True, limit=32 * MIB)
     found = blame.reconsider(run, FAILED)
     assert found.fault == "recipe"
     assert found.message is not None and found.message.startswith(
-        "service 'app' was ended at its own memory limit of 32.0 MiB: "
+        "service 'app' was killed at its own memory limit of 32.0 MiB: "
     )
 
 
 def test_a_service_ended_without_a_limit_met_the_hosts(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the recipe sets no limit, memory that ran out was the host's."""
     died(monkeypatch, oom=True)
     found = blame.reconsider(run, FAILED)
     assert found.fault == "infra"
-    assert "the kernel ended service 'app' because memory ran out" in str(found.message)
+    assert "out of memory: the kernel killed service 'app'" in str(found.message)
 
 
 @pytest.mark.parametrize(("kills", "fault"), [(0, "recipe"), (1, "infra")])
 def test_status_137_alone_is_no_proof(
-    run: Run, kills: int, fault: str, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, kills: int, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program that ignores its stop signal ends so too: the kernel must have ended one since we began."""
     died(monkeypatch)
@@ -115,7 +115,7 @@ def test_status_137_alone_is_no_proof(
 
 @pytest.mark.parametrize("error", [APIError("conflict"), ConnectionError("gone")])
 def test_an_engine_that_refuses_the_second_look_changes_nothing(
-    run: Run, error: Exception, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first judgement stands; the run goes on."""
 
@@ -126,12 +126,12 @@ def test_an_engine_that_refuses_the_second_look_changes_nothing(
     assert blame.reconsider(run, FAILED) == FAILED
 
 
-def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: Run) -> None:
+def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: RunRecord) -> None:
     """What cannot be told is not tried; what stands is removed all the same."""
     run.recorder.events.write_error = "cannot record an event"
     with pytest.raises(InfraError, match="cannot record an event"):
-        run.recorder.begin("install", "fresh")
-    run.recorder.begin("cleanup", "")
+        run.recorder.start_stage("install", "fresh")
+    run.recorder.start_stage("cleanup", "")
 
 
 @pytest.mark.parametrize(

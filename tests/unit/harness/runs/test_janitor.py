@@ -116,7 +116,7 @@ def test_a_held_lock_is_proof_of_life_whatever_the_process_says(
     here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The owner may be in another space of process ids; the kernel frees its lock when it dies."""
-    monkeypatch.setattr(registry, "MOMENT", 0.05)
+    monkeypatch.setattr(registry, "DEAD_LOCK_TIMEOUT", 0.05)
     folder = here.runs_dir / "run-7"
     for path in (here.active_dir / DOMAIN, folder / registry.RECORD):
         rewritten(path, pid=2**22, started="1")
@@ -151,7 +151,7 @@ def test_a_name_is_not_given_away_while_its_last_owner_is_removed(
     here: Settings, live: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The janitor holds the entry meanwhile, or it would remove what the new owner makes."""
-    monkeypatch.setattr(registry, "PATIENCE", 0.05)
+    monkeypatch.setattr(registry, "NAME_TIMEOUT", 0.05)
     words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
 
     class Busy(FakeDocker):
@@ -190,7 +190,7 @@ def test_a_lock_that_somebody_looks_at_is_taken_a_moment_later(
 
 def test_a_directory_that_a_living_run_has_is_refused(here: Settings, live: Holder) -> None:
     """Two runs of one id would write into one record."""
-    with pytest.raises(InfraError, match="run 'run-7' is still going on in"):
+    with pytest.raises(InfraError, match="run 'run-7' is still running in"):
         registry.begin(here.runs_dir / "run-7", run="run-7", recipe="hello")
 
 

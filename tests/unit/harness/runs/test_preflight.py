@@ -48,7 +48,7 @@ def test_a_host_that_has_everything_is_taken(here: Settings) -> None:
 @pytest.mark.parametrize("state", [{"LocalNodeState": "inactive"}, {"ControlAvailable": False}])
 def test_an_engine_that_is_no_manager_is_refused(here: Settings, state: dict[str, object]) -> None:
     """Neither an engine outside of a swarm nor a worker can be deployed to."""
-    with pytest.raises(InfraError, match="no swarm manager; run `docker swarm init`"):
+    with pytest.raises(InfraError, match="not a swarm manager; run `docker swarm init`"):
         preflight.host(here, engine(PROXY, **state))
 
 
@@ -73,7 +73,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
     read_only = SimpleNamespace(f_flag=os.ST_RDONLY)
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda path, mode: path != folder and may(path, mode))
-        with pytest.raises(InfraError, match=f"may not write to '{folder}'"):
+        with pytest.raises(InfraError, match=f"no permission to write to '{folder}'"):
             preflight.host(here, engine(PROXY))
     with monkeypatch.context() as patch:
         patch.setattr(os, "statvfs", lambda path: read_only if path == folder else statvfs(path))
@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_written_is_refused(
             preflight.host(here, engine(PROXY))
     folder.rmdir()
     folder.write_text("")
-    with pytest.raises(InfraError, match=f"cannot make '{folder}'"):
+    with pytest.raises(InfraError, match=f"cannot create '{folder}'"):
         preflight.host(here, engine(PROXY))
 
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from harness.errors import RecipeFailure
+from harness.runs.run import Base
 from harness.suites.suite_settings import SuiteSettings
 
 HEAD = "617e8442" + "0" * 32
@@ -18,7 +19,7 @@ class StubRun:
     """A run with a checkout and an env file in a temporary folder."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.ref, self.recipe, self.base_ref, self.base_version = HEAD, "hello", "b" * 40, "1.0.0+1"
+        self.ref, self.recipe, self.base = HEAD, "hello", Base("b" * 40, "1.0.0+1")
         self.suite_settings = SuiteSettings(**settings)
         self.settings = SimpleNamespace(proxy_api="")
         self.notes: list[str] = []

@@ -11,6 +11,7 @@ import pytest
 from harness import lifecycle
 from harness.errors import CcCiError, InfraError, RecipeFailure, SuiteFailure
 from harness.runs import preflight
+from harness.runs.run import Base
 from harness.stages import admission, deploy, provision, sentinel, upgrade
 from harness.swarm import backup, engine, images, remove
 
@@ -26,7 +27,7 @@ class FakeRun:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.failing: dict[str, int] = {}  # name: which of its calls fails
-        self.ref, self.base_ref, self.base_version, self.recipe = HEAD, "b" * 40, "1", "x"
+        self.ref, self.base, self.recipe = HEAD, Base("b" * 40, "1"), "x"
         self.settings = None
         recorder = {"phase": lambda *words: contextlib.nullcontext(), "note": lambda line: None}
         self.recorder = SimpleNamespace(**recorder)
