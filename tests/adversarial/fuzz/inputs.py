@@ -1,7 +1,7 @@
-"""How the parsers are fed: every input is counted, and a run can be repeated by its seed.
+"""Random inputs for the parsers: all are counted, and a run can be repeated by its seed.
 
-The slice that `make test` takes is the same each time. `make fuzz` sets FUZZ_INPUTS to more inputs for
-each property, new ones each time; FUZZ_SEED repeats a run.
+`make test` uses a small number of inputs, the same each time. `make fuzz` sets FUZZ_INPUTS to a larger
+number for each property, with new inputs each time; FUZZ_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -17,11 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-SLICE = 100  # inputs for each property where FUZZ_INPUTS says nothing
-INPUTS = int(os.environ.get("FUZZ_INPUTS", SLICE))
-WHOLE = "FUZZ_INPUTS" in os.environ
-SEED = int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32)) if WHOLE else 0
-LEAST = 10_000  # inputs of a whole run
+DEFAULT_INPUTS = 100  # for each property, without FUZZ_INPUTS
+INPUTS = int(os.environ.get("FUZZ_INPUTS", DEFAULT_INPUTS))
+IS_FULL_RUN = "FUZZ_INPUTS" in os.environ
+SEED = (
+    int(os.environ.get("FUZZ_SEED") or random.SystemRandom().randrange(2**32)) if IS_FULL_RUN else 0
+)
+MIN_INPUTS = 10_000  # of a full run
 COUNTED: Counter[str] = Counter()
 
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=200)
@@ -43,7 +45,7 @@ VALUES = st.recursive(
 
 
 def fuzz(**inputs: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], Any]:
-    """Make a property of a test: it is run with so many inputs, each of which is counted."""
+    """Make a property of a test: it runs with INPUTS inputs, and each is counted."""
 
     def made(test: Callable[..., None]) -> Any:
         @functools.wraps(test)
@@ -56,14 +58,14 @@ def fuzz(**inputs: st.SearchStrategy[Any]) -> Callable[[Callable[..., None]], An
             HealthCheck.function_scoped_fixture,
             HealthCheck.large_base_example,
         ]
-        how = settings(
+        options = settings(
             max_examples=INPUTS,
-            derandomize=not WHOLE,
+            derandomize=not IS_FULL_RUN,
             deadline=None,
             database=None,
             suppress_health_check=checks,
         )
-        property_ = how(given(**inputs)(once))
-        return pytest.mark.fuzz(seed(SEED)(property_) if WHOLE else property_)
+        property_ = options(given(**inputs)(once))
+        return pytest.mark.fuzz(seed(SEED)(property_) if IS_FULL_RUN else property_)
 
     return made

@@ -1,4 +1,4 @@
-"""The bridge's parsers: comments, deliveries, logs, and foreign text on its way into a comment."""
+"""Random input for the bridge: comments, webhook deliveries, build logs, untrusted text in comments."""
 
 from __future__ import annotations
 
@@ -41,7 +41,6 @@ STAGES = ("lint", "install", "functional", "cleanup")
 @example(body="!testmexyz")
 @example(body="!testme foo")
 def test_only_the_two_exact_forms_are_triggers(body: object) -> None:
-    """Whatever else a comment holds, and whatever it is."""
     match = EXACTLY.fullmatch(body) if isinstance(body, str) else None
     wanted = (match is not None, match is not None and match[1] is not None)
     assert parse_trigger(body) == wanted
@@ -60,10 +59,9 @@ def test_only_the_two_exact_forms_are_triggers(body: object) -> None:
     given=TEXTS,
     right=st.booleans(),
 )
-def test_only_the_bodys_own_signature_is_one(
+def test_only_the_signature_of_the_body_is_accepted(
     body: bytes, secret: str, given: str, right: bool
 ) -> None:
-    """Any other text is none, and none of them raises anything."""
     wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     signature = wanted.upper() if right else given
     assert is_signed(body, signature, secret) is (signature.lower() == wanted)
@@ -89,7 +87,7 @@ EVENTS = (
 
 @fuzz(event=EVENTS, body=BODIES)
 def test_a_delivery_is_read_or_refused(event: str, body: bytes) -> None:
-    """What comes out are numbers and a name that can be a part of an address."""
+    """A parsed delivery has numbers, and a repository name that is safe in a URL."""
     try:
         found = read_delivery(event, body)
     except ValueError:
@@ -127,7 +125,7 @@ LINES = st.builds(
     cuts=st.lists(st.integers(0, 400), max_size=6),
 )
 def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None:
-    """And what it tells of stages are names, whatever stands in it."""
+    """Stage names from a log are always valid names."""
     whole, parts = drone_log.read(log), drone_log.Reading()
     edges = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
     for begin, end in itertools.pairwise(edges):
@@ -142,15 +140,15 @@ def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None
 
 
 def outside_code(text: str) -> str:
-    """Return what of a comment is not code, as a reader of Markdown sees it."""
+    """Return the part of a Markdown text that is not code."""
     text = re.sub(r"(?ms)^(`{3,})[^`\n]*\n.*?^\1`*[ \t]*$", "", text)
     text = re.sub(r"<code>[^<]*</code>", "", text)
     return re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
 
 
 @fuzz(text=PIECES)
-def test_foreign_text_is_plain_words_or_code(text: str) -> None:
-    """In one line, with nothing that code could end at or a table be cut at."""
+def test_untrusted_text_is_plain_text_or_code(text: str) -> None:
+    """It stays on one line and cannot end the code or a table cell."""
     for shown in (markdown.code_span(text), markdown.prose(text), markdown.table_cell(text)):
         assert "\n" not in shown and "\r" not in shown
         assert not re.search(r"[@<>\[\]#|!*_~\\]", outside_code(shown))
@@ -159,8 +157,7 @@ def test_foreign_text_is_plain_words_or_code(text: str) -> None:
 
 
 @fuzz(lines=st.lists(PIECES, max_size=6))
-def test_a_block_of_foreign_lines_ends_where_it_should(lines: list[str]) -> None:
-    """No line within closes the fence."""
+def test_untrusted_lines_cannot_end_their_code_block(lines: list[str]) -> None:
     first, *within, last = markdown.fence(lines, "text").split("\n")
     assert first.removesuffix("text") == last and len(within) == len(lines)
     assert all(not re.match(rf" {{0,3}}{last}", line) for line in within)
@@ -218,10 +215,10 @@ def rendered(report: dict[str, Any], person: str) -> str:
 
 @example(report=LONELY, person="alice")
 @fuzz(report=REPORTS, person=st.sampled_from(["alice", "bob-1", "x.y_z"]))
-def test_a_comment_mentions_nobody_and_carries_no_foreign_markup(
+def test_a_comment_has_no_mentions_and_no_untrusted_markup(
     report: dict[str, Any], person: str
 ) -> None:
-    """Wherever in a report foreign text stands."""
+    """Wherever in a report the untrusted text is."""
     plain = OURS.sub("", outside_code(rendered(report, person)))
     assert "@" not in plain and "<" not in plain and "](" not in plain
     assert "http" not in plain and "::cc-ci::" not in plain

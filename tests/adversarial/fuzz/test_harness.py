@@ -1,4 +1,4 @@
-"""The harness's parsers: settings, samples, compose files, abra's output, events."""
+"""Random input for the harness's parsers: settings, samples, compose files, abra's output, events."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ STACK = "a1-shop_ci_test"
 
 @pytest.fixture(scope="module")
 def folder() -> Any:
-    """Hand out one folder for all inputs of this module."""
+    """One folder for all inputs of this module."""
     with tempfile.TemporaryDirectory() as name:
         yield Path(name)
 
 
 def yamls(keys: st.SearchStrategy[str], values: st.SearchStrategy[Any]) -> st.SearchStrategy[str]:
-    """Return documents with such keys and values, and texts that are none."""
+    """Return YAML documents with such keys and values, and texts that are not YAML."""
     written = st.dictionaries(keys, values, max_size=6).map(lambda tree: yaml.safe_dump(tree))
     return written | st.lists(
         SHELL | TEXTS | st.sampled_from(["a: &a [*a]\n", "<<: ", "- ", ": ", "!!python/x "]),
@@ -56,16 +56,15 @@ SETTING = st.dictionaries(
 
 
 @fuzz(text=yamls(SETTINGS, VALUES | SETTING | st.lists(st.sampled_from(["bind", "bund"]))))
-def test_settings_are_read_or_refused_with_their_place(folder: Path, text: str) -> None:
-    """Nothing but settings or a sentence that begins with the file comes out."""
+def test_settings_are_read_or_refused_with_the_file_name(folder: Path, text: str) -> None:
     path = folder / "recipe.yml"
     path.write_bytes(text.encode("utf-8", "surrogatepass"))
-    said = ""
+    message = ""
     try:
         assert set(suite_settings.load(path).allow) <= set(hazards.HAZARDS)
     except SettingError as error:
-        said = str(error)
-    assert not said or str(path) in said
+        message = str(error)
+    assert not message or str(path) in message
 
 
 # -- .env.sample
@@ -83,8 +82,8 @@ SAMPLES = st.lists(
 
 
 @fuzz(text=SAMPLES)
-def test_a_sample_that_is_let_through_is_read_alike_by_two_readers(text: str) -> None:
-    """The harness and the stand-in take the same values from it, whatever it holds."""
+def test_an_allowed_sample_has_the_same_values_in_two_parsers(text: str) -> None:
+    """The harness's parser, and that of the stand-in for abra."""
     if env_sample.problem(text, "shop"):
         return
     ours = EnvFile.parse(text).values()
@@ -94,8 +93,9 @@ def test_a_sample_that_is_let_through_is_read_alike_by_two_readers(text: str) ->
 
 
 @fuzz(old=SAMPLES, new=SAMPLES, value=st.from_regex(r"[a-z0-9./-]{0,20}", fullmatch=True))
-def test_env_files_take_any_lines_and_keep_what_is_set(old: str, new: str, value: str) -> None:
-    """A line that is nothing does no harm; what was set is what is got."""
+def test_an_env_file_takes_any_lines_and_returns_what_was_set(
+    old: str, new: str, value: str
+) -> None:
     env = EnvFile.parse(old)
     for line in missing_lines(old, new):
         env.append(line)
@@ -109,8 +109,8 @@ def test_env_files_take_any_lines_and_keep_what_is_set(old: str, new: str, value
         "".join
     )
 )
-def test_post_deploy_commands_begin_with_names(text: str) -> None:
-    """None of their first two words could be a flag."""
+def test_post_deploy_commands_start_with_names(text: str) -> None:
+    """Neither of their first two words can be a flag of abra."""
     try:
         found = post_deploy.post_deploy_commands(text)
     except RecipeFailure:
@@ -121,8 +121,7 @@ def test_post_deploy_commands_begin_with_names(text: str) -> None:
 @fuzz(
     text=TEXTS | st.from_regex(r"v?[0-9]{1,12}\.[0-9]{1,3}\.[0-9]{1,3}(\+.{0,9})?", fullmatch=True)
 )
-def test_versions_have_an_order_or_are_none(text: str) -> None:
-    """Any two that are versions can be compared."""
+def test_versions_can_be_compared(text: str) -> None:
     key, other = versions.key(text), versions.key("1.2.3+4.5-rc1")
     assert key is None or other is None or (key < other) + (key > other) + (key == other) == 1
 
@@ -150,21 +149,19 @@ SECTIONS = st.sampled_from(
 
 
 @fuzz(text=yamls(SECTIONS, SERVICES | VALUES), service=SERVICES)
-def test_compose_files_are_read_and_judged_or_refused(
-    folder: Path, text: str, service: Any
-) -> None:
-    """Nothing in them raises anything but the recipe's failure."""
+def test_compose_files_are_checked_or_refused(folder: Path, text: str, service: Any) -> None:
+    """Only RecipeFailure may be raised."""
     for body in (text, yaml.safe_dump({"services": service})):
         (folder / "compose.yml").write_bytes(body.encode("utf-8", "surrogatepass"))
         try:
             found = Compose.load(folder, {"STACK_NAME": STACK, "A": "/"})
         except RecipeFailure:
             continue
-        asked = hazards.find(found, folder, STACK)
-        assert {hazard.kind for hazard in asked} <= set(hazards.HAZARDS)
-        assert bool(hazards.refusal(asked, ())) is bool(asked)
-        told = [*flaws.durations(found), *flaws.names(found, STACK), *flaws.warnings(found)]
-        assert all(isinstance(text, str) for text in [*told, *flaws.placements(found, [])])
+        listed = hazards.find(found, folder, STACK)
+        assert {hazard.kind for hazard in listed} <= set(hazards.HAZARDS)
+        assert bool(hazards.refusal(listed, ())) is bool(listed)
+        sentences = [*flaws.durations(found), *flaws.names(found, STACK), *flaws.warnings(found)]
+        assert all(isinstance(text, str) for text in [*sentences, *flaws.placements(found, [])])
         assert found.backed_up_services is not None and found.images is not None
 
 
@@ -173,10 +170,10 @@ def test_compose_files_are_read_and_judged_or_refused(
     path=st.sampled_from(["/x", "/etc/timezone"]),
     rest=st.sampled_from(["", ":ro", ":rw,z"]),
 )
-def test_no_source_but_a_volumes_name_is_mounted_unseen(
+def test_every_mount_of_a_host_path_is_a_hazard(
     folder: Path, source: str, path: str, rest: str
 ) -> None:
-    """What Docker could take for a path of the host is a hazard, however it is written."""
+    """Every text that Docker could read as a host path."""
     tree = {"services": {"app": {"image": "a", "volumes": [f"{source}:{path}{rest}"]}}}
     (folder / "compose.yml").write_bytes(yaml.safe_dump(tree).encode("utf-8", "surrogatepass"))
     try:
@@ -200,8 +197,8 @@ OUTPUT = st.lists(
 ).map("".join)  # fmt: skip
 
 
-class Said(Abra):
-    """An abra that has just said something."""
+class FakeAbra(Abra):
+    """An abra whose commands print `out`."""
 
     out = ""
 
@@ -210,9 +207,9 @@ class Said(Abra):
 
 
 @fuzz(out=OUTPUT)
-def test_whatever_abra_prints_is_read_or_its_failure(out: str) -> None:
-    """Tolerant of log lines and spellings, strict about shapes."""
-    abra = Said("abra", Path("/nowhere"))
+def test_output_of_abra_is_parsed_or_raises_abra_failed(out: str) -> None:
+    """Log lines and spellings may vary, the shape may not."""
+    abra = FakeAbra("abra", Path("/nowhere"))
     abra.out = out
     for ask in (
         lambda: abra.app_secret_ls("d"),
@@ -230,8 +227,8 @@ TABLES = st.lists(st.lists(CELLS, max_size=8).map(" ┃ ".join) | TEXTS, max_siz
 
 
 @fuzz(text=TABLES)
-def test_a_lint_table_is_read_whatever_it_holds(text: str) -> None:
-    """A rule counts as broken only in a row that says so."""
+def test_any_lint_table_is_parsed(text: str) -> None:
+    """A rule is broken only if its row says so."""
     found = parse_lint(text)
     assert isinstance(found, Lint)
     assert not (found.failed or found.warned) or "❌" in text
@@ -241,8 +238,7 @@ def test_a_lint_table_is_read_whatever_it_holds(text: str) -> None:
 
 
 @fuzz(lines=st.lists(VALUES.map(json.dumps) | TEXTS, max_size=6))
-def test_a_file_of_events_is_read_as_far_as_it_is_one(folder: Path, lines: list[str]) -> None:
-    """Broken lines are counted, none of them raises."""
+def test_broken_lines_of_an_event_file_are_counted(folder: Path, lines: list[str]) -> None:
     path = folder / "events.jsonl"
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
     found = events.read(path)
@@ -251,17 +247,17 @@ def test_a_file_of_events_is_read_as_far_as_it_is_one(folder: Path, lines: list[
 
 
 @fuzz(text=PIECES)
-def test_no_text_forges_a_marked_line(text: str) -> None:
-    """Whatever an app prints, the bridge believes none of it."""
+def test_no_text_can_forge_a_marked_line(text: str) -> None:
+    """The bridge ignores everything that an app prints."""
     safe = quote_markers(text)
     assert not [line for line in safe.splitlines() if line.startswith(MARKER.strip())]
-    told = reading.read(f"  1.0 s  shop  fresh: {safe}")
-    assert (told.report, told.progress) == (None, reading.Progress())
+    read = reading.read(f"  1.0 s  shop  fresh: {safe}")
+    assert (read.report, read.progress) == (None, reading.Progress())
 
 
 @fuzz(text=PIECES, name=st.sampled_from(sorted(events.PUBLIC_EVENTS)))
 def test_a_marked_line_is_one_line_of_plain_ascii(text: str, name: str) -> None:
-    """Foreign text in it cannot end it."""
+    """Untrusted text in it cannot end it."""
     line = events.marked(Event(1.0, name, {"message": text, "stage": text, "outcome": text}))
     assert line is not None and line.isascii() and line.isprintable()
     assert line.startswith(MARKER)

@@ -1,4 +1,4 @@
-"""What a recipe's compose files may not ask of the host, and what may not be hidden in them."""
+"""Compose files that ask for access to the host are refused, also if they try to hide it."""
 
 from __future__ import annotations
 
@@ -96,10 +96,10 @@ HAZARDOUS = [
 
 
 @pytest.mark.parametrize(("kind", "service", "key"), HAZARDOUS)
-def test_a_service_that_wants_the_host_is_refused(
+def test_a_service_that_asks_for_access_to_the_host_is_refused(
     tmp_path: Path, kind: str, service: str, key: str
 ) -> None:
-    """Before anything is deployed, with file, service and key, and how to allow it."""
+    """The message names file, service and key, and how to allow it."""
     said = refused(tmp_path, {"compose.yml": compose(service)})
     assert f"compose.yml: services.app.{key}" in said
     assert f"({kind})" in said
@@ -145,32 +145,31 @@ SHARED = [
 
 
 @pytest.mark.parametrize(("kind", "section", "body"), SHARED)
-def test_what_is_not_the_apps_own_is_refused(
+def test_objects_and_files_of_others_are_refused(
     tmp_path: Path, kind: str, section: str, body: dict[str, object]
 ) -> None:
-    """Another stack's secret or volume, a file of the host, a driver that reaches it."""
+    """Another stack's secret or volume, a file of the host, a driver with access to it."""
     said = refused(tmp_path, {"compose.yml": compose(**{section: body})})
     assert f"compose.yml: {section}.{next(iter(body))}" in said
     assert f"({kind})" in said
 
 
 @pytest.mark.parametrize("kind", sorted(hazards.HAZARDS))
-def test_every_kind_of_hazard_is_tried_by_some_recipe(kind: str) -> None:
-    """A kind that nobody tries could be one that nobody finds."""
+def test_every_kind_of_hazard_is_tested(kind: str) -> None:
     tested = {kind for kind, *_ in (*HAZARDOUS, *SHARED)}
     assert kind in tested | {"shell"}  # abra.sh has tests of its own
 
 
-def test_taking_in_other_files_is_refused(tmp_path: Path) -> None:
-    """What they hold would be looked at by nobody."""
+def test_an_include_is_refused(tmp_path: Path) -> None:
+    """The included files would not be checked."""
     text = compose() + "include: [/etc/compose.yml]\n"
     assert "compose.yml: include: includes other files (include)" in refused(
         tmp_path, {"compose.yml": text}
     )
 
 
-def test_a_suite_may_allow_by_name_what_its_recipe_needs(tmp_path: Path) -> None:
-    """Exactly those kinds: the rest is refused still."""
+def test_a_suite_can_allow_a_hazard(tmp_path: Path) -> None:
+    """All other hazards are still refused."""
     text = compose("{ports: ['53:53'], cap_add: [NET_ADMIN]}")
     assert asked(
         tried(tmp_path / "a", {"compose.yml": text}, allow=["published-port", "capability"])
@@ -179,8 +178,8 @@ def test_a_suite_may_allow_by_name_what_its_recipe_needs(tmp_path: Path) -> None
     assert "(capability)" in said and "published-port" not in said
 
 
-def test_an_overlay_cannot_hide_what_the_main_file_asks_for(tmp_path: Path) -> None:
-    """Each file counts as written; and an overlay counts when COMPOSE_FILE enables it."""
+def test_an_overlay_cannot_hide_a_hazard_of_the_main_file(tmp_path: Path) -> None:
+    """Each file is checked as written; an overlay is checked if COMPOSE_FILE enables it."""
     files = {
         "compose.yml": compose("{volumes: ['/:/data']}"),
         "compose.override.yml": compose("{volumes: ['data:/data']}", volumes={"data": None}),
@@ -204,7 +203,7 @@ def test_an_overlay_cannot_hide_what_the_main_file_asks_for(tmp_path: Path) -> N
     ],
 )
 def test_a_variable_cannot_hide_a_mount(tmp_path: Path, sample: str, script: str) -> None:
-    """Whichever of the sample and abra.sh abra lets win, and what becomes of unknown references."""
+    """Whether abra prefers the sample or abra.sh, and whatever it does with unknown references."""
     files = {
         "compose.yml": compose("{volumes: ['${SRC:-/}:/data']}", volumes={"data": None}),
         ".env.sample": f"{SAMPLE}{sample}\n",
@@ -214,7 +213,7 @@ def test_a_variable_cannot_hide_a_mount(tmp_path: Path, sample: str, script: str
 
 
 def test_an_allowed_abra_sh_cannot_give_the_app_another_stack_s_name(tmp_path: Path) -> None:
-    """abra lays its exports over the app's values, so whose a secret is may change with them."""
+    """In abra, exports of abra.sh override the app's values, and with them the owner of a secret."""
     files = {
         "compose.yml": compose(
             secrets={"x": {"external": True, "name": "${STACK_NAME}_users_v1"}},
@@ -234,7 +233,7 @@ def test_an_allowed_abra_sh_cannot_give_the_app_another_stack_s_name(tmp_path: P
     ids=["in a service", "in a list"],
 )
 def test_a_merge_cannot_hide_a_mount(tmp_path: Path, service: str, key: str) -> None:
-    """Some readers let a later `<<` win over what stands before it, others do not."""
+    """In some YAML libraries a later `<<` wins over earlier keys, in others it does not."""
     text = (
         "x-evil: &evil {volumes: ['/:/host']}\nx-more: &more {<<: *evil, x: &mount {source: /}}\n"
         f"services: {{app: {service}}}\nvolumes: {{data: }}\n"
@@ -243,8 +242,8 @@ def test_a_merge_cannot_hide_a_mount(tmp_path: Path, service: str, key: str) -> 
     assert f"'compose.yml' of the recipe, line 3: '<<' comes after the key '{key}'" in said
 
 
-def test_placement_that_can_never_hold_is_refused(tmp_path: Path) -> None:
-    """Swarm would wait for such a node for ever."""
+def test_a_placement_that_no_node_meets_is_refused(tmp_path: Path) -> None:
+    """Swarm would wait for such a node forever."""
     text = compose("{deploy: {placement: {constraints: ['node.labels.gpu == true']}}}")
     assert "no node of this Swarm meets the placement constraints" in refused(
         tmp_path, {"compose.yml": text}
@@ -267,15 +266,15 @@ def test_placement_that_can_never_hold_is_refused(tmp_path: Path) -> None:
     ],
     ids=[*"abcdefghij"],
 )
-def test_a_file_that_blows_up_is_refused_where_it_is_read(
+def test_a_file_that_would_exhaust_memory_is_refused(
     tmp_path: Path, name: str, text: str, why: str
 ) -> None:
-    """Also one that is not enabled, since a lint reads them all; and as the recipe's fault."""
+    """Files that are not enabled too, because `abra recipe lint` reads them all."""
     assert why in refused(tmp_path, {name: text})
 
 
 def test_compose_files_outside_of_the_checkout_are_refused(tmp_path: Path) -> None:
-    """COMPOSE_FILE is the recipe's word too."""
+    """COMPOSE_FILE comes from the recipe, which is untrusted."""
     files = {".env.sample": f"{SAMPLE}COMPOSE_FILE=compose.yml:../../../../etc/x.yml\n"}
     assert "which is outside of the recipe" in refused(tmp_path, files)
 
@@ -293,8 +292,8 @@ def test_compose_files_outside_of_the_checkout_are_refused(tmp_path: Path) -> No
     ],
     ids=["a duration", "a folder that is missing", "a long name"],
 )
-def test_what_no_deployment_can_cure_is_refused(
+def test_mistakes_that_cannot_work_are_refused_before_the_deployment(
     tmp_path: Path, text: str, allow: list[str], why: str
 ) -> None:
-    """Soon, and as the recipe's fault, instead of a wait that ends in a time-out."""
+    """As the recipe's fault, immediately, instead of a timeout later."""
     assert why in refused(tmp_path, {"compose.yml": text}, allow=allow)

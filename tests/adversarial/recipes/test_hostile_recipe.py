@@ -1,4 +1,4 @@
-"""A recipe is data from whoever opened a pull request: each of its versions is looked at before it runs."""
+"""Every version of a recipe is checked before it is deployed, because anyone can open a pull request."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("no_docker")
 
 
 def test_a_harmless_recipe_is_deployed(tmp_path: Path) -> None:
-    """Nothing below is refused because everything is."""
+    """The other tests would prove nothing if every recipe were refused."""
     files = {
         "compose.yml": compose(
             "{volumes: ['data:/data', '/cache', '/etc/localtime:/etc/localtime:ro'],"
@@ -51,8 +51,8 @@ def test_a_harmless_recipe_is_deployed(tmp_path: Path) -> None:
     assert "app secret generate" in asked(run)
 
 
-def test_a_recipe_without_secrets_comes_to_its_deployment(tmp_path: Path) -> None:
-    """The recording abra is asked to deploy, so its silence elsewhere means something."""
+def test_a_recipe_without_secrets_is_deployed(tmp_path: Path) -> None:
+    """The fake abra records a deploy, so that its absence in other tests means something."""
     assert asked(tried(tmp_path, {}))[-1] == "app deploy -n"
 
 
@@ -60,7 +60,7 @@ def test_a_recipe_without_secrets_comes_to_its_deployment(tmp_path: Path) -> Non
 
 
 def test_a_hazardous_published_version_is_not_the_heads_fault(tmp_path: Path) -> None:
-    """It is not deployed either, and the upgrade from it cannot be judged."""
+    """It is not deployed, so the upgrade from it cannot be tested."""
     recipe = Recipe.make(tmp_path / "recipe")
     base = recipe.commit({"compose.yml": compose("{volumes: ['/:/host']}")})
     run, app = run_of(tmp_path, recipe, recipe.commit({}), Base(base, "1.0.0+1"))
@@ -84,10 +84,10 @@ def test_a_hazardous_published_version_is_not_the_heads_fault(tmp_path: Path) ->
     ],
     ids=["compose file", "abra.sh", "sample"],
 )
-def test_a_head_cannot_become_hazardous_over_a_harmless_base(
+def test_a_hazardous_head_is_refused_in_the_upgrade(
     files: dict[str, str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The upgrade looks at the head before it deploys it, also where no fresh life came before."""
+    """Even if no fresh life came before the upgrade."""
     recipe = Recipe.make(tmp_path / "recipe")
     base = recipe.commit({})
     run, app = run_of(tmp_path, recipe, recipe.commit(files))
@@ -99,8 +99,8 @@ def test_a_head_cannot_become_hazardous_over_a_harmless_base(
     assert asked(run).count("app deploy -n") == 1
 
 
-def test_the_lint_does_not_hand_abra_a_bomb(tmp_path: Path) -> None:
-    """abra's lint reads every compose file, so they are looked at before."""
+def test_lint_refuses_an_alias_bomb_before_abra_reads_it(tmp_path: Path) -> None:
+    """`abra recipe lint` reads all compose files."""
     run, _ = run_with(tmp_path, {"compose.unused.yml": BOMB})
     with pytest.raises(RecipeFailure, match="expands to more than 4 MiB"):
         lifecycle.lint(run)

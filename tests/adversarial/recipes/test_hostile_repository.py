@@ -1,4 +1,4 @@
-"""What a recipe's repository holds beside its files: links, filters, submodules, odd names, too much."""
+"""Hostile repositories: links, filters, submodules, odd names, too many or too large files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.adversarial.recipes.hostile import NAME, Recipe, run_git, run_of
 
 
 def fetched(folder: Path, recipe: Recipe, ref: str) -> Path:
-    """Fetch a commit as a run does; return its checkout."""
+    """Fetch a commit like a run does; return its checkout."""
     return run_of(folder, recipe, ref)[0].checkout_dir
 
 
 @pytest.mark.parametrize("leads", ["/etc/shadow", "../../../../etc", ".git/config", "loop"])
 def test_links_out_of_the_checkout_are_the_recipes_fault(tmp_path: Path, leads: str) -> None:
-    """A config that is a link would read the host's file, or git's own, or nothing for ever."""
+    """A linked config would read a file of the host or of git, or loop."""
     recipe = Recipe.make(tmp_path / "recipe")
     (recipe.folder / "loop").symlink_to(leads)
     ref = recipe.commit({})
@@ -28,10 +28,8 @@ def test_links_out_of_the_checkout_are_the_recipes_fault(tmp_path: Path, leads: 
         fetched(tmp_path, recipe, ref)
 
 
-def test_filters_and_hooks_that_a_repository_names_do_not_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A filter of the operator's own configuration is not the recipe's to start."""
+def test_filters_and_hooks_do_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository must not start filters of the operator's own configuration."""
     pwned = tmp_path / "pwned"
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / ".gitconfig").write_text(
@@ -54,7 +52,7 @@ def test_filters_and_hooks_that_a_repository_names_do_not_run(
 
 
 def test_submodules_are_not_fetched(tmp_path: Path) -> None:
-    """Their addresses are the recipe's word: a file of the host, or a command."""
+    """The recipe chooses their addresses: it could be a file of the host, or a command."""
     pwned = tmp_path / "pwned"
     recipe = Recipe.make(tmp_path / "recipe")
     modules = f'[submodule "x"]\n\tpath = x\n\turl = ext::sh -c "touch {pwned}"\n\tupdate = !touch {pwned}\n'
@@ -66,10 +64,7 @@ def test_submodules_are_not_fetched(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [".GIT", ".git\u200c", "git~1"])
-def test_a_folder_that_some_file_system_takes_for_gits_own_is_refused(
-    tmp_path: Path, name: str
-) -> None:
-    """Whatever file system the checkout is on."""
+def test_a_folder_that_some_file_systems_treat_as_git_is_refused(tmp_path: Path, name: str) -> None:
     recipe = Recipe.make(tmp_path / "recipe")
     recipe.commit({})
     blob = run_git(recipe.folder, "hash-object", "-w", "--stdin", stdin=b"[core]\n")
@@ -81,10 +76,10 @@ def test_a_folder_that_some_file_system_takes_for_gits_own_is_refused(
         fetched(tmp_path, recipe, ref)
 
 
-def test_a_tree_that_holds_itself_many_times_is_refused_before_it_is_written(
+def test_a_tree_of_repeated_trees_is_refused_before_it_is_written(
     tmp_path: Path,
 ) -> None:
-    """Four levels of eleven are fourteen thousand files from five small objects."""
+    """Four levels of eleven entries make 14,641 files from five small objects."""
     recipe = Recipe.make(tmp_path / "recipe")
     blob = run_git(recipe.folder, "hash-object", "-w", "--stdin", stdin=b"x")
     entry = f"100644 blob {blob}"
@@ -99,8 +94,8 @@ def test_a_tree_that_holds_itself_many_times_is_refused_before_it_is_written(
         fetched(tmp_path, recipe, ref)
 
 
-def test_files_too_large_for_a_recipe_are_refused_before_they_are_written(tmp_path: Path) -> None:
-    """A hundred mebibytes of nothing are a small object."""
+def test_large_files_are_refused_before_they_are_written(tmp_path: Path) -> None:
+    """100 MiB of zeros are a small git object."""
     recipe = Recipe.make(tmp_path / "recipe")
     with (recipe.folder / "big").open("wb") as file:
         file.truncate(101 * 1024 * 1024)
@@ -114,8 +109,8 @@ def test_files_too_large_for_a_recipe_are_refused_before_they_are_written(tmp_pa
 @pytest.mark.parametrize(
     "name", ["1.0.0+\u2028x", "1.0.0+$(touch${IFS}x)", "1.0.0+`x`", "--upload-pack=x", "-d"]
 )
-def test_a_tag_with_an_odd_name_is_only_a_name(tmp_path: Path, name: str) -> None:
-    """Its commit is what is checked out; its name never becomes a word of a command."""
+def test_a_tag_with_an_odd_name_is_harmless(tmp_path: Path, name: str) -> None:
+    """Its name never becomes an argument of a command."""
     recipe = Recipe.make(tmp_path / "recipe")
     first = recipe.commit({})
     run_git(recipe.folder, "update-ref", f"refs/tags/{name}", first)
@@ -123,8 +118,8 @@ def test_a_tag_with_an_odd_name_is_only_a_name(tmp_path: Path, name: str) -> Non
     assert name in [tag.name for tag in git.version_tags(run.checkout_dir)]
 
 
-def test_a_command_may_not_write_a_file_larger_than_it_was_given(tmp_path: Path) -> None:
-    """So that a repository cannot fill the disk while it is fetched."""
+def test_a_command_cannot_write_a_file_over_its_size_limit(tmp_path: Path) -> None:
+    """So a repository cannot fill the disk while it is fetched."""
     words = ["sh", "-c", f"head -c 2000000 /dev/zero > {tmp_path}/big; echo ended"]
     done = proc.run(words, timeout=20, max_file_size=1_000_000, check=False)
     assert (tmp_path / "big").stat().st_size <= 1_000_000

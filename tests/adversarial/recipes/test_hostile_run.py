@@ -1,4 +1,4 @@
-"""Hostile recipes in whole runs on the real Swarm: the engine itself says that nothing was made."""
+"""Whole runs of hostile recipes on a real Swarm: Docker's events prove that nothing was deployed."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ NAME = "hostile"
 
 
 def tree(version: str) -> dict[str, str]:
-    """Return the files of a version of a demo recipe, under the hostile recipe's name."""
+    """Return the files of a demo recipe's version, renamed to the hostile recipe."""
     files = {p.name: p.read_text() for p in (SOURCE / version).iterdir()}
     return {**files, ".env.sample": files[".env.sample"].replace("custom-html", NAME)}
 
 
 def hostile(files: dict[str, str]) -> dict[str, str]:
-    """Return the same files with the host's root mounted into the app."""
+    """Return the files with the host's root mounted into the app."""
     text = files["compose.yml"]
     return {
         **files,
@@ -82,8 +82,7 @@ def ran(
     )
 
 
-def test_a_head_that_wants_the_host_is_red_and_never_deployed(tmp_path: Path) -> None:
-    """Caught at install, as the recipe's fault; the engine made no service of it."""
+def test_a_head_that_mounts_the_host_is_red_and_not_deployed(tmp_path: Path) -> None:
     status, found, made = ran(tmp_path, tree("versions/1.1.0+1.22.1"), hostile(tree("head")))
     assert (status, found.verdict.value, found.stage) == (1, "recipe", "install")
     assert "compose.yml: services.app.volumes: mounts the host path '/' (host-root)" in found.reason
@@ -91,8 +90,8 @@ def test_a_head_that_wants_the_host_is_red_and_never_deployed(tmp_path: Path) ->
     assert made == []
 
 
-def test_a_published_version_that_wants_the_host_is_not_the_heads_fault(tmp_path: Path) -> None:
-    """The upgrade from it is unverified, nobody is blamed, and it was not deployed either."""
+def test_a_published_version_that_mounts_the_host_is_not_the_heads_fault(tmp_path: Path) -> None:
+    """The upgrade from it is unverified, and it is not deployed."""
     base = hostile(tree("versions/1.1.0+1.22.1"))
     status, found, made = ran(tmp_path, base, tree("head"), "--stages", "upgrade")
     upgrade = next(stage for stage in found.stages if stage.name == "upgrade")

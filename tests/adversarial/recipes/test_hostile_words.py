@@ -1,4 +1,4 @@
-"""What a recipe's `.env.sample` and `abra.sh` may say: no word of theirs runs or changes anything here."""
+"""Nothing in a recipe's `.env.sample` or `abra.sh` runs on this host or changes its commands."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.usefixtures("no_docker")
 # -- .env.sample
 
 
-def test_shell_in_a_sample_is_text(tmp_path: Path) -> None:
-    """Neither the harness nor the stand-in runs a substitution; it arrives as it was written."""
+def test_shell_code_in_a_sample_does_not_run(tmp_path: Path) -> None:
+    """It is passed on as text by the harness and by the stand-in for abra."""
     pwned = tmp_path / "pwned"
     lines = [
         f"A=$(touch {pwned})",
@@ -67,17 +67,16 @@ def test_shell_in_a_sample_is_text(tmp_path: Path) -> None:
         ("A=\x00", "some programs read as the end of a line"),
     ],
 )
-def test_a_line_that_is_not_the_recipes_to_write_is_refused(
+def test_reserved_keys_and_ambiguous_lines_of_a_sample_are_refused(
     tmp_path: Path, line: str, why: str
 ) -> None:
-    """Names of abra, Docker and the shell; and what two readers take for different things."""
+    """Variables of abra, Docker and the shell, and lines that programs read differently."""
     said = refused(tmp_path, {".env.sample": f"{SAMPLE}{line}\n"})
     assert said.startswith("'.env.sample' of the recipe, line 3 ")
     assert why in said
 
 
-def test_a_sample_that_is_a_folder_or_missing_is_the_recipes_fault(tmp_path: Path) -> None:
-    """As a sentence, not as an exception of ours."""
+def test_a_missing_sample_is_the_recipes_fault(tmp_path: Path) -> None:
     run, app = run_with(tmp_path, {})
     (run.checkout_dir / ".env.sample").unlink()
     (run.checkout_dir / ".env.sample").mkdir()
@@ -85,8 +84,8 @@ def test_a_sample_that_is_a_folder_or_missing_is_the_recipes_fault(tmp_path: Pat
         lifecycle.install(run, app)
 
 
-def test_the_stand_in_refuses_what_would_change_docker_itself() -> None:
-    """Its variables pass through docker's environment, where LD_PRELOAD is no variable of compose's."""
+def test_the_stand_in_refuses_variables_that_change_docker() -> None:
+    """It passes variables to compose in docker's environment."""
     for key in ("LD_PRELOAD", "DOCKER_HOST", "DOCKER_CONFIG", "PATH", "GODEBUG"):
         with pytest.raises(Fatal, match=f"variable {key} would change the docker command"):
             compose_environment({key: "x"}, os.environ)
@@ -105,7 +104,7 @@ def test_the_stand_in_refuses_what_would_change_docker_itself() -> None:
         ("SECRET_KEY_VERSION=v1 # length=999999", "the maximum is 4096"),
     ],
 )
-def test_words_that_abra_would_take_for_flags_are_refused(
+def test_values_that_abra_would_parse_as_flags_are_refused(
     tmp_path: Path, line: str, why: str
 ) -> None:
     """`app cmd … --local evil` would run a function of the recipe on the host."""
@@ -159,18 +158,16 @@ def test_words_that_abra_would_take_for_flags_are_refused(
         "if\n",
     ],
 )
-def test_an_abra_sh_that_would_do_something_by_being_read_is_refused(
-    tmp_path: Path, text: str
-) -> None:
-    """Some abra may let a shell on the host read it, as root; so it may not even try."""
+def test_an_abra_sh_that_runs_commands_when_sourced_is_refused(tmp_path: Path, text: str) -> None:
+    """Some versions of abra may let a shell on the host source it, as root."""
     pwned = tmp_path / "pwned"
     said = refused(tmp_path, {"abra.sh": text.format(pwned=pwned)})
     assert "abra.sh: " in said and "'allow: [shell]'" in said
     assert not pwned.exists()
 
 
-def test_functions_of_abra_sh_may_do_what_they_like(tmp_path: Path) -> None:
-    """They run in containers; here-documents with braces at the start of a line do not confuse."""
+def test_functions_of_abra_sh_may_run_any_command(tmp_path: Path) -> None:
+    """They run in containers. A here-document with a brace at the start of a line does not end one."""
     script = (
         "#!/bin/bash\n# what it is for\nset -e\nexport A=v1 # why\nFOLDER='/var/x y'\n\n"
         'backup() {\n  cat > /x.json <<EOF\n{\n  "a": "$(date)"\n}\nEOF\n'
@@ -179,8 +176,7 @@ def test_functions_of_abra_sh_may_do_what_they_like(tmp_path: Path) -> None:
     assert "app deploy -n" in asked(tried(tmp_path, {"abra.sh": script}))
 
 
-def test_a_suite_may_allow_shell_in_abra_sh(tmp_path: Path) -> None:
-    """By name, as for the rest."""
+def test_a_suite_can_allow_commands_in_abra_sh(tmp_path: Path) -> None:
     files = {"abra.sh": "if true; then export A=1; fi\n"}
     assert "(shell)" in refused(tmp_path / "a", files)
     assert "app deploy -n" in asked(tried(tmp_path / "b", files, allow=["shell"]))
