@@ -1,1 +1,1 @@
-"""A whole CI host on one machine: what the real one has, real where it can be."""
+"""A CI host on one machine, and what tries the product on it; with real parts wherever they are available."""

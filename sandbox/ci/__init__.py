@@ -1,1 +1,1 @@
-"""Drone and the bridge on loopback, and the whole of it together with the forge."""
+"""Drone and the bridge on loopback, and the full stack of forge, Drone and bridge."""

@@ -1,4 +1,4 @@
-"""Drone itself, from executables that somebody has: its server and exec runner, set up from nothing."""
+"""The real Drone, from given executables: its server and exec runner, set up from nothing."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from sandbox.host.secret_file import secret_file
 from sandbox.host.shell import SetupError
 
 SERVER, RUNNER = "DRONE_SERVER_BIN", "DRONE_RUNNER_BIN"
-TIMEOUT = 30.0  # seconds for one call
+HTTP_TIMEOUT = 30.0  # seconds
 
 
-def there() -> bool:
-    """Say whether the environment names both executables.
+def is_configured() -> bool:
+    """Return True if the environment names both executables.
 
     Raises:
-        SetupError: it names one of them, or a file that cannot be run.
+        SetupError: it names only one of them, or a file that cannot be executed.
     """
     given = {name: os.environ.get(name, "") for name in (SERVER, RUNNER)}
     if not any(given.values()):
@@ -35,17 +35,22 @@ def there() -> bool:
     for name, path in given.items():
         if not (path and os.access(path, os.X_OK)):
             raise SetupError(
-                f"{name} is '{path}', which is no program; "
-                f"name both {SERVER} and {RUNNER}, or neither for the stand-in"
+                f"{name} is '{path}', which is not an executable file; "
+                f"set both {SERVER} and {RUNNER}, or neither for the stand-in"
             )
     return True
 
 
 @dataclass
 class RealDrone:
-    """Drone's server and runner. environ: what steps find besides the build's own.
+    """Drone's server and runner. The CI's repository must exist at the forge before the first start.
 
-    The CI's repository must be at the forge before the first start.
+    Attributes:
+        folder: of its data.
+        port: of the server, on loopback.
+        forge: the Gitea with the CI's repository.
+        environ: variables of the steps, besides those of the build.
+        capacity: builds that the runner runs at the same time.
     """
 
     folder: Path
@@ -61,7 +66,7 @@ class RealDrone:
 
     @property
     def token(self) -> Path:
-        """The file with the bridge's token: a machine user's that is an admin."""
+        """The file with the bridge's token, of a machine user with admin rights."""
         return self.folder / "drone_token"
 
     @property
@@ -71,28 +76,30 @@ class RealDrone:
 
     @property
     def worker(self) -> Daemon:
-        """The process that runs the steps: the runner."""
+        """The runner's process, which runs the steps."""
         return Daemon("runner", self.folder, self.forge.tied)
 
     @property
     def runner_root(self) -> Path:
-        """Where the runner keeps its workspaces."""
+        """The folder of the runner's workspaces."""
         return self.folder / "runner"
 
-    # -- its life
+    # -- start and stop
 
     def start(self) -> None:
-        """Start both; the first time make its users and activate the CI's repository."""
+        """Start server and runner; the first time create the users and activate the CI's repository."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.start_server()
         if not self.token.exists():
-            self._log_in()
+            self._log_in_admin()
             self._activate()
-            secret_file(self.folder, self.token.name, self.machine("bridge", admin=True))
+            secret_file(
+                self.folder, self.token.name, self.create_machine_user("bridge", admin=True)
+            )
         self.start_runner()
 
     def stop(self) -> None:
-        """End both without waiting for the steps that run."""
+        """Stop server and runner without waiting for running steps."""
         self.worker.stop(grace=1.0)
         self.daemon.stop()
 
@@ -114,7 +121,7 @@ class RealDrone:
             "DRONE_USER_CREATE": f"username:{ADMIN},admin:true,token:{self._admin_token}",
         }
         self.daemon.start([os.environ[SERVER]], {**self._plain_environment(), **env})
-        self.daemon.answers(f"{self.url}/healthz")
+        self.daemon.wait_until_up(f"{self.url}/healthz")
 
     def start_runner(self) -> None:
         """Start the runner."""
@@ -136,15 +143,17 @@ class RealDrone:
         return {"PATH": PROGRAM_PATH, "USER": "root", "HOME": str(self.folder)}
 
     def _environment_file(self) -> Path:
-        """Write what steps find; in single quotes the runner takes a value as it is."""
+        """Write the variables of the steps; the runner takes a value in single quotes literally."""
         for name, value in self.environ.items():
             if "'" in value or "\n" in value:
-                raise SetupError(f"the runner cannot give '{name}' to steps: it has a quote in it")
+                raise SetupError(
+                    f"cannot pass '{name}' to steps: its value has a quote or a line break"
+                )
         path = self.folder / "runner.env"
         path.write_text("".join(f"{name}='{value}'\n" for name, value in self.environ.items()))
         return path
 
-    # -- its set-up
+    # -- set-up
 
     def _secret(self, name: str) -> str:
         return secret_file(self.folder, name).read_text().strip()
@@ -154,7 +163,7 @@ class RealDrone:
         return self._secret("drone_admin_token")
 
     def _application(self) -> dict[str, str]:
-        """Return what the forge knows Drone by, made once."""
+        """Return Drone's OAuth application at the forge, created once."""
         path = self.folder / "application.json"
         if not path.exists():
             body = {
@@ -168,40 +177,44 @@ class RealDrone:
             path.write_text(json.dumps(kept))
         return dict(json.loads(path.read_text()))
 
-    def _log_in(self) -> None:
-        """Walk through the browser's log-in, so that Drone holds a token of the forge's admin."""
+    def _log_in_admin(self) -> None:
+        """Log in as a browser does, so that Drone gets a token of the forge's administrator."""
         session, password = requests.Session(), self.forge.passwords()[ADMIN]
-        page = session.get(f"{self.url}/login", timeout=TIMEOUT)
+        page = session.get(f"{self.url}/login", timeout=HTTP_TIMEOUT)
         if "/user/login" in page.url:
             form = {"user_name": ADMIN, "password": password, **_hidden(page.text)}
-            page = session.post(page.url, data=form, timeout=TIMEOUT)
+            page = session.post(page.url, data=form, timeout=HTTP_TIMEOUT)
         if "/login/oauth/authorize" in page.url:
             form = {**_hidden(page.text), "granted": "true"}
-            page = session.post(f"{self.forge.url}/login/oauth/grant", data=form, timeout=TIMEOUT)
+            page = session.post(
+                f"{self.forge.url}/login/oauth/grant", data=form, timeout=HTTP_TIMEOUT
+            )
         if not page.url.startswith(self.url) or "error" in page.url:
-            raise SetupError(f"the log-in of Drone at the forge ended at {page.url}")
+            raise SetupError(f"logging in to Drone through the forge failed at {page.url}")
 
-    def machine(self, login: str, *, admin: bool) -> str:
-        """Make a machine user; return its token."""
+    def create_machine_user(self, login: str, *, admin: bool) -> str:
+        """Create a machine user; return its token."""
         body = {"login": login, "machine": True, "admin": admin}
-        return str(self.ask("POST", "/api/users", body)["token"])
+        return str(self.call("POST", "/api/users", body)["token"])
 
     def _activate(self) -> None:
-        self.ask("POST", "/api/user/repos?async=false")
-        self.ask("POST", f"/api/repos/{CI_REPO}")
+        self.call("POST", "/api/user/repos?async=false")
+        self.call("POST", f"/api/repos/{CI_REPO}")
 
-    def ask(self, method: str, path: str, body: object = None) -> Any:
-        """Call Drone's API as its administrator; return the answer's JSON.
+    def call(self, method: str, path: str, body: object = None) -> Any:
+        """Call Drone's API as its administrator; return the JSON of the response.
 
         Raises:
-            SetupError: it refused.
+            SetupError: the HTTP status is not a success.
         """
         headers = {"Authorization": f"Bearer {self._admin_token}"}
         url = f"{self.url}{path}"
-        answer = requests.request(method, url, json=body, headers=headers, timeout=TIMEOUT)
-        if not answer.ok:
-            raise SetupError(f"{method} {path} at Drone: {answer.status_code} {answer.text[:300]}")
-        return answer.json() if answer.content else None
+        response = requests.request(method, url, json=body, headers=headers, timeout=HTTP_TIMEOUT)
+        if not response.ok:
+            raise SetupError(
+                f"{method} {path} at Drone: {response.status_code} {response.text[:300]}"
+            )
+        return response.json() if response.content else None
 
 
 def _hidden(page: str) -> dict[str, str]:

@@ -17,7 +17,15 @@ from sandbox.host.secret_file import secret_file
 
 @dataclass
 class StandinDrone:
-    """The stand-in for Drone's server and runner. environ: what steps find besides the build's own."""
+    """The stand-in for Drone's server and runner, in one process.
+
+    Attributes:
+        folder: of its data.
+        port: on loopback.
+        forge: the Gitea with the CI's repository.
+        environ: variables of the steps, besides those of the build.
+        options: further keys of its configuration.
+    """
 
     folder: Path
     port: int
@@ -42,7 +50,7 @@ class StandinDrone:
 
     @property
     def worker(self) -> Daemon:
-        """The process that runs the steps: the same."""
+        """The process that runs the steps: the same one."""
         return self.daemon
 
     def start(self) -> None:
@@ -65,11 +73,11 @@ class StandinDrone:
         words = [sys.executable, "-m", "sandbox.standins.drone", "serve", "--config", path]
         env = {"PATH": PROGRAM_PATH, "USER": "root", "HOME": str(self.folder)}
         self.daemon.start(words, env, cwd=paths.CHECKOUT)
-        self.daemon.answers(f"{self.url}/healthz")
+        self.daemon.wait_until_up(f"{self.url}/healthz")
         self._activate(config["hook_secret"])
 
     def _activate(self, secret: object) -> None:
-        """Let the forge tell it of pushes, as activating a repository in Drone does."""
+        """Add the webhook for pushes, as activating a repository in Drone does."""
         hooks, address = f"/repos/{CI_REPO}/hooks", f"{self.url}/hook"
         if self.forge.call("GET", hooks):
             return
@@ -78,5 +86,5 @@ class StandinDrone:
         self.forge.call("POST", hooks, body)
 
     def stop(self) -> None:
-        """End it without waiting for the steps that run."""
+        """Stop it without waiting for running steps."""
         self.daemon.stop(grace=1.0)

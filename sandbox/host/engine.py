@@ -1,4 +1,4 @@
-"""A Docker engine with a single-node swarm: the one that runs, or one that is started here."""
+"""Docker's engine with a single-node swarm: the running one, or one that is started here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PACKAGES = {
 }
 START_TIMEOUT = 60.0  # seconds
 GWBRIDGE = "docker_gwbridge"
-OWN = Daemon("dockerd", paths.STATE)  # the engine that the set-up itself started, if it had to
+OWN = Daemon("dockerd", paths.STATE)  # the engine, if the set-up had to start it
 
 
 def packages() -> None:
@@ -46,7 +46,7 @@ def packages() -> None:
 
 
 def engine() -> None:
-    """Make sure that a Docker engine answers."""
+    """Make sure that Docker's engine answers."""
     if works(["docker", "info"]):
         return
     if Path("/run/systemd/system").is_dir():
@@ -56,9 +56,9 @@ def engine() -> None:
 
 
 def _start() -> None:
-    """Start dockerd itself, in a session of its own, with its log in the cache."""
+    """Start dockerd in a session of its own; its log is in the cache."""
     for name in ("/var/run/docker.pid", "/var/run/docker/containerd/containerd.pid"):
-        _forget_stale(Path(name))
+        _remove_stale_pid_file(Path(name))
     say(f"starting Docker's engine (log: {OWN.log}) …")
     daemon = shutil.which("dockerd", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if daemon is None:
@@ -69,12 +69,12 @@ def _start() -> None:
     while not works(["docker", "info"]):
         if OWN.pid() is None or time.monotonic() > deadline:
             tail = "\n  ".join(OWN.log.read_text(errors="replace").splitlines()[-12:])
-            raise SetupError(f"Docker's engine did not come up; the end of {OWN.log}:\n  {tail}")
+            raise SetupError(f"Docker's engine did not start; the end of {OWN.log}:\n  {tail}")
         time.sleep(0.25)
 
 
-def _forget_stale(path: Path) -> None:
-    """Remove a pid file whose process is gone, waits to be collected, or is another program by now."""
+def _remove_stale_pid_file(path: Path) -> None:
+    """Remove a pid file whose process is gone, a zombie, or another program by now."""
     try:
         stat = Path(f"/proc/{int(path.read_text())}/stat").read_text()
     except (OSError, ValueError):
@@ -94,15 +94,15 @@ def swarm() -> None:
     if node not in ("inactive", ""):
         raise SetupError(
             f"this engine's swarm is '{node}': {state.get('Error') or 'no manager here'}; "
-            "mend it, or leave it with `docker swarm leave --force`"
+            "fix it, or leave it with `docker swarm leave --force`"
         )
     _loopback_bridge()
     words = ["docker", "swarm", "init", "--advertise-addr", "127.0.0.1"]
-    run([*words, "--listen-addr", "127.0.0.1:2377"], doing="making a single-node swarm")
+    run([*words, "--listen-addr", "127.0.0.1:2377"], doing="creating a single-node swarm")
 
 
 def _wait_for_manager() -> None:
-    """Wait until a swarm that was just started again answers."""
+    """Wait until the manager of a swarm answers, for the engine may have just started."""
     deadline = time.monotonic() + START_TIMEOUT
     while not works(["docker", "node", "ls"]):
         if time.monotonic() > deadline:
@@ -111,10 +111,10 @@ def _wait_for_manager() -> None:
 
 
 def _loopback_bridge() -> None:
-    """Make the bridge that Swarm publishes ports on, bound to loopback, where it is not there yet.
+    """Create the bridge that Swarm publishes ports on, bound to loopback, unless it exists.
 
-    Swarm has no host address for published ports; the bridge's own option is the way to keep the
-    proxy's ports off other interfaces.
+    Swarm has no option for the host address of published ports; this option of the bridge keeps the proxy's
+    ports off other interfaces.
     """
     if works(["docker", "network", "inspect", GWBRIDGE]):
         return
@@ -129,7 +129,7 @@ def _loopback_bridge() -> None:
 
 
 def network() -> None:
-    """Make sure that the overlay network of the proxy is there, with room for many apps."""
+    """Make sure that the proxy's overlay network exists, with addresses for many apps."""
     form = "{{.Driver}} {{.Attachable}} {{range .IPAM.Config}}{{.Subnet}}{{end}}"
     inspect = ["docker", "network", "inspect", paths.PROXY_NETWORK, "--format", form]
     if works(inspect):
@@ -140,7 +140,10 @@ def network() -> None:
             )
         return
     words = ["docker", "network", "create", "--driver", "overlay", "--attachable"]
-    run([*words, "--subnet", paths.PROXY_SUBNET, paths.PROXY_NETWORK], doing="making network proxy")
+    run(
+        [*words, "--subnet", paths.PROXY_SUBNET, paths.PROXY_NETWORK],
+        doing="creating network proxy",
+    )
 
 
 def api() -> Any:

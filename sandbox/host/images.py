@@ -1,7 +1,7 @@
-"""Builds the images that the bench needs, each once for each content of its folder.
+"""Builds the images of the test bed; an image is built again if the content of its folder changes.
 
-Nothing is pulled but Traefik, and that only where an image registry answers. The programs come from
-Debian's packages and from Go modules pinned in `tools/`.
+Only Traefik is pulled, and only if an image registry answers. The programs come from Debian's packages and
+from Go modules pinned in `tools/`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,10 @@ SOURCES = paths.CHECKOUT / "sandbox" / "images"
 TOOLS = paths.CHECKOUT / "tools"
 LABEL = "cc-ci.content"
 GO_TIMEOUT = 3600.0  # seconds; Traefik takes seven minutes on two cores
-DOCKER_CLI = "github.com/docker/cli"
 
 
 def all_images() -> None:
-    """Make sure that every image is there."""
+    """Make sure that every image exists."""
     _base()
     for release in ("1.22.1", "1.22.1-1"):
         _image(f"ccci/nginx:{release}", "nginx", args={"RELEASE": release})
@@ -44,7 +43,7 @@ def all_images() -> None:
 
 
 def traefik() -> str:
-    """Make sure that Traefik's image is there; return its name."""
+    """Make sure that Traefik's image exists; return its name."""
     name = f"ccci/traefik:{paths.TRAEFIK}"
     if works(["docker", "image", "inspect", name]):
         return name
@@ -70,7 +69,7 @@ def _base() -> None:
         hook = f"printf '{apt}' > \"$1/etc/apt/apt.conf.d/90small\""
         words = ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", *excluded]
         command = [*words, f"--customize-hook={hook}", "bookworm", str(archive)]
-        run(command, doing="making Debian's base image", timeout=900)
+        run(command, doing="creating Debian's base image", timeout=900)
         run(["docker", "import", "-c", 'CMD ["bash"]', str(archive), BASE])
 
 
@@ -82,7 +81,15 @@ def _image(
     files: dict[str, Callable[[], Path]] | None = None,
     salt: str = "",
 ) -> None:
-    """Build an image unless one of the same content is there."""
+    """Build an image unless one with the same content exists.
+
+    Args:
+        name: with tag.
+        folder: of its Dockerfile below `sandbox/images`.
+        args: build arguments.
+        files: functions that return a program to put into the image, by the name it gets there.
+        salt: makes a difference that the folder does not show, such as a version.
+    """
     source = SOURCES / folder
     content = _digest(source, f"{args}{salt}")
     form = f'{{{{index .Config.Labels "{LABEL}"}}}}'
@@ -120,7 +127,7 @@ def _miniflux(version: str) -> Path:
 
 
 def gitea(tags: str) -> Path:
-    """Return Gitea's program, built once with these build tags; SQLite in it needs a C compiler."""
+    """Return Gitea's program, built once with these build tags; its SQLite needs a C compiler."""
     flags = f"-s -w -X main.Version={paths.GITEA}"
     return _go("gitea", paths.GITEA, "gitea", "code.gitea.io/gitea", flags, tags=tags)
 
@@ -135,7 +142,7 @@ def _docker_cli() -> Path:
 def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags: str = "") -> Path:
     """Build a Go program from the modules that `tools/<tool>` pins, once; return its path.
 
-    tags: build tags; with them it is built with cgo.
+    With build tags it is built with cgo.
     """
     target = paths.CACHE / f"{program}-{version}" / program
     with building(program):
@@ -155,12 +162,12 @@ def _go(program: str, version: str, tool: str, package: str, flags: str, *, tags
 
 @contextmanager
 def building(name: str) -> Iterator[None]:
-    """Let only one set-up at a time build this."""
+    """Let only one process at a time build this."""
     paths.STATE.mkdir(parents=True, exist_ok=True)
     with (paths.STATE / f"{name}.lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"another set-up builds {name}; waiting for it")
+            say(f"another process is building {name}; waiting for it …")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Where the sandbox keeps things, and the names it uses in Docker."""
+"""Folders, ports, versions and names of the sandbox."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ MINIFLUX = ("2.2.13", "2.2.14")
 FULL_STACK = CACHE / "sandbox"  # forge, Drone and bridge of `make sandbox`
 FULL_STACK_PORT = int(os.environ.get("SANDBOX_PORT", "8301"))  # the first of four
 
-CI_REPO = "ci/cc-ci"  # at the sandbox's forge, what Drone takes its pipelines from
+CI_REPO = "ci/cc-ci"  # at the sandbox's forge; Drone reads the pipelines from it
 PROGRAM_PATH = f"{CHECKOUT / '.venv' / 'bin'}:{os.environ.get('PATH', '/usr/bin:/bin')}"
-CAPACITY = 2  # steps of a runner at once: as `.drone.yml` limits runs, and as the harness has slots
+CAPACITY = 2  # runs at the same time, as in `.drone.yml` and in the slots of the harness

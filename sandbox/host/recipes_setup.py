@@ -1,8 +1,8 @@
-"""Turns the folders of `sandbox/recipes` into git repositories, as a forge would hold them.
+"""Makes git repositories from the folders of `sandbox/recipes`, as a forge has them.
 
-Each version becomes a commit with an annotated tag, the head a commit on branch `pr`. Dates and
-names are fixed, so the same folders give the same commits. A broken variant is a demo recipe with
-some files replaced, in its base or its head.
+Each version becomes a commit with an annotated tag, the head a commit on branch `pr`. Dates and names are
+fixed, so the same folders give the same commits. A broken variant is a demo recipe with some files replaced,
+in its base or its head.
 """
 
 from __future__ import annotations
@@ -28,13 +28,19 @@ IDENTITY = {
     "GIT_CONFIG_NOSYSTEM": "1",
     "GIT_CONFIG_GLOBAL": "/dev/null",
 }
-FIRST_DAY = 1_760_000_000  # unix seconds of the first commit; each later one is a day younger
-DAY = 86_400
+FIRST_COMMIT = 1_760_000_000  # unix seconds; each later commit is one day younger
+DAY = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One repository to make: its name, its trees in order (tag or "" for the head)."""
+    """One repository to make.
+
+    Attributes:
+        name: of the repository.
+        trees: in order: tag, or "" for the head, and the folders whose files it has; later folders win.
+        made_of: the demo recipe of a broken variant.
+    """
 
     name: str
     trees: tuple[tuple[str, tuple[Path, ...]], ...]
@@ -52,7 +58,7 @@ def variants() -> list[str]:
 
 
 def all_repositories() -> None:
-    """Make every repository whose sources changed."""
+    """Make the repositories whose sources have changed."""
     plans = [_demo(name) for name in demo_recipes()] + [_broken(name) for name in variants()]
     for plan in plans:
         _make(plan)
@@ -78,13 +84,13 @@ def _broken(variant: str) -> Plan:
 
 
 def _make(plan: Plan) -> None:
-    """Make one repository in a folder of its own, then put it in place at once."""
+    """Make one repository in a folder of its own, then rename that."""
     target = paths.RECIPES / plan.name
     stamp = paths.RECIPES / f"{plan.name}.content"
     content = _digest(plan)
     if target.is_dir() and stamp.exists() and stamp.read_text() == content:
         return
-    say(f"making the repository of {plan.name}")
+    say(f"creating the repository of {plan.name}")
     part = paths.RECIPES / f".{plan.name}.part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -110,10 +116,10 @@ def _commit(part: Path, number: int, layers: tuple[Path, ...], message: str, pla
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for layer in layers:
         if layer.is_dir():
-            # Without the old times: git takes a file of the same size and time for unchanged.
+            # New times: git takes a file of the same size and time for unchanged.
             shutil.copytree(layer, part, dirs_exist_ok=True, copy_function=shutil.copy)
     sample = part / ".env.sample"
-    if plan.made_of:  # a variant goes by its own name, also in its env file
+    if plan.made_of:  # a variant has its own name in its env file too
         sample.write_text(sample.read_text().replace(plan.made_of, plan.name))
     _git(part, number, "add", "--all")
     _git(part, number, "commit", "--quiet", "--allow-empty", "--message", message)
@@ -131,6 +137,6 @@ def _digest(plan: Plan) -> str:
 
 
 def _git(part: Path, number: int, *words: str) -> str:
-    date = f"{FIRST_DAY + number * DAY} +0000"
+    date = f"{FIRST_COMMIT + number * DAY} +0000"
     env = {**os.environ, **IDENTITY, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
     return run(["git", "-C", part, *words], env=env)

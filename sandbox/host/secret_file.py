@@ -1,4 +1,4 @@
-"""Secrets of the sandbox: each in a file of its own that only its owner reads."""
+"""Secrets of the sandbox, each in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from pathlib import Path
 
 
 def secret_file(folder: Path, name: str, text: str = "") -> Path:
-    """Keep a secret in a file that only its owner reads; a new one is made where none is given."""
+    """Write a secret to a file that only its owner can read, and return its path.
+
+    Args:
+        folder: of the file.
+        name: of the file.
+        text: the secret; if empty, a random one is made unless the file exists.
+    """
     path = folder / name
     if text or not path.exists():
         path.touch(mode=0o600)

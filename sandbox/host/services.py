@@ -1,4 +1,4 @@
-"""The bench's own services: the proxy as recipes expect it, and the backup bot."""
+"""The services of the test bed: the proxy as recipes expect it, and the backup bot."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BOT_IMAGE = "ccci/backup-bot:1"
 
 
 def certificate() -> Path:
-    """Make a self-signed wildcard certificate once; return its path (the key lies beside it)."""
+    """Make a self-signed wildcard certificate once; return its path. The key is in the same folder."""
     path = paths.STATE / "ca.pem"
     key = paths.STATE / "key.pem"
     if (
@@ -30,7 +30,7 @@ def certificate() -> Path:
     names = f"subjectAltName=DNS:*.{paths.APPS_DOMAIN},DNS:{paths.APPS_DOMAIN}"
     words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
     words += ["-nodes", "-days", "365", "-subj", f"/CN=*.{paths.APPS_DOMAIN}", "-addext", names]
-    run([*words, "-keyout", key, "-out", path], doing="making a wildcard certificate")
+    run([*words, "-keyout", key, "-out", path], doing="creating a wildcard certificate")
     key.chmod(0o600)
     return path
 
@@ -122,7 +122,7 @@ def backup_bot() -> None:
     while "running" not in _task_state("backupbot_app"):
         if time.monotonic() > deadline:
             log = run(["docker", "service", "logs", "--tail", "20", "backupbot_app"])
-            raise SetupError(f"the backup bot did not come up:\n{log}")
+            raise SetupError(f"the backup bot did not start:\n{log}")
         time.sleep(0.25)
 
 
@@ -133,7 +133,7 @@ def _task_state(service: str) -> list[str]:
 
 
 def _stack(name: str, body: dict[str, object]) -> None:
-    """Deploy a stack unless exactly this one is there already."""
+    """Deploy a stack unless exactly this one is deployed."""
     image = next(iter(body["services"].values()))["image"]  # type: ignore[attr-defined]
     made = run(["docker", "image", "inspect", image, "--format", "{{.Id}}"]).strip()
     text = f"# {image} is {made}\n{yaml.safe_dump(body)}"
@@ -156,13 +156,13 @@ def _wait_gone(name: str) -> None:
         ["docker", "network", "ls", "-q", "--filter", label]
     ):
         if time.monotonic() > deadline:
-            raise SetupError(f"the old stack {name} does not go; see `docker stack ps {name}`")
+            raise SetupError(f"the old stack {name} is not removed; see `docker stack ps {name}`")
         time.sleep(0.25)
 
 
-def _wait_for(url: str, what: str) -> None:
+def _wait_for(url: str, name: str) -> None:
     deadline = time.monotonic() + UP_TIMEOUT
-    told = False
+    announced = False
     while True:
         try:
             with urllib.request.urlopen(url, timeout=2) as answer:
@@ -172,11 +172,11 @@ def _wait_for(url: str, what: str) -> None:
             pass
         if time.monotonic() > deadline:
             raise SetupError(
-                f"{what} does not answer at {url}; see `docker service ps traefik_app`"
+                f"{name} does not answer at {url}; see `docker service ps traefik_app`"
             )
-        if not told:
-            say(f"waiting for {what} to answer at {url} …")
-            told = True
+        if not announced:
+            say(f"waiting for {name} to answer at {url} …")
+            announced = True
         time.sleep(0.25)
 
 
@@ -204,18 +204,18 @@ def _probe() -> bool:
     words = ["--no-resolve-image", "--network", paths.PROXY_NETWORK, image, "sh", "-c"]
     server = "server{listen 80;return 200 ok;}"
     listener = f"echo '{server}' >/etc/nginx/conf.d/p.conf; exec nginx -g 'daemon off;'"
-    run([*create, *words, listener], doing="trying whether service addresses work")
+    run([*create, *words, listener], doing="checking whether virtual addresses of services work")
     try:
         deadline = time.monotonic() + UP_TIMEOUT
         while _task_state(name) != ["running"]:
             if time.monotonic() > deadline:
-                raise SetupError(f"the probe's task does not run; see `docker service ps {name}`")
+                raise SetupError(f"the probe's task is not running; see `docker service ps {name}`")
             time.sleep(0.25)
         container = run(["docker", "ps", "-q", "--filter", f"name={name}"]).split()[0]
         curl = ["docker", "exec", container, "curl", "-fsS", "--max-time", "3", "--retry", "3"]
         own = [*curl, "--retry-all-errors", f"http://tasks.{name}/"]
         if not works(own):
-            raise SetupError("the probe's task does not answer on its own address")
+            raise SetupError("the probe's task does not answer at its own address")
         return works([*curl, f"http://{name}/"])
     finally:
         run(["docker", "service", "rm", name])

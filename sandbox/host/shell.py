@@ -1,4 +1,4 @@
-"""Runs the set-up's commands: argument lists, bounded, with a line of progress every ten seconds."""
+"""Runs the set-up's commands, with a time limit and a line of progress every ten seconds."""
 
 from __future__ import annotations
 
@@ -42,12 +42,18 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
 ) -> str:
-    """Run a command and return its standard output; `doing` announces and names it.
+    """Run a command and return its standard output.
 
-    timeout: seconds.
+    Args:
+        argv: the command.
+        doing: printed before it runs, and its name in errors.
+        timeout: seconds.
+        cwd: working directory.
+        env: the complete environment, ours if None.
+        stdin: its input.
 
     Raises:
-        SetupError: it failed or took too long; holds the end of its output.
+        SetupError: it failed or timed out; the message has the end of its output.
     """
     words = [str(word) for word in argv]
     if doing:
@@ -64,18 +70,18 @@ def run(
         if stdin is not None and process.stdin is not None:
             process.stdin.write(stdin)
             process.stdin.close()
-        status = _wait(process, name, timeout)
+        exit_code = _wait(process, name, timeout)
         out.seek(0)
         err.seek(0)
         text, errors = out.read().decode(errors="replace"), err.read().decode(errors="replace")
-    if status != 0:
+    if exit_code != 0:
         tail = "\n  ".join((errors.strip() or text.strip()).splitlines()[-15:])
-        raise SetupError(f"{name} failed with status {status}:\n  {tail or '(no output)'}")
+        raise SetupError(f"{name} failed with exit code {exit_code}:\n  {tail or '(no output)'}")
     return text
 
 
 def works(argv: Sequence[str | Path], *, timeout: float = 30.0) -> bool:
-    """Say whether a command ends with status 0."""
+    """Return True if a command exits with code 0."""
     try:
         run(argv, timeout=timeout)
     except SetupError:
@@ -93,7 +99,7 @@ def _wait(process: subprocess.Popen[bytes], name: str, timeout: float) -> int:
             if spent > timeout:
                 process.kill()
                 process.wait()
-                raise SetupError(f"{name} took longer than {timeout:.0f} s") from None
+                raise SetupError(f"{name} timed out after {timeout:.0f} s") from None
             say(f"  {name}: {spent:.0f} s so far")
         except KeyboardInterrupt:
             process.terminate()

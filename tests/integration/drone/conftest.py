@@ -21,7 +21,7 @@ def drone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Return a running Drone: real servers where the environment names them, else the stand-in."""
     folder = tmp_path_factory.mktemp("drone")
     place: Place
-    if real_env.there():
+    if real_env.is_configured():
         place = real_env.Real(folder)
         try:
             place.set_up()

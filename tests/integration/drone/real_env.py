@@ -6,12 +6,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from sandbox.ci.real_drone import RealDrone, there
+from sandbox.ci.real_drone import RealDrone, is_configured
 from sandbox.forge.gitea import ADMIN, Gitea
 from tests.integration.drone.drone_env import SLUG, Place
 from tests.support.ports import free_port
 
-__all__ = ["Real", "there"]
+__all__ = ["Real", "is_configured"]
 
 
 class Real(Place):
@@ -32,15 +32,15 @@ class Real(Place):
     def set_up(self) -> None:
         """Make users, the repository and the log-in, once."""
         self.forge.start()
-        self.forge.organisation("ci", {})
-        self.forge.repository("ci", "cc-ci")
+        self.forge.create_organisation("ci", {})
+        self.forge.create_repository("ci", "cc-ci")
         password = self.forge.passwords()[ADMIN]
         self.remote = self.forge.url.replace("//", f"//{ADMIN}:{password}@") + f"/{SLUG}.git"
         self.push("main", None)
         self.drone.start()
         self.tokens = {
             "bridge": self.drone.token.read_text().strip(),
-            "plainbot": self.drone.machine("plainbot", admin=False),
+            "plainbot": self.drone.create_machine_user("plainbot", admin=False),
         }
         self.hook = self.forge.call("GET", f"/repos/{SLUG}/hooks")[0]["config"]["url"]
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.ci import ci_server
-from sandbox.ci.ci_server import CI_REPO, Drone
+from sandbox.ci.drone import Drone, choose_drone
 from sandbox.forge.gitea import Gitea
 from sandbox.host import paths
+from sandbox.host.paths import CI_REPO
 from tests.integration.forge.conversation import BOT, MEMBER, STRANGER, World
 from tests.support.figures import Part, record_cases
 from tests.support.ports import free_port
@@ -49,9 +49,9 @@ def forge() -> Iterator[Gitea]:
     made = Gitea(folder / "gitea", free_port(), tied=True)
     made.start()
     for name in (BOT, MEMBER, STRANGER):
-        made.person(name)
-    made.organisation("ci", {})
-    made.repository("ci", "cc-ci")
+        made.ensure_user(name)
+    made.create_organisation("ci", {})
+    made.create_repository("ci", "cc-ci")
     made.commit(CI_REPO, "main", "fake_recipe_ci.py", (HERE / "fake_recipe_ci.py").read_text())
     made.commit(CI_REPO, "main", ".drone.yml", PIPELINE)
     yield made
@@ -70,7 +70,7 @@ def drone(forge: Gitea, plans: Path, tmp_path_factory: pytest.TempPathFactory) -
     """Hand out a Drone whose recipe-ci tells fake runs: the real one where the environment names it."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(paths.CHECKOUT)}
-    made = ci_server.drone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
+    made = choose_drone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
     made.start()
     yield made
     made.stop()

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 import requests
 
-from sandbox.ci.ci_server import Bridge, Drone
+from sandbox.ci.bridge import Bridge
+from sandbox.ci.drone import Drone
 from sandbox.forge.gitea import Gitea
 from tests.integration.forge.faulty_proxy import Toll
 from tests.support.ports import free_port
@@ -64,15 +65,15 @@ class World:
                 **self.settings,
             },
         )
-        self.forge.organisation(self.org, {"write": (MEMBER, BOT)})
-        self.forge.repository(self.org, self.recipe)
+        self.forge.create_organisation(self.org, {"write": (MEMBER, BOT)})
+        self.forge.create_repository(self.org, self.recipe)
         self.forge.commit(self.repo, "main", "compose.yml", "services: {}\n")
 
     def open(self) -> None:
         """Start the bridge and let the forge deliver to it; return when the repository is enrolled."""
         self.bridge.start()
         if self.path != "poll":
-            self.forge.hook(self.org, f"{self.bridge.url}/hook", self.bridge.hook_secret)
+            self.forge.add_webhook(self.org, f"{self.bridge.url}/hook", self.bridge.hook_secret)
         self.until(lambda: self._enrolled(), "the bridge enrols the repository")
 
     def _enrolled(self) -> bool:
@@ -89,25 +90,25 @@ class World:
 
     # -- what people do
 
-    def pull(self, *, person: str = MEMBER) -> tuple[int, str]:
+    def pull(self, *, user: str = MEMBER) -> tuple[int, str]:
         """Open a pull request; return its number and head."""
         self._branches += 1
         branch = f"change-{self._branches}"
-        if person == MEMBER:
+        if user == MEMBER:
             sha = self.forge.commit(self.repo, branch, "note.txt", branch)
-            return self.forge.pull(self.repo, branch, branch, person=person), sha
-        fork = self.forge.fork(self.repo, person)
-        sha = self.forge.commit(fork, branch, "note.txt", branch, person=person)
-        return self.forge.pull(self.repo, f"{person}:{branch}", branch, person=person), sha
+            return self.forge.open_pull_request(self.repo, branch, branch, user=user), sha
+        fork = self.forge.fork(self.repo, user)
+        sha = self.forge.commit(fork, branch, "note.txt", branch, user=user)
+        return self.forge.open_pull_request(self.repo, f"{user}:{branch}", branch, user=user), sha
 
     def push(self, number: int, *, text: str) -> str:
         """Push to a pull request's branch; return the new head."""
         head = self.forge.call("GET", f"/repos/{self.repo}/pulls/{number}")["head"]
         return self.forge.commit(head["repo"]["full_name"], head["ref"], "note.txt", text)
 
-    def say(self, number: int, body: str, *, person: str = MEMBER) -> int:
+    def say(self, number: int, body: str, *, user: str = MEMBER) -> int:
         """Write a comment; return its id."""
-        return self.forge.comment(self.repo, number, body, person=person)
+        return self.forge.comment(self.repo, number, body, user=user)
 
     def shut(self, number: int) -> None:
         """Close a pull request."""

@@ -63,7 +63,7 @@ def test_an_enrolled_recipe_is_found_well(shut_world: World) -> None:
 
 def test_a_recipe_without_a_folder_is_named(shut_world: World) -> None:
     """L7: a recipe outside of the list, where `!testme` did nothing and nobody knew why."""
-    shut_world.forge.repository(shut_world.org, "unlisted")
+    shut_world.forge.create_repository(shut_world.org, "unlisted")
     (line,) = missing(shut_world, "unlisted")
     assert "unlisted: suite" in line and "docs/enroll.md" in line
 
@@ -117,7 +117,7 @@ def test_a_webhook_of_the_organisation_is_seen_by_an_owner(shut_world: World) ->
     owner.write_text(shut_world.forge.token("ops"))
     keys = {"GITEA_TOKEN_FILE": str(owner), "BRIDGE_ALLOWED": "ops"}
     assert any("webhook" in line for line in missing(shut_world, **keys))
-    shut_world.forge.hook(shut_world.org, "http://127.0.0.1:9/hook", "secret")
+    shut_world.forge.add_webhook(shut_world.org, "http://127.0.0.1:9/hook", "secret")
     assert not any("webhook" in line for line in missing(shut_world, **keys))
 
 

@@ -66,10 +66,10 @@ def test_a_quick_run_is_told_apart(world: World) -> None:
 
 def test_a_stranger_starts_nothing_and_is_told_once(world: World) -> None:
     """A person outside of the organisation gets one answer, however often they ask."""
-    number, sha = world.pull(person=STRANGER)
-    world.say(number, "!testme", person=STRANGER)
+    number, sha = world.pull(user=STRANGER)
+    world.say(number, "!testme", user=STRANGER)
     world.until(lambda: world.bot_comments(number), "an answer")
-    again = world.say(number, "!testme", person=STRANGER)
+    again = world.say(number, "!testme", user=STRANGER)
     world.until(lambda: "confused" in world.forge.reactions(world.repo, again), "a reaction")
     world.quiet()
     (answer,) = world.bot_comments(number)
@@ -79,7 +79,7 @@ def test_a_stranger_starts_nothing_and_is_told_once(world: World) -> None:
 
 def test_a_pull_request_from_a_fork_is_tested(world: World) -> None:
     """A member may have a stranger's fork tested; its head is fetched from the recipe's repository."""
-    number, sha = world.pull(person=STRANGER)
+    number, sha = world.pull(user=STRANGER)
     world.say(number, "!testme")
     assert world.ended(sha) == "success"
     assert world.builds()[0]["params"]["SRC"] == world.repo
@@ -87,11 +87,11 @@ def test_a_pull_request_from_a_fork_is_tested(world: World) -> None:
 
 def test_a_deleted_fork_cancels_its_run(world: World) -> None:
     """Deleting the fork closes the pull request: the run ends as cancelled, and says so."""
-    number, sha = world.pull(person=STRANGER)
+    number, sha = world.pull(user=STRANGER)
     world.hold(sha)
     world.say(number, "!testme")
     world.living(number, "running: install")
-    world.forge.call("DELETE", f"/repos/{STRANGER}/{world.recipe}", person=STRANGER)
+    world.forge.call("DELETE", f"/repos/{STRANGER}/{world.recipe}", user=STRANGER)
     assert world.ended(sha) == "error"
     assert "the pull request was closed" in world.living(number, "cancelled")
 
@@ -273,12 +273,12 @@ def test_a_newer_wish_cancels_the_older(world: World) -> None:
 
 def test_a_recipe_without_a_folder_is_refused(world: World) -> None:
     """A comment in a repository of the organisation that is not enrolled is answered by the webhook."""
-    world.forge.repository(world.org, "other")
+    world.forge.create_repository(world.org, "other")
     repo = f"{world.org}/other"
     world.forge.commit(repo, "main", "compose.yml", "services: {}\n")
     world.forge.commit(repo, "change", "note.txt", "x")
-    number = world.forge.pull(repo, "change", "x", person=MEMBER)
-    world.forge.comment(repo, number, "!testme", person=MEMBER)
+    number = world.forge.open_pull_request(repo, "change", "x", user=MEMBER)
+    world.forge.comment(repo, number, "!testme", user=MEMBER)
     world.until(lambda: len(world.forge.comments(repo, number)) == 2, "an answer")
     assert "not enrolled" in world.forge.comments(repo, number)[1]["body"]
 

@@ -55,20 +55,20 @@ def loop() -> Iterator[FullStack]:
         daemons = (made.forge.daemon, made.bridge.daemon, made.drone.daemon, made.drone.worker)
         made.down()
         shutil.rmtree(folder, ignore_errors=True)
-    assert [daemon.name for daemon in daemons if daemon.pid() or daemon.others()] == []
+    assert [daemon.name for daemon in daemons if daemon.pid() or daemon.descendants()] == []
 
 
 class Talk:
     """One pull request on which a member comments `!testme`."""
 
-    def __init__(self, loop: FullStack, proposal: PullRequest) -> None:
-        self.forge, self.repo = loop.forge, proposal.repo
-        number = pull_requests.number(loop.forge, proposal)
+    def __init__(self, loop: FullStack, pull_request: PullRequest) -> None:
+        self.forge, self.repo = loop.forge, pull_request.repo
+        number = pull_requests.number(loop.forge, pull_request)
         assert number is not None
         self.number = number
         path = f"/repos/{self.repo}/pulls/{number}"
         self.sha = str(self.forge.call("GET", path)["head"]["sha"])
-        self.comment = self.forge.comment(self.repo, number, "!testme", person=MEMBER)
+        self.comment = self.forge.comment(self.repo, number, "!testme", user=MEMBER)
 
     def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         """Wait until something holds; return it."""

@@ -1,4 +1,4 @@
-"""The parts of a CI server besides the forge: Drone, and the bridge. Everything on loopback."""
+"""The bridge as a process of the sandbox."""
 
 from __future__ import annotations
 
@@ -6,11 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from sandbox.ci import real_drone
-from sandbox.ci.real_drone import RealDrone
-from sandbox.ci.standin_drone import StandinDrone
 from sandbox.forge.gitea import BOT_SCOPES, Gitea
 from sandbox.host import paths
 from sandbox.host.daemon import Daemon
@@ -18,40 +14,19 @@ from sandbox.host.paths import CI_REPO, PROGRAM_PATH
 from sandbox.host.secret_file import secret_file
 
 
-class Drone(Protocol):
-    """What the sandbox and the tests need of a Drone, be it the real one or the stand-in."""
-
-    folder: Path
-    port: int
-
-    @property
-    def url(self) -> str:
-        """Its address."""
-
-    @property
-    def token(self) -> Path:
-        """The file with the bridge's token."""
-
-    @property
-    def worker(self) -> Daemon:
-        """The process that runs the steps."""
-
-    def start(self) -> None:
-        """Start it."""
-
-    def stop(self) -> None:
-        """End it without waiting for the steps that run."""
-
-
-def drone(folder: Path, port: int, forge: Gitea, environ: Mapping[str, str]) -> Drone:
-    """Return the real Drone where the environment names its executables, else the stand-in."""
-    kind = RealDrone if real_drone.there() else StandinDrone
-    return kind(folder, port, forge, environ)
-
-
 @dataclass
 class Bridge:
-    """The bridge, as an operator would start it. settings: further keys of its environment."""
+    """The bridge, started as an operator starts it.
+
+    Attributes:
+        folder: of its state and secrets.
+        port: on loopback.
+        forge: the Gitea with the recipes.
+        drone_url: address of Drone's API.
+        drone_token: file with the token for it.
+        org: the organisation whose members may trigger runs.
+        settings: further variables of its environment.
+    """
 
     folder: Path
     port: int
@@ -68,7 +43,7 @@ class Bridge:
 
     @property
     def hook_secret(self) -> str:
-        """The secret that deliveries are signed with."""
+        """The secret with which webhook deliveries are signed."""
         return secret_file(self.folder, "hook_secret").read_text().strip()
 
     @property
@@ -77,9 +52,9 @@ class Bridge:
         return Daemon("bridge", self.folder, self.forge.tied)
 
     def environment(self) -> dict[str, str]:
-        """Return the environment it is started with."""
+        """Return its environment."""
         token = secret_file(self.folder, "gitea_token", self._forge_token())
-        self.hook_secret  # noqa: B018 - makes the file
+        self.hook_secret  # noqa: B018 - creates the file
         return {
             "PATH": PROGRAM_PATH,
             "GITEA_URL": self.forge.url,
@@ -99,13 +74,13 @@ class Bridge:
         return path.read_text().strip() if path.exists() else self.forge.token("ccbot", BOT_SCOPES)
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it; `wait` until it answers."""
+        """Start it, and `wait` until it answers."""
         self.folder.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, "-m", "bridge"]
         self.daemon.start(words, self.environment(), cwd=paths.CHECKOUT)
         if wait:
-            self.daemon.answers(f"{self.url}/healthz")
+            self.daemon.wait_until_up(f"{self.url}/healthz")
 
     def stop(self) -> None:
-        """End it in order."""
+        """Stop it by SIGTERM."""
         self.daemon.stop()
