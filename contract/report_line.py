@@ -1,7 +1,7 @@
 """What marked lines hold: progress of a run, and at its end the whole run in one line.
 
-The harness writes them and anybody who has the build's log reads them. Texts come from apps and tests, so
-a reader cuts them and repeats no stage name that is not one. Unknown keys are ignored, so that readers
+The harness writes them; the bridge and other readers of a build's log read them. Texts come from apps and
+tests, so readers cut them, and replace invalid stage names. Unknown keys are ignored, so that readers
 accept lines of later versions.
 """
 
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError
 
 from contract import marker
-from contract.verdicts import CommitState, Lane, Outcome, Verdict
+from contract.verdicts import CaseOutcome, CommitState, Lane, Verdict
 
 # Limits of the writer.
 MAX_TEXT = 500  # characters; the whole text is in the run directory
@@ -58,9 +58,7 @@ StageNames = Annotated[tuple[str, ...], BeforeValidator(_stage_names)]
 OptionalStageName = Annotated[
     str, BeforeValidator(lambda value: _stage_name(value) if value else "")
 ]
-Count = Annotated[
-    int, PlainSerializer(float)
-]  # 3 is written as 3.0: the format of the line is fixed
+Count = Annotated[int, PlainSerializer(float)]  # written as 3.0; the line's format is fixed
 
 
 class _Model(BaseModel):
@@ -99,7 +97,7 @@ class ReportedStage(_Model):
     """One stage; `seconds` it took."""
 
     name: Annotated[str, Field(pattern=rf"^{STAGE_NAME.pattern}$")]
-    outcome: Outcome
+    outcome: CaseOutcome
     seconds: float = 0.0
     reason: Text = ""
 
@@ -120,7 +118,7 @@ class ReportedCase(_Model):
     id: Text
     stage: Text = ""
     life: Text = ""
-    outcome: Outcome
+    outcome: CaseOutcome
     message: Text = ""
     lines: tuple[Text, ...] = Field((), max_length=MAX_ITEMS_READ)
 

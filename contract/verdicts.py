@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 Lane = Literal["cold", "quick"]
-Outcome = Literal["pass", "fail", "error", "skip", "unverified"]
-OUTCOMES: frozenset[str] = frozenset(get_args(Outcome))
+CaseOutcome = Literal["pass", "fail", "error", "skip", "unverified"]
+OUTCOMES: frozenset[str] = frozenset(get_args(CaseOutcome))
 Colour = Literal["green", "red", "grey"]
 CommitState = Literal["success", "failure", "error"]
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Literal
 
-Lane = Literal["cold", "quick"]
+from contract import verdicts
+
+Lane = verdicts.Lane
 
 STAGES = (
     *("lint", "install", "functional", "redeploy", "backup", "restore"),

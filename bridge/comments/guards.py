@@ -10,6 +10,7 @@ from pathlib import Path
 from bridge.answers import messages
 from bridge.clients.gitea import Comment, Gitea, Pull
 from bridge.store import Spoken
+from contract import enrolled
 
 
 class Refused(Exception):
@@ -28,9 +29,7 @@ def is_fresh(comment: Comment, enrolled: datetime) -> bool:
 
 def recipes(folder: Path) -> frozenset[str]:
     """Return the enrolled recipes: the folders beside the generic stages."""
-    return frozenset(
-        path.name for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._"
-    )
+    return enrolled.recipes(folder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,22 +207,24 @@ def stage_outcomes(
         not_applicable: reasons of stages that the suite declares not applicable.
     """
     names = dict.fromkeys((*planned, *(case.stage for case in cases)))
-    ended = any(case.stage == "cleanup" for case in cases)
+    cleaned_up = any(case.stage == "cleanup" for case in cases)
     return {
-        name: _stage(name, [c for c in cases if c.stage == name], not_applicable.get(name), ended)
+        name: _stage(
+            name, [c for c in cases if c.stage == name], not_applicable.get(name), cleaned_up
+        )
         for name in names
     }
 
 
-def _stage(name: str, cases: Sequence[Case], declared: str | None, ended: bool) -> StageResult:
-    outcome, reason = _outcome(cases) if cases else _without_case(name, declared, ended)
+def _stage(name: str, cases: Sequence[Case], declared: str | None, cleaned_up: bool) -> StageResult:
+    outcome, reason = _outcome(cases) if cases else _without_case(name, declared, cleaned_up)
     return StageResult(name, outcome, reason, len(cases), round(sum(c.seconds for c in cases), 3))
 
 
-def _without_case(name: str, declared: str | None, ended: bool) -> tuple[StageOutcome, str]:
+def _without_case(name: str, declared: str | None, cleaned_up: bool) -> tuple[StageOutcome, str]:
     if declared is not None:
         return "skip", declared
-    return "unverified", NO_FUNCTIONAL_TEST if name == "functional" and ended else NOT_REACHED
+    return "unverified", NO_FUNCTIONAL_TEST if name == "functional" and cleaned_up else NOT_REACHED
 
 
 def _outcome(cases: Sequence[Case]) -> tuple[StageOutcome, str]:

@@ -75,7 +75,7 @@ def finish_dead(folder: Path) -> Report:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write a file under another name and rename it, so that nobody reads half of it."""
+    """Write a file under another name and rename it, so that no reader gets half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8", errors="replace")

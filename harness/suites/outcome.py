@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Literal
 
 import pytest
 import requests
 from _pytest.outcomes import Skipped
 
+from contract.verdicts import CaseOutcome
 from harness.errors import BaseNotDeployable, CcCiError
 
-Kind = Literal["pass", "fail", "error", "skip", "unverified"]
 NOT_RUN = "not run: "  # should have run and did not
 NOT_APPLICABLE = "not applicable: "  # declared by the suite, or a structural fact
 OURS = frozenset(  # what the system says when the host is at its end
@@ -31,7 +30,7 @@ class HarnessSkip(Skipped):
 class Outcome:
     """A case's outcome; `fault` is None where nothing went wrong."""
 
-    kind: Kind
+    kind: CaseOutcome
     fault: str | None = None
     message: str | None = None
     details: str | None = None
@@ -58,7 +57,7 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
             return Outcome("unverified", None, reason.removeprefix(NOT_RUN))
         structural = reason.startswith(NOT_APPLICABLE)
         return Outcome("skip", None, reason.removeprefix(NOT_APPLICABLE), structural=structural)
-    kind: Kind = "fail" if report.when == "call" else "error"
+    kind: CaseOutcome = "fail" if report.when == "call" else "error"
     first, _, rest = str(error).partition("\n")
     if isinstance(error, BaseNotDeployable):
         return Outcome("unverified", "infra", first, rest or None)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from contract.enrolled import recipes as enrolled_recipes
 from harness import plan
 from harness.errors import UsageError
 from harness.suites import markers
@@ -45,7 +46,7 @@ def enrolled(suites: Path) -> list[str]:
         UsageError: the folder does not exist or contains no suite.
     """
     try:
-        found = sorted(p.name for p in suites.iterdir() if p.is_dir() and p.name[0] not in "_.")
+        found = sorted(enrolled_recipes(suites))
     except OSError as error:
         raise UsageError(f"cannot list the suites in '{suites}': {error.strerror}") from error
     if not found:
