@@ -11,10 +11,10 @@ from sandbox.standins.drone.serve import serve
 
 
 def main() -> int:
-    """Parse the command line and serve; return 2 for settings that are wrong."""
+    """Parse the command line and serve; return exit code 2 if the settings are wrong."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.standins.drone", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("serve", help="serve until a signal ends it")
+    command = commands.add_parser("serve", help="serve until a signal stops it")
     command.add_argument("--config", type=Path, required=True, metavar="FILE.json")
     line = parser.parse_args()
     try:

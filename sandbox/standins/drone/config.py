@@ -1,4 +1,4 @@
-"""The settings of the stand-in: one JSON file, read once."""
+"""Settings of the stand-in, read from a JSON file."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ KEYS = {
 }
 REPO_KEYS = {"clone_url": str, "branch": str, "active": bool, "timeout_minutes": float}
 USER_KEYS = {"login": str, "admin": bool}
-NAMES = {int: "a whole number", str: "a text", dict: "an object", bool: "true or false"}
+TYPE_NAMES = {int: "a whole number", str: "text", dict: "an object", bool: "true or false"}
 
 
 class ConfigError(Exception):
-    """The settings are wrong: which key of which file, and what it should be."""
+    """A setting is wrong; the message names the file, the key and the expected value."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Who a token belongs to."""
+    """The user that a token belongs to."""
 
     login: str
     admin: bool
@@ -40,7 +40,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Repo:
-    """One repository that Drone knows."""
+    """One repository of the settings."""
 
     slug: str
     clone_url: str
@@ -51,22 +51,22 @@ class Repo:
 
     @property
     def owner(self) -> str:
-        """The part before the slash."""
+        """The part of the slug before the slash."""
         return self.slug.split("/")[0]
 
     @property
     def name(self) -> str:
-        """The part after the slash."""
+        """The part of the slug after the slash."""
         return self.slug.split("/")[1]
 
     @property
     def link(self) -> str:
-        """The repository's page at the forge."""
+        """URL of the repository's page at the forge."""
         return self.clone_url.removesuffix(".git")
 
     @property
     def forge(self) -> str:
-        """The forge's address."""
+        """URL of the forge."""
         return self.link.removesuffix(f"/{self.slug}")
 
 
@@ -88,15 +88,15 @@ class Config:
 
     @property
     def host(self) -> str:
-        """The host of the public address, with its port."""
+        """Host and port of the public URL."""
         return self.public_url.partition("//")[2].split("/")[0]
 
 
 def load(path: Path) -> Config:
-    """Read the settings.
+    """Read the settings from a file.
 
     Raises:
-        ConfigError: the file cannot be read, or one of its keys is wrong.
+        ConfigError: the file cannot be read, or a key is wrong.
     """
     try:
         found = json.loads(path.read_text())
@@ -109,7 +109,7 @@ def load(path: Path) -> Config:
 
 
 def _config(found: object) -> Config:
-    values = _checked("the settings", found, KEYS, needed=("port", "data", "tokens", "repos"))
+    values = _checked("the settings", found, KEYS, required=("port", "data", "tokens", "repos"))
     port, capacity = values["port"], values.get("capacity", 2)
     if not 0 < port < 65536:
         raise ConfigError(f"'port' is {port}; a port is a number from 1 to 65535")
@@ -127,7 +127,7 @@ def _config(found: object) -> Config:
             for number, (slug, repo) in enumerate(values["repos"].items(), start=1)
         },
         capacity=capacity,
-        environ=_texts("environ", values.get("environ", {})),
+        environ=_text_values("environ", values.get("environ", {})),
         public_url=values.get("public_url", f"http://127.0.0.1:{port}").rstrip("/"),
         hook_secret=values.get("hook_secret", ""),
         lose_cancels=values.get("lose_cancels", False),
@@ -137,13 +137,13 @@ def _config(found: object) -> Config:
 
 
 def _user(token: str, found: object) -> User:
-    where = f"the token '{token[:3]}…'"  # its secret part stays out of messages
-    values = _checked(where, found, USER_KEYS, needed=("login",))
+    where = f"the token '{token[:3]}…'"  # messages must not contain the whole token
+    values = _checked(where, found, USER_KEYS, required=("login",))
     return User(values["login"], values.get("admin", False))
 
 
 def _repo(slug: str, found: object, number: int) -> Repo:
-    values = _checked(f"the repository '{slug}'", found, REPO_KEYS, needed=("clone_url",))
+    values = _checked(f"the repository '{slug}'", found, REPO_KEYS, required=("clone_url",))
     if slug.count("/") != 1 or not all(slug.split("/")):
         raise ConfigError(f"the repository '{slug}' must be named 'owner/name'")
     minutes = values.get("timeout_minutes", 60)
@@ -159,10 +159,10 @@ def _repo(slug: str, found: object, number: int) -> Repo:
     )
 
 
-def _texts(key: str, found: Mapping[str, object]) -> dict[str, str]:
+def _text_values(key: str, found: Mapping[str, object]) -> dict[str, str]:
     for name, value in found.items():
         if not isinstance(value, str):
-            raise ConfigError(f"'{key}.{name}' is {value!r}; it must be a text")
+            raise ConfigError(f"'{key}.{name}' is {value!r}; it must be text")
     return {name: str(value) for name, value in found.items()}
 
 
@@ -173,7 +173,7 @@ def _seconds(key: str, value: float) -> float:
 
 
 def _checked(
-    where: str, found: object, keys: Mapping[str, type], *, needed: tuple[str, ...]
+    where: str, found: object, keys: Mapping[str, type], *, required: tuple[str, ...]
 ) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ConfigError(f"{where} must be an object")
@@ -181,9 +181,9 @@ def _checked(
         if key not in keys:
             raise ConfigError(f"{where}: unknown key '{key}'; known are {', '.join(keys)}")
         if not _fits(value, keys[key]):
-            wanted = NAMES.get(keys[key], "a number")
+            wanted = TYPE_NAMES.get(keys[key], "a number")
             raise ConfigError(f"{where}: '{key}' is {value!r}; it must be {wanted}")
-    for key in needed:
+    for key in required:
         if key not in found:
             raise ConfigError(f"{where}: the key '{key}' is missing")
     return found

@@ -198,7 +198,7 @@ def test_what_is_not_modelled_is_refused(drone: Place) -> None:
         drone.push("unknown", pipeline("unknown", QUICK, extra=extra))
         build = drone.call("POST", f"{REPO}/builds?branch=unknown").json()
         assert build["status"] == "error"
-        assert f"does not model the key '{extra.split(':')[0]}'" in build["error"]
+        assert f"does not support the key '{extra.split(':')[0]}'" in build["error"]
     assert drone.call("GET", "/welcome").status_code == 501
 
 

@@ -1,1 +1,1 @@
-"""Reading a .drone.yml as Drone does."""
+"""Parsing a `.drone.yml` as Drone does."""

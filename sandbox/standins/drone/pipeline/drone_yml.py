@@ -1,4 +1,7 @@
-"""A `.drone.yml`: its pipelines, what starts them, and what of it the stand-in refuses."""
+"""Parser for `.drone.yml`: its pipelines, their triggers and their steps.
+
+Refuses keys and values that the stand-in does not support.
+"""
 
 from __future__ import annotations
 
@@ -15,33 +18,33 @@ STATES = ("success", "failure")
 
 
 class PipelineError(Exception):
-    """The file cannot be used: what it says wrong, or what the stand-in does not model."""
+    """The file is invalid, or uses something that the stand-in does not support."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """Patterns of which one must fit, and patterns of which none may."""
+    """Patterns of which one has to match, and patterns of which none may match."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
-    def holds(self, value: str) -> bool:
-        """Say whether a value passes; no pattern at all lets everything pass."""
-        if any(fits(pattern, value) for pattern in self.exclude):
+    def matches(self, value: str) -> bool:
+        """Return True if a value passes; without patterns every value does."""
+        if any(glob_matches(pattern, value) for pattern in self.exclude):
             return False
-        return not self.include or any(fits(pattern, value) for pattern in self.include)
+        return not self.include or any(glob_matches(pattern, value) for pattern in self.include)
 
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """What must hold for a pipeline or a step."""
+    """The conditions of a pipeline or a step."""
 
     event: Condition = Condition()
     branch: Condition = Condition()
 
-    def holds(self, event: str, branch: str) -> bool:
-        """Say whether both conditions hold."""
-        return self.event.holds(event) and self.branch.holds(branch)
+    def matches(self, event: str, branch: str) -> bool:
+        """Return True if event and branch match."""
+        return self.event.matches(event) and self.branch.matches(branch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +57,27 @@ class Step:
     when: When
     on_success: bool
     on_failure: bool
-    ignored: bool  # its failure does not count
+    failure_ignored: bool  # its failure does not count
 
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One document of the file."""
+    """One pipeline: one YAML document of the file."""
 
     name: str
     trigger: When
-    limit: int  # builds of it at once, 0 for any number
+    limit: int  # builds of it that may run at the same time; 0 for any number
     steps: tuple[Step, ...]
 
 
-def read(text: str) -> list[Pipeline]:
+def parse(text: str) -> list[Pipeline]:
     """Return the pipelines of a file.
 
     Raises:
-        PipelineError: it is no YAML, or says something that the stand-in does not model.
+        PipelineError: the file is not valid YAML, or uses something that the stand-in does not support.
     """
     try:
-        # every scalar stays the text that it is, as in `A: 1.10`
+        # every scalar stays text: `A: 1.10` is not a number
         documents = [yaml.load(part, Loader=yaml.BaseLoader) for part in _documents(text)]
     except yaml.MarkedYAMLError as error:
         line = (error.problem_mark.line + 1) if error.problem_mark else 0
@@ -88,7 +91,7 @@ def read(text: str) -> list[Pipeline]:
 
 
 def _documents(text: str) -> list[str]:
-    """Cut a file where Drone does: comments before a first separator are a document too, without a kind."""
+    """Split a file as Drone does: a comment before the first separator is a document, without a kind."""
     lines, parts = text.split("\n"), [""]
     for number, line in enumerate(lines):
         if line.startswith("---"):
@@ -98,12 +101,12 @@ def _documents(text: str) -> list[str]:
     return parts
 
 
-def fits(pattern: str, value: str) -> bool:
-    """Say whether a value matches a pattern; `*` and `?` stop at a slash."""
-    return re.fullmatch("".join(_glob(pattern)), value) is not None
+def glob_matches(pattern: str, value: str) -> bool:
+    """Return True if a value matches a pattern; `*` and `?` do not match a slash."""
+    return re.fullmatch("".join(_regex_parts(pattern)), value) is not None
 
 
-def _glob(pattern: str) -> Iterable[str]:
+def _regex_parts(pattern: str) -> Iterable[str]:
     for part in re.findall(r"\*|\?|\[[^]]*\]|[^*?\[]+|\[", pattern):
         if part == "*":
             yield "[^/]*"
@@ -122,11 +125,11 @@ def _pipeline(document: object) -> Pipeline:
     kind, type_ = found.get("kind", ""), found.get("type", "")
     if (kind, type_) != ("pipeline", "exec"):
         raise PipelineError(
-            f"the stand-in models kind 'pipeline', type 'exec', not '{kind}', '{type_}'"
+            f"the stand-in only supports kind 'pipeline', type 'exec', not '{kind}', '{type_}'"
         )
     name = _text("a pipeline", "name", found.get("name", "default"))
     where = f"pipeline '{name}'"
-    _known(where, found, PIPELINE_KEYS)
+    _require_known(where, found, PIPELINE_KEYS)
     _platform(where, found.get("platform"))
     steps = [_step(where, step) for step in _list(where, "steps", found.get("steps"))]
     names = [step.name for step in steps]
@@ -144,7 +147,7 @@ def _platform(where: str, found: object) -> None:
 
 def _limit(where: str, found: object) -> int:
     values = _mapping(f"{where}: concurrency", found)
-    _known(f"{where}: concurrency", values, ("limit",))
+    _require_known(f"{where}: concurrency", values, ("limit",))
     text = values.get("limit", "0")
     if not isinstance(text, str) or not text.isdecimal():
         raise PipelineError(f"{where}: concurrency.limit is {text!r}; it must be a whole number")
@@ -156,24 +159,27 @@ def _step(where: str, document: object) -> Step:
     name = _text(where, "the name of a step", found.get("name", ""))
     if name in ("", "clone"):
         raise PipelineError(f"{where}: invalid or missing step name '{name}'")
-    place = f"{where}, step '{name}'"
+    step_where = f"{where}, step '{name}'"
     if "image" in found:
         raise PipelineError("Linter: cannot define images for an exec pipeline")
-    _known(place, found, STEP_KEYS)
+    _require_known(step_where, found, STEP_KEYS)
     failure = found.get("failure", "")
     if failure not in ("", "ignore"):
-        raise PipelineError(f"{place}: failure is {failure!r}; only 'ignore' is modelled")
-    when, status = _when(place, "when", found.get("when"))
+        raise PipelineError(
+            f"{step_where}: failure is {failure!r}; the stand-in only supports 'ignore'"
+        )
+    when, status = _when(step_where, "when", found.get("when"))
     return Step(
         name=name,
         commands=tuple(
-            _text(place, "a command", c) for c in _list(place, "commands", found.get("commands"))
+            _text(step_where, "a command", c)
+            for c in _list(step_where, "commands", found.get("commands"))
         ),
-        environment=_environment(place, found.get("environment")),
+        environment=_environment(step_where, found.get("environment")),
         when=when,
-        on_success=status.holds("success"),
-        on_failure=bool(status.include or status.exclude) and status.holds("failure"),
-        ignored=failure == "ignore",
+        on_success=status.matches("success"),
+        on_failure=bool(status.include or status.exclude) and status.matches("failure"),
+        failure_ignored=failure == "ignore",
     )
 
 
@@ -181,25 +187,29 @@ def _environment(where: str, found: object) -> dict[str, str]:
     values = _mapping(f"{where}: environment", found)
     for key, value in values.items():
         if not isinstance(value, str):
-            raise PipelineError(f"{where}: environment {key}: only plain values are modelled")
+            raise PipelineError(
+                f"{where}: environment {key}: the stand-in only supports plain values"
+            )
     return values
 
 
 def _when(where: str, key: str, found: object) -> tuple[When, Condition]:
-    """Return the conditions on event and branch, and for a step that on the status so far."""
+    """Return the conditions on event and branch, and a step's condition on the status so far."""
     values = _mapping(f"{where}: {key}", found)
-    _known(f"{where}: {key}", values, ("event", "branch", *(("status",) if key == "when" else ())))
+    _require_known(
+        f"{where}: {key}", values, ("event", "branch", *(("status",) if key == "when" else ()))
+    )
     parts = {name: _condition(f"{where}: {key}.{name}", value) for name, value in values.items()}
     status = parts.pop("status", Condition())
     for state in (*status.include, *status.exclude):
         if state not in STATES:
-            raise PipelineError(f"{where}: {key}.status '{state}' is not modelled")
+            raise PipelineError(f"{where}: the stand-in does not support {key}.status '{state}'")
     return When(**parts), status
 
 
 def _condition(where: str, found: object) -> Condition:
     if isinstance(found, dict):
-        _known(where, found, ("include", "exclude"))
+        _require_known(where, found, ("include", "exclude"))
         lists = {name: tuple(_patterns(where, value)) for name, value in found.items()}
         return Condition(**lists)
     return Condition(tuple(_patterns(where, found)))
@@ -225,11 +235,11 @@ def _list(where: str, key: str, found: object) -> list[object]:
 
 def _text(where: str, key: str, found: object) -> str:
     if not isinstance(found, str):
-        raise PipelineError(f"{where}: {key} must be a text, not {found!r}")
+        raise PipelineError(f"{where}: {key} must be text, not {found!r}")
     return found
 
 
-def _known(where: str, found: Mapping[str, object], keys: Sequence[str]) -> None:
+def _require_known(where: str, found: Mapping[str, object], keys: Sequence[str]) -> None:
     for key in found:
         if key not in keys:
-            raise PipelineError(f"{where}: the stand-in does not model the key '{key}'")
+            raise PipelineError(f"{where}: the stand-in does not support the key '{key}'")

@@ -1,8 +1,8 @@
-"""Double-quoted text as the Go programs write it, which is not quite as a shell reads it."""
+"""Double-quoted text as Go's `%q` writes it, which a shell reads slightly differently."""
 
 from __future__ import annotations
 
-SHORT = {
+ESCAPES = {
     '"': '\\"',
     "\\": "\\\\",
     "\a": "\\a",
@@ -16,13 +16,13 @@ SHORT = {
 
 
 def quote(text: str) -> str:
-    """Return a text in double quotes, with everything that cannot be printed escaped."""
-    return f'"{"".join(map(_one, text))}"'
+    """Return a text in double quotes, with non-printable characters escaped."""
+    return f'"{"".join(map(_escaped, text))}"'
 
 
-def _one(char: str) -> str:
-    if char in SHORT:
-        return SHORT[char]
+def _escaped(char: str) -> str:
+    if char in ESCAPES:
+        return ESCAPES[char]
     if char == " " or (char.isprintable() and not char.isspace()):
         return char
     code = ord(char)

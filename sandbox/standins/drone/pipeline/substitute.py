@@ -1,7 +1,7 @@
-"""`${NAME}` in a pipeline's text, replaced before the text is read as YAML.
+"""Replaces `${NAME}` in a pipeline's text before the text is parsed as YAML.
 
-A value becomes part of the text as it is: it can end a command, open a quote or break the YAML.
-Measured: `$${X}` gives `${X}`, `$$` gives `$`, an unset name gives nothing, `$X` stays.
+A value is inserted unchanged: it can end a command, open a quote or break the YAML. Measured: `$${X}` becomes
+`${X}`, `$$` becomes `$`, an unset name becomes nothing, `$X` stays.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class SubstituteError(Exception):
-    """The text between the braces is not a name."""
+    """The text between the braces is not a variable name."""
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """Return the text with its names replaced.
+    """Return the text with its variables replaced.
 
     Raises:
-        SubstituteError: braces do not close, or hold anything but a name.
+        SubstituteError: braces are not closed, or contain something other than a name.
     """
     found: list[str] = []
     at = 0
@@ -44,8 +44,7 @@ def substitute(text: str, values: Mapping[str, str]) -> str:
 def _braces(text: str, start: int, values: Mapping[str, str]) -> tuple[str, int]:
     name = NAME.match(text, start)
     if name is None or text[name.end() : name.end() + 1] != "}":
-        raise SubstituteError(
-            "bad substitution"
-        )  # a real one also knows ${X:-default} and the like
+        # A real Drone supports ${X:-default} and the like as well.
+        raise SubstituteError("bad substitution")
     value = values.get(name[0], "")
     return (quote(value) if "\n" in value else value), name.end() + 1

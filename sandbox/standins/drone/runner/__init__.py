@@ -1,1 +1,1 @@
-"""The exec runner's half of the stand-in for Drone."""
+"""The exec runner: takes stages from the server and runs their steps."""

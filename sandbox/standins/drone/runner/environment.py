@@ -1,4 +1,4 @@
-"""What a step finds in its environment, layer by layer."""
+"""The environment of a step, layer by layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sandbox.standins.drone.server.model import Build, Stage
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The stage that a step belongs to, and the folders it runs in."""
+    """A stage, its build and repository, and the folders in which its steps run."""
 
     config: Config
     repo: Repo
@@ -28,9 +28,14 @@ class Context:
 def of_step(
     context: Context, name: str, number: int, own: Mapping[str, str], failed: Sequence[str]
 ) -> dict[str, str]:
-    """Return a step's environment; a later layer wins.
+    """Return the environment of a step; later layers override earlier ones.
 
-    own: the step's `environment`; failed: names of the steps that failed so far.
+    Args:
+        context: the stage.
+        name: name of the step.
+        number: its number, from 1.
+        own: the variables that the step sets in `.drone.yml`.
+        failed: names of the steps that have failed so far.
     """
     return {
         **{key: os.environ[key] for key in ("PATH", "USER") if key in os.environ},
@@ -39,12 +44,12 @@ def of_step(
         **of_stage(context),
         **_folders(context),
         **own,
-        **_fresh(context, name, number, failed),
+        **_step_state(context, name, number, failed),
     }
 
 
 def for_substitution(context: Context) -> dict[str, str]:
-    """Return what `${NAME}` in the pipeline's text may stand for: here parameters win."""
+    """Return the values of `${NAME}` in the pipeline's text; here parameters override everything."""
     return {**context.config.environ, **of_stage(context), **context.build.seed.params}
 
 
@@ -135,7 +140,7 @@ def _stage(stage: Stage) -> dict[str, str]:
 
 
 def _older_names(repo: Repo, build: Build) -> dict[str, str]:
-    """Return the names of Drone's first versions, which the runner still sets."""
+    """Return the variables of Drone's first versions, which the runner still sets."""
     seed = build.seed
     return {
         "CI_BUILD_NUMBER": str(build.number),
@@ -175,8 +180,8 @@ def _folders(context: Context) -> dict[str, str]:
     }
 
 
-def _fresh(context: Context, name: str, number: int, failed: Sequence[str]) -> dict[str, str]:
-    """Return what changes from step to step."""
+def _step_state(context: Context, name: str, number: int, failed: Sequence[str]) -> dict[str, str]:
+    """Return the variables that change from step to step."""
     now, status = str(int(time.time())), "failure" if failed else "success"
     values = {
         "DRONE_BUILD_STATUS": status,

@@ -1,8 +1,8 @@
-"""Runs one step's shell, in the runner's own process group, as Drone does.
+"""Runs the shell of one step, in the runner's own process group as Drone does.
 
-A step is over when its shell has ended and nobody holds its output any more. A step that must
-stop has its shell killed, and nothing else: what the shell had started goes on, and its output is
-read and dropped, so that it can go on writing.
+A step has finished when its shell has exited and no process holds its output pipe any more. To stop a step
+only its shell is killed: processes that it has started keep running. Their output is still read, so that they
+can go on writing, but it is dropped.
 """
 
 from __future__ import annotations
@@ -13,19 +13,30 @@ import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from sandbox.standins.drone.server.build_service import Turn
+from sandbox.standins.drone.server.assignment import Assignment
 
-CHUNK = 32 * 1024  # bytes that one read takes at most
+MAX_READ = 32 * 1024  # bytes
 
 
 class CannotStart(Exception):
-    """The system refuses to start a shell."""
+    """The kernel does not start a shell with this environment."""
 
 
 def run(
-    turn: Turn, script: Path, cwd: Path, env: Mapping[str, str], sink: Callable[[bytes], None]
+    assignment: Assignment,
+    script: Path,
+    cwd: Path,
+    env: Mapping[str, str],
+    sink: Callable[[bytes], None],
 ) -> int | None:
-    """Run a script; return its exit status, None when it was killed.
+    """Run a script and return its exit code, None if it was stopped.
+
+    Args:
+        assignment: the stage; says when to stop.
+        script: path of the script.
+        cwd: folder in which it runs.
+        env: its complete environment.
+        sink: called with the output of each read.
 
     Raises:
         CannotStart: no shell can be started with this environment.
@@ -35,7 +46,7 @@ def run(
         shell = subprocess.Popen(
             ["/bin/sh", "-e", str(script)],
             cwd=cwd,
-            env=environment(env),
+            env=kernel_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=write,
             stderr=write,
@@ -45,37 +56,37 @@ def run(
         raise CannotStart(f"exec: {error}") from error
     finally:
         os.close(write)
-    waits = [
-        threading.Thread(target=_pump, args=(read, sink), daemon=True),
+    threads = [
+        threading.Thread(target=_forward_output, args=(read, sink), daemon=True),
         threading.Thread(target=shell.wait, daemon=True),
     ]
-    for thread in waits:
+    for thread in threads:
         thread.start()
-    threading.Thread(target=_tell, args=(turn, waits), daemon=True).start()
-    while any(thread.is_alive() for thread in waits):
-        if turn.stopped:
+    threading.Thread(target=_signal_end, args=(assignment, threads), daemon=True).start()
+    while any(thread.is_alive() for thread in threads):
+        if assignment.stopped:
             shell.kill()
             shell.wait()
             return None
-        turn.news.wait(turn.seconds_left)
-        turn.news.clear()
+        assignment.changed.wait(assignment.seconds_left)
+        assignment.changed.clear()
     return shell.returncode if shell.returncode >= 0 else -1
 
 
-def environment(values: Mapping[str, str]) -> dict[bytes, bytes]:
-    """Return an environment as the kernel will see it: names are cut at their first `=`."""
+def kernel_environment(values: Mapping[str, str]) -> dict[bytes, bytes]:
+    """Return an environment as the kernel sees it: a name that contains `=` is cut there."""
     entries = (f"{name}={value}".encode(errors="surrogateescape") for name, value in values.items())
     cut = (entry.partition(b"=") for entry in entries)
     return {name: value for name, _, value in cut if name}
 
 
-def _tell(turn: Turn, waits: list[threading.Thread]) -> None:
-    for thread in waits:
+def _signal_end(assignment: Assignment, threads: list[threading.Thread]) -> None:
+    for thread in threads:
         thread.join()
-    turn.news.set()
+    assignment.changed.set()
 
 
-def _pump(read: int, sink: Callable[[bytes], None]) -> None:
+def _forward_output(read: int, sink: Callable[[bytes], None]) -> None:
     with os.fdopen(read, "rb", buffering=0) as pipe:
-        while chunk := pipe.read(CHUNK):
+        while chunk := pipe.read(MAX_READ):
             sink(chunk)

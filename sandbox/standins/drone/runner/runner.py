@@ -1,176 +1,95 @@
-"""The exec runner's part: takes stages, makes their folders, runs their steps one by one."""
+"""The exec runner: takes stages from the server and runs each in a workspace of its own."""
 
 from __future__ import annotations
 
-import re
-import secrets
-import shutil
-import string
 import threading
 import traceback
-from dataclasses import dataclass
-from pathlib import Path
 
-from sandbox.standins.drone.pipeline.drone_yml import Pipeline, PipelineError, Step, When, read
+from sandbox.standins.drone.pipeline.drone_yml import Pipeline, PipelineError, Step, When, parse
 from sandbox.standins.drone.pipeline.substitute import SubstituteError, substitute
-from sandbox.standins.drone.runner import environment, process
+from sandbox.standins.drone.runner import environment
 from sandbox.standins.drone.runner.environment import Context
-from sandbox.standins.drone.runner.process import CannotStart
-from sandbox.standins.drone.runner.script import clone, script
-from sandbox.standins.drone.server.build_service import Server, Turn
+from sandbox.standins.drone.runner.script import clone_commands
+from sandbox.standins.drone.runner.stage import CANNOT_START, StageRunner
+from sandbox.standins.drone.runner.workspace import Workspace
+from sandbox.standins.drone.server.assignment import Assignment
+from sandbox.standins.drone.server.build_service import BuildService
 
-SKIP_REST = 78  # exit status: passed, and the steps that follow are not needed
-KILLED = 137
-CANNOT_START = 255
-LETTERS = string.ascii_letters + string.digits
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace:
-    """The folders of one stage, made anew and removed at its end."""
-
-    root: Path
-
-    @property
-    def home(self) -> Path:
-        """What HOME says."""
-        return self.root / "home/drone"
-
-    @property
-    def source(self) -> Path:
-        """Where the clone is."""
-        return self.root / "drone/src"
-
-    @property
-    def scripts(self) -> Path:
-        """Where the steps' scripts are."""
-        return self.root / "opt"
-
-    @classmethod
-    def make(cls, parent: Path) -> Workspace:
-        """Make the folders under a random name."""
-        made = cls(parent / f"drone-{''.join(secrets.choice(LETTERS) for _ in range(16))}")
-        made.root.mkdir(parents=True)
-        for folder in (made.home.parent, made.home, made.source.parent, made.source, made.scripts):
-            folder.mkdir(mode=0o700)
-        return made
-
-    def remove(self) -> None:
-        """Remove them, whoever still uses them."""
-        shutil.rmtree(self.root, ignore_errors=True)
+JOIN_INTERVAL = 0.1  # seconds; short, so that Python handles a signal soon
 
 
 class Runner:
-    """As many threads as the capacity says, each with one stage at a time."""
+    """One thread for each stage that may run at the same time."""
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._root = server.config.data / "runner"
+    def __init__(self, builds: BuildService) -> None:
+        self._builds = builds
+        self._root = builds.config.data / "runner"
         self._threads = [
-            threading.Thread(target=self._work, daemon=True) for _ in range(server.config.capacity)
+            threading.Thread(target=self._work, daemon=True) for _ in range(builds.config.capacity)
         ]
 
     def start(self) -> None:
-        """Begin to take work."""
+        """Start to take stages."""
         for thread in self._threads:
             thread.start()
 
     def wait(self) -> None:
-        """Return when a draining runner has ended its last stage."""
+        """Return when a draining runner has finished its last stage."""
         for thread in self._threads:
             while thread.is_alive():
-                thread.join(0.1)  # short, so that a signal is heard
+                thread.join(JOIN_INTERVAL)
 
     def _work(self) -> None:
-        while (turn := self._server.take()) is not None:
-            workspace = Workspace.make(self._root)
+        while (assignment := self._builds.take()) is not None:
+            workspace = Workspace.create(self._root)
             try:
-                self._run(turn, workspace)
-            except Exception as error:  # a stage must end, whatever happens here
-                self._server.stage_ended(turn, "error", CANNOT_START, f"stand-in: {error!r}")
+                self._run(assignment, workspace)
+            except Exception as error:  # the stage has to finish whatever goes wrong here
+                message = f"stand-in: {error!r}"
+                self._builds.stage_finished(assignment, "error", CANNOT_START, message)
                 traceback.print_exc()
             finally:
                 workspace.remove()
-                self._server.release(turn)
+                self._builds.release(assignment)
 
-    def _run(self, turn: Turn, workspace: Workspace) -> None:
+    def _run(self, assignment: Assignment, workspace: Workspace) -> None:
         context = Context(
-            config=self._server.config,
-            repo=turn.repo,
-            build=turn.build,
-            stage=turn.stage,
+            config=self._builds.config,
+            repo=assignment.repo,
+            build=assignment.build,
+            stage=assignment.stage,
             source=workspace.source,
             home=workspace.home,
         )
         try:
             pipeline = _pipeline(context)
         except (SubstituteError, PipelineError) as error:
-            self._server.stage_ended(turn, "error", CANNOT_START, str(error))
+            self._builds.stage_finished(assignment, "error", CANNOT_START, str(error))
             return
-        seed = turn.build.seed
-        steps = [_clone(context)]
-        steps += [s for s in pipeline.steps if s.when.holds(seed.event, seed.branch)]
-        if self._server.begin(turn, [(step.name, step.ignored) for step in steps]):
-            Stage(self._server, turn, context, workspace).run(steps)
-
-
-class Stage:
-    """The steps of one stage, in their order."""
-
-    def __init__(self, server: Server, turn: Turn, context: Context, workspace: Workspace) -> None:
-        self._server = server
-        self._turn = turn
-        self._context = context
-        self._workspace = workspace
-        self._failed: list[str] = []
-
-    def run(self, steps: list[Step]) -> None:
-        """Run them and report the stage's end."""
-        for number, step in enumerate(steps, start=1):
-            if self._turn.stopped:
-                self._server.stage_ended(self._turn, "killed", KILLED)
-                return
-            if not (step.on_failure if self._failed else step.on_success):
-                self._server.step_ended(self._turn, number, "skipped")
-                continue
-            try:
-                status = self._step(number, step)
-            except CannotStart as error:
-                self._server.step_ended(self._turn, number, "error", CANNOT_START, str(error))
-                self._server.stage_ended(self._turn, "error", CANNOT_START, str(error))
-                return
-            if status is None:
-                self._server.step_ended(self._turn, number, "killed", KILLED)
-                self._server.stage_ended(self._turn, "killed", KILLED)
-                return
-            passed = status in (0, SKIP_REST)
-            outcome = "success" if passed else "failure"
-            self._server.step_ended(self._turn, number, outcome, status)
-            if not passed and not step.ignored:
-                self._failed.append(step.name)
-            if status == SKIP_REST:
-                break
-        self._server.stage_ended(self._turn, "failure" if self._failed else "success")
-
-    def _step(self, number: int, step: Step) -> int | None:
-        path = self._workspace.scripts / re.sub(r"[^A-Za-z0-9._-]", "-", step.name)
-        path.write_text(script(step.commands))
-        values = environment.of_step(
-            self._context, step.name, number, step.environment, self._failed
-        )
-        log = self._server.step_started(self._turn, number)
-        return process.run(self._turn, path, self._workspace.source, values, log.write)
+        seed = assignment.build.seed
+        steps = [_clone_step(context)]
+        steps += [s for s in pipeline.steps if s.when.matches(seed.event, seed.branch)]
+        if self._builds.begin(assignment, [(step.name, step.failure_ignored) for step in steps]):
+            StageRunner(self._builds, assignment, context, workspace).run(steps)
 
 
 def _pipeline(context: Context) -> Pipeline:
     text = substitute(context.build.config, environment.for_substitution(context))
-    for pipeline in read(text):
+    for pipeline in parse(text):
         if pipeline.name == context.stage.name:
             return pipeline
     raise PipelineError("resource not found")
 
 
-def _clone(context: Context) -> Step:
+def _clone_step(context: Context) -> Step:
     seed = context.build.seed
-    commands = clone(context.repo.clone_url, seed.branch, seed.sha)
-    return Step("clone", tuple(commands), {}, When(), True, False, False)
+    commands = clone_commands(context.repo.clone_url, seed.branch, seed.sha)
+    return Step(
+        name="clone",
+        commands=tuple(commands),
+        environment={},
+        when=When(),
+        on_success=True,
+        on_failure=False,
+        failure_ignored=False,
+    )

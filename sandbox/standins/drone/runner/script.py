@@ -1,4 +1,4 @@
-"""The script that a step's commands become."""
+"""Shell scripts of the steps, and the commands of the clone step."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from sandbox.standins.drone.pipeline.quote import quote
 
 
-def script(commands: Sequence[str]) -> str:
-    """Return the text for `/bin/sh -e`, each command after a line that shows it.
+def step_script(commands: Sequence[str]) -> str:
+    """Return a script for `/bin/sh -e` that prints each command before it runs it.
 
-    Measured: the shown line is in double quotes and only its dollar signs are made harmless, so a
-    command in backticks runs twice, once for showing it.
+    Measured: the printed text is in double quotes with only its dollar signs escaped. So a command in
+    backticks runs twice, the first time for the printing.
     """
-    return "\nset -e\n" + "".join(f"\necho + {_shown(c)}\n{c}\n" for c in commands)
+    return "\nset -e\n" + "".join(f"\necho + {_printed(c)}\n{c}\n" for c in commands)
 
 
-def clone(url: str, branch: str, sha: str) -> list[str]:
-    """Return the commands of the clone step: one branch, its whole history, no tags."""
+def clone_commands(url: str, branch: str, sha: str) -> list[str]:
+    """Return the commands of the clone step: one branch with its whole history, without tags."""
     return [
         "git init",
         f"git remote add origin {url}",
@@ -26,5 +26,5 @@ def clone(url: str, branch: str, sha: str) -> list[str]:
     ]
 
 
-def _shown(command: str) -> str:
+def _printed(command: str) -> str:
     return quote(command).replace("$", "\\$")

@@ -1,1 +1,1 @@
-"""The server's half of the stand-in for Drone."""
+"""The Drone server: its HTTP interface, builds, logs, and what is stored of them."""

@@ -1,4 +1,4 @@
-"""The waiting line: which stage the runner may take next."""
+"""The `concurrency.limit` of a pipeline: whether a stage may start."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from sandbox.standins.drone.server.model import Stage
 
 
 def may_start(stage: Stage, undone: Sequence[Stage]) -> bool:
-    """Say whether the pipeline's `concurrency.limit` lets a stage start.
+    """Return True if the limit of its pipeline lets a stage start.
 
-    What counts are the stages of the same repository and pipeline name that run, or that were
-    made earlier. A build that was cancelled counts no more, even while its steps still run.
+    The limit counts the stages of the same repository and pipeline name that run or were created earlier. A
+    cancelled build no longer counts, even while its steps still run.
+
+    Args:
+        stage: the stage.
+        undone: all stages that have not finished.
     """
     if not stage.limit:
         return True

@@ -1,4 +1,4 @@
-"""What Drone asks the forge: commits, branches and the pipeline file, read from a mirror."""
+"""Commits, branches and the pipeline file of a repository, read from a local mirror of it."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 from sandbox.standins.drone.config import Repo
 
-TIMEOUT = 60  # seconds
-CONFIG = ".drone.yml"
+GIT_TIMEOUT = 60  # seconds
+PIPELINE_FILE = ".drone.yml"
 SHA = re.compile(r"[0-9a-f]{4,40}")
 
 
 class ForgeError(Exception):
-    """The forge does not know the commit or branch, or cannot be asked: a 404 either way."""
+    """The forge does not know the commit or branch, or does not answer: Drone says 404 for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,33 +31,38 @@ class Commit:
 
 
 class Forge:
-    """Bare mirrors of the repositories, fetched anew for every question about a commit."""
+    """Bare mirrors of the repositories, fetched again before each look-up of a commit."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
 
     def commit(self, repo: Repo, branch: str, sha: str = "") -> Commit:
-        """Return the commit that was asked for, else the branch's last one.
+        """Return a commit.
+
+        Args:
+            repo: the repository.
+            branch: its branch, used if no commit is given.
+            sha: a full or short hash, or a branch; "" for the last commit of the branch.
 
         Raises:
-            ForgeError: there is none.
+            ForgeError: there is no such commit, or the forge does not answer.
         """
         self._fetch(repo)
         asked = sha or branch.removeprefix("refs/heads/")
         tries = [asked] if SHA.fullmatch(asked) and sha else []
         for name in (*tries, f"refs/heads/{asked}"):
-            found = self._ask(repo, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+            found = self._output(repo, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
             if found is not None:
                 return self._read(repo, found.strip())
         raise ForgeError("Not Found")
 
     def config(self, repo: Repo, sha: str) -> str | None:
-        """Return the text of `.drone.yml` at a commit, None when it has none."""
-        return self._ask(repo, "show", f"{sha}:{CONFIG}")
+        """Return the text of `.drone.yml` at a commit, None without that file."""
+        return self._output(repo, "show", f"{sha}:{PIPELINE_FILE}")
 
     def _read(self, repo: Repo, sha: str) -> Commit:
-        text = self._ask(repo, "show", "--no-patch", "--format=%an%x00%ae%x00%B", sha) or ""
+        text = self._output(repo, "show", "--no-patch", "--format=%an%x00%ae%x00%B", sha) or ""
         author, email, message = text.split("\0")
         return Commit(sha, message.rstrip("\n") + "\n", author, email)
 
@@ -73,7 +78,7 @@ class Forge:
         if done.returncode != 0:
             raise ForgeError(f"cannot fetch '{repo.clone_url}': {done.stderr.strip()}")
 
-    def _ask(self, repo: Repo, *words: str) -> str | None:
+    def _output(self, repo: Repo, *words: str) -> str | None:
         done = self._git("-C", str(self._mirror(repo)), *words)
         return done.stdout if done.returncode == 0 else None
 
@@ -88,5 +93,5 @@ class Forge:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=TIMEOUT,
+            timeout=GIT_TIMEOUT,
         )

@@ -1,8 +1,8 @@
-"""The log of a running step: entries as they are cut from reads, their last 5 MB, and who follows.
+"""The log of a running step: its entries, of which the last 5 MB are kept, and its followers.
 
-Measured: lines reach a follower in batches of one second; a follower who falls 5,000 entries
-behind loses some; who comes later gets the last 5,000; once 5 MB are reached nobody gets any more
-before the step has ended.
+Measured on a real Drone: entries reach a follower in batches of one second. A follower that is more than
+5,000 entries behind loses some. A late follower gets the last 5,000. Once the log has 5 MB, followers get
+nothing more before the step has finished.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-KEPT = 5 * 1024 * 1024  # bytes
-REPLAYED = 5000  # entries
-BATCH = 1.0  # seconds
+MAX_KEPT = 5 * 1024 * 1024  # bytes
+MAX_REPLAYED = 5000  # entries
+BATCH_INTERVAL = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry; `time` is in seconds since the step's start."""
+    """One entry; `time` is seconds since the step started."""
 
     pos: int
     out: str
     time: int
 
     def json(self) -> dict[str, Any]:
-        """Return it as Drone shows it."""
+        """Return the entry as Drone shows it."""
         return {"pos": self.pos, "out": self.out, "time": self.time}
 
 
-Follower = queue.Queue[Line | None]  # None: the step has ended
+Follower = queue.Queue[Line | None]  # None: the step has finished
 
 
 class LiveLog:
@@ -45,25 +45,25 @@ class LiveLog:
         self._kept: deque[tuple[Line, int]] = deque()
         self._size = 0
         self._next = 0
-        self._live = True
+        self._streaming = True
         self._pending: list[Line] = []
-        self._published: deque[Line] = deque(maxlen=REPLAYED)
+        self._published: deque[Line] = deque(maxlen=MAX_REPLAYED)
         self._followers: list[Follower] = []
         self._closed = threading.Event()
-        threading.Thread(target=self._tick, daemon=True).start()
+        threading.Thread(target=self._publish_regularly, daemon=True).start()
 
     def write(self, chunk: bytes) -> None:
-        """Add one read of the step's output; after the end it is dropped."""
+        """Add the output of one read; it is dropped if the log is closed."""
         with self._lock:
             if self._closed.is_set():
                 return
             seconds = int(time.monotonic() - self._start)
-            for part in cut(chunk):
+            for part in split_entries(chunk):
                 self._add(Line(self._next, part.decode(errors="replace"), seconds), len(part))
                 self._next += 1
 
     def close(self) -> list[Line]:
-        """End the log and return what is kept of it."""
+        """Close the log and return the entries that are kept."""
         self._publish()
         with self._lock:
             self._closed.set()
@@ -72,8 +72,8 @@ class LiveLog:
             return [line for line, _ in self._kept]
 
     def follow(self, *, ping: float) -> Iterator[Line | None]:
-        """Yield entries until the step ends, and None after `ping` seconds without one."""
-        follower: Follower = queue.Queue(REPLAYED)
+        """Yield entries until the step finishes, and None after every `ping` seconds without one."""
+        follower: Follower = queue.Queue(MAX_REPLAYED)
         with self._lock:
             if self._closed.is_set():
                 return
@@ -95,17 +95,17 @@ class LiveLog:
                 self._followers.remove(follower)
 
     def _add(self, line: Line, size: int) -> None:
-        while self._kept and self._size + size > KEPT:
+        while self._kept and self._size + size > MAX_KEPT:
             self._size -= self._kept.popleft()[1]
-            self._live = False
+            self._streaming = False
             self._pending.clear()
         self._kept.append((line, size))
         self._size += size
-        if self._live:
+        if self._streaming:
             self._pending.append(line)
 
-    def _tick(self) -> None:
-        while not self._closed.wait(BATCH):
+    def _publish_regularly(self) -> None:
+        while not self._closed.wait(BATCH_INTERVAL):
             self._publish()
 
     def _publish(self) -> None:
@@ -118,11 +118,11 @@ class LiveLog:
                         break
 
 
-def cut(chunk: bytes) -> list[bytes]:
-    """Return the entries of one read: a single line whole, several after each newline.
+def split_entries(chunk: bytes) -> list[bytes]:
+    """Split the output of one read into entries, as Drone does.
 
-    What follows the last newline of several lines is an entry as well, even when it is empty; a
-    line that two reads share becomes two entries.
+    A single line is one entry. Of several lines each is an entry, and so is the text after the last newline,
+    even if it is empty. A line that arrives in two reads becomes two entries.
     """
     if b"\n" not in chunk[:-1]:
         return [chunk]
@@ -131,7 +131,7 @@ def cut(chunk: bytes) -> list[bytes]:
 
 
 def _put(follower: Follower, line: Line | None) -> bool:
-    """Hand an entry over; the end makes room for itself, an entry is lost when there is none."""
+    """Queue an entry; a full queue loses it, but the end mark replaces an older entry."""
     try:
         follower.put_nowait(line)
         return True

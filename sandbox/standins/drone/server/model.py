@@ -1,4 +1,4 @@
-"""Builds, their stages and steps: what is kept of them, and the JSON that Drone shows."""
+"""Builds, their stages and steps, and the JSON in which Drone shows them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 DONE = ("success", "failure", "killed", "error", "skipped")
-WORST = ("killed", "error", "failure")  # what a build becomes if one of its stages did
+SIGINT_EXIT = 130  # exit code that Drone itself gives to a step it cancels
+WORST_FIRST = ("killed", "error", "failure")  # one such stage gives the build its status
 
 
 @dataclass(slots=True)
 class Step:
-    """One step of a stage; times are unix seconds, 0 for not yet."""
+    """One step of a stage; times are Unix seconds, 0 for not yet."""
 
     id: int
     stage_id: int
     number: int
     name: str
-    ignored: bool = False
+    ignored: bool = False  # its failure does not count
     status: str = "pending"
     error: str = ""
     exit_code: int = 0
@@ -27,7 +28,7 @@ class Step:
     version: int = 1
 
     def json(self) -> dict[str, Any]:
-        """Return it as Drone shows it: what is empty is left out, except the exit code."""
+        """Return the step as Drone shows it: empty fields are left out, except the exit code."""
         return {
             "id": self.id,
             "step_id": self.stage_id,
@@ -64,15 +65,37 @@ class Stage:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """True if it has finished, with whatever status."""
         return self.status in DONE
 
+    def kill(self, now: int) -> None:
+        """Mark the stage and its steps as a cancel does: killed if they run, skipped if they wait."""
+        if self.status == "pending":
+            self.status = "skipped"
+            self.started = self.started or now
+            self.stopped = now
+        elif self.status == "running":
+            for step in self.steps:
+                if step.status == "running":
+                    step.status, step.exit_code, step.stopped = "killed", SIGINT_EXIT, now
+                    step.version += 1
+            self.skip_pending_steps(now)
+            self.status, self.stopped = "killed", now
+        self.version += 1
+
+    def skip_pending_steps(self, now: int) -> None:
+        """Mark the steps that have not started as skipped."""
+        for step in self.steps:
+            if step.status == "pending":
+                step.status, step.started, step.stopped = "skipped", now, now
+                step.version += 1
+
     def step(self, number: int) -> Step | None:
-        """Return the step of a number."""
+        """Return the step with this number, None without one."""
         return next((step for step in self.steps if step.number == number), None)
 
     def json(self) -> dict[str, Any]:
-        """Return it as Drone shows it."""
+        """Return the stage as Drone shows it."""
         return {
             "id": self.id,
             "repo_id": self.repo_id,
@@ -102,7 +125,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """What a build is made from: the commit, and who asked for what."""
+    """What a build is created from: the commit, the event, the user and the parameters."""
 
     event: str
     trigger: str
@@ -138,26 +161,30 @@ class Build:
     finished: int = 0
     version: int = 1
     stages: list[Stage] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)  # what the answer to its creation shows
+    made: dict[str, Any] = field(default_factory=dict)  # the answer to its creation
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """True if it has finished, with whatever status."""
         return self.status in DONE
 
     @property
     def ref(self) -> str:
-        """The branch as git names it."""
+        """Full name of the branch in git."""
         return f"refs/heads/{self.seed.branch}"
 
     def stage(self, number: int) -> Stage | None:
-        """Return the stage of a number."""
+        """Return the stage with this number, None without one."""
         return next((stage for stage in self.stages if stage.number == number), None)
 
     def json(self, *, stages: bool = True) -> dict[str, Any]:
-        """Return it as Drone shows it; a list and the answer to a creation come without stages."""
+        """Return the build as Drone shows it.
+
+        Args:
+            stages: False for a list of builds and for the answer to a creation.
+        """
         seed = self.seed
-        broken = bool(self.error)  # such a build keeps neither who asked nor the parameters
+        broken = bool(self.error)  # such a build keeps neither the user nor the parameters
         return {
             "id": self.id,
             "repo_id": self.repo_id,
@@ -192,8 +219,8 @@ class Build:
         }
 
 
-def revive(found: Mapping[str, Any]) -> Build:
-    """Return a build from its stored fields."""
+def build_from_fields(found: Mapping[str, Any]) -> Build:
+    """Return a build from its stored fields, as `dataclasses.asdict` wrote them."""
     stages = [
         Stage(**{**stage, "steps": [Step(**step) for step in stage["steps"]]})
         for stage in found["stages"]
@@ -201,10 +228,10 @@ def revive(found: Mapping[str, Any]) -> Build:
     return Build(**{**found, "seed": Seed(**found["seed"]), "stages": stages})
 
 
-def outcome(stages: list[Stage]) -> str:
-    """Return what a build whose stages are all done has become."""
+def final_status(stages: list[Stage]) -> str:
+    """Return the status of a build whose stages are all done."""
     seen = {stage.status for stage in stages}
-    return next((status for status in WORST if status in seen), "success")
+    return next((status for status in WORST_FIRST if status in seen), "success")
 
 
 def _set(**values: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What outlives the process: builds and settings in SQLite, logs in files."""
+"""Persistent state: builds and settings in SQLite, logs in files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sandbox.standins.drone.server.live_log import Line
-from sandbox.standins.drone.server.model import Build, revive
+from sandbox.standins.drone.server.model import Build, build_from_fields
 
 SCHEMA = """\
 CREATE TABLE IF NOT EXISTS build (id INTEGER PRIMARY KEY, document TEXT NOT NULL);
@@ -21,34 +21,34 @@ CREATE TABLE IF NOT EXISTS number (name TEXT PRIMARY KEY, value INTEGER NOT NULL
 
 
 class Store:
-    """The folder of one stand-in; several threads may use it."""
+    """The data folder of one stand-in; safe for several threads."""
 
     def __init__(self, folder: Path) -> None:
         self._logs = folder / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._base = sqlite3.connect(
+        self._database = sqlite3.connect(
             folder / "builds.sqlite", isolation_level=None, check_same_thread=False
         )
-        self._base.execute("PRAGMA journal_mode = WAL")
-        self._base.executescript(SCHEMA)
+        self._database.execute("PRAGMA journal_mode = WAL")
+        self._database.executescript(SCHEMA)
 
     def builds(self) -> list[Build]:
         """Return every build, oldest first."""
         with self._lock:
-            rows = self._base.execute("SELECT document FROM build ORDER BY id").fetchall()
-        return [revive(json.loads(document)) for (document,) in rows]
+            rows = self._database.execute("SELECT document FROM build ORDER BY id").fetchall()
+        return [build_from_fields(json.loads(document)) for (document,) in rows]
 
     def save(self, build: Build) -> None:
-        """Keep a build as it is now."""
+        """Save a build as it is now."""
         row = (build.id, json.dumps(asdict(build)))
         with self._lock:
-            self._base.execute("INSERT OR REPLACE INTO build VALUES (?, ?)", row)
+            self._database.execute("INSERT OR REPLACE INTO build VALUES (?, ?)", row)
 
     def next(self, name: str) -> int:
-        """Return the next number of a series, 1 the first time."""
+        """Return the next number of a series, starting with 1."""
         with self._lock:
-            rows = self._base.execute(
+            rows = self._database.execute(
                 "INSERT INTO number VALUES (?, 1)"
                 " ON CONFLICT (name) DO UPDATE SET value = value + 1 RETURNING value",
                 (name,),
@@ -56,26 +56,26 @@ class Store:
         return int(rows[0][0])
 
     def timeout(self, repo: str) -> float | None:
-        """Return the time-out in minutes that was set by a request, if any."""
+        """Return the timeout in minutes that a request has set, None without one."""
         with self._lock:
             query = "SELECT minutes FROM timeout WHERE repo = ?"
-            row = self._base.execute(query, (repo,)).fetchone()
+            row = self._database.execute(query, (repo,)).fetchone()
         return float(row[0]) if row else None
 
     def set_timeout(self, repo: str, minutes: float) -> None:
-        """Keep a repository's time-out."""
+        """Save a repository's timeout in minutes."""
         with self._lock:
-            self._base.execute("INSERT OR REPLACE INTO timeout VALUES (?, ?)", (repo, minutes))
+            self._database.execute("INSERT OR REPLACE INTO timeout VALUES (?, ?)", (repo, minutes))
 
     def save_log(self, step_id: int, lines: Sequence[Line]) -> None:
-        """Keep the log of a step that has ended."""
+        """Save the log of a finished step."""
         path = self._path(step_id)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps([line.json() for line in lines]))
-        os.replace(fresh, path)
+        temporary = path.with_suffix(".new")
+        temporary.write_text(json.dumps([line.json() for line in lines]))
+        os.replace(temporary, path)
 
     def log(self, step_id: int) -> str | None:
-        """Return the stored log as JSON, None while there is none."""
+        """Return the stored log as JSON text, None if there is none yet."""
         try:
             return self._path(step_id).read_text()
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What makes a build: a request, a restart, a push."""
+"""Creates builds: on request, by restarting one, and for a push."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.standins.drone.config import Repo
-from sandbox.standins.drone.pipeline.drone_yml import PipelineError, read
-from sandbox.standins.drone.server.build_service import Server
+from sandbox.standins.drone.pipeline.drone_yml import PipelineError, parse
+from sandbox.standins.drone.server.build_service import BuildService
 from sandbox.standins.drone.server.forge import Forge
 from sandbox.standins.drone.server.model import Build, Seed
 
 NOT_PARAMS = ("access_token", "branch", "commit")
-SKIPPED = ("[ci skip]", "[skip ci]", "***no_ci***")
-NOWHERE = "0" * 40
-HEADS = "refs/heads/"
+SKIP_MARKS = ("[ci skip]", "[skip ci]", "***no_ci***")
+NULL_SHA = "0" * 40  # the commit of a deleted branch
+BRANCH_PREFIX = "refs/heads/"
 
 
-class NoConfig(Exception):
-    """The commit has no `.drone.yml`; the server gave up waiting for one."""
+class MissingPipelineFile(Exception):
+    """The commit has no `.drone.yml`, also after the server has waited for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """Turns what was asked for into builds."""
+    """Creates builds."""
 
-    server: Server
+    builds: BuildService
     forge: Forge
-    ended: threading.Event  # the process is about to end: wait no longer
+    exiting: threading.Event  # set when the process is about to exit: stop waiting
 
     def custom(self, repo: Repo, login: str, query: Mapping[str, str]) -> Build | None:
-        """Make the build that a request asks for; None when no pipeline wants it.
+        """Create the build that a request asks for; return None if its event triggers no pipeline.
 
         Raises:
-            ForgeError: there is no such commit or branch.
-            NoConfig: the commit has no `.drone.yml`.
+            ForgeError: there is no such commit or branch, or the forge does not answer.
+            MissingPipelineFile: the commit has no `.drone.yml`.
         """
-        branch = (query.get("branch") or repo.branch).removeprefix(HEADS)
+        branch = (query.get("branch") or repo.branch).removeprefix(BRANCH_PREFIX)
         commit = self.forge.commit(repo, branch, query.get("commit", ""))
         params = {name: value for name, value in query.items() if name not in NOT_PARAMS}
         seed = Seed(
@@ -58,10 +58,10 @@ class Trigger:
         return self._build(repo, seed)
 
     def restart(self, repo: Repo, login: str, old: Build, query: Mapping[str, str]) -> Build | None:
-        """Make a build like an old one; new parameters are added, old values win.
+        """Create a build like an old one; new parameters are added, but do not replace old values.
 
         Raises:
-            NoConfig: the commit has no `.drone.yml`.
+            MissingPipelineFile: the commit has no `.drone.yml`.
         """
         asked = {name: value for name, value in query.items() if name not in NOT_PARAMS}
         params = {**asked, **old.seed.params}
@@ -69,22 +69,22 @@ class Trigger:
         return self._build(repo, seed)
 
     def push(self, repo: Repo, found: Mapping[str, Any]) -> Build | None:
-        """Make the build of a push, unless its newest commit says that it wants none.
+        """Create the build of a push, unless its newest commit asks to skip it.
 
         Raises:
-            ForgeError: the forge cannot be asked.
-            NoConfig: the commit has no `.drone.yml`.
+            ForgeError: the forge does not answer.
+            MissingPipelineFile: the commit has no `.drone.yml`.
         """
         commits = found.get("commits") or [{}]
         message, author = commits[0].get("message", ""), commits[0].get("author") or {}
-        if any(mark in message.lower() for mark in SKIPPED):
+        if any(mark in message.lower() for mark in SKIP_MARKS):
             return None
         sender = found.get("sender") or {}
         seed = Seed(
             event="push",
             trigger="@hook",
             sender=sender.get("login", ""),
-            branch=found["ref"].removeprefix(HEADS),
+            branch=found["ref"].removeprefix(BRANCH_PREFIX),
             sha=found["after"],
             before=found.get("before", ""),
             link=found.get("compare_url", ""),
@@ -104,11 +104,11 @@ class Trigger:
             return None
         text = self.forge.config(repo, seed.sha)
         if text is None:
-            self.ended.wait(self.server.config.missing_yaml_wait)
-            raise NoConfig
+            self.exiting.wait(self.builds.config.missing_yaml_wait)
+            raise MissingPipelineFile
         try:
-            pipelines = read(text)
+            pipelines = parse(text)
         except PipelineError as error:
-            return self.server.add_broken(repo, seed, str(error))
-        wanted = [p for p in pipelines if p.trigger.holds(seed.event, seed.branch)]
-        return self.server.add(repo, seed, text, wanted) if wanted else None
+            return self.builds.add_broken(repo, seed, str(error))
+        wanted = [p for p in pipelines if p.trigger.matches(seed.event, seed.branch)]
+        return self.builds.add(repo, seed, text, wanted) if wanted else None

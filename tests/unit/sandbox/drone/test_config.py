@@ -1,4 +1,4 @@
-"""The stand-in's settings: every mistake is one sentence."""
+"""Reading the settings file and the messages for mistakes in it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.standins.drone import config
 
 pytestmark = pytest.mark.contract
 
-RIGHT: dict[str, Any] = {
+VALID: dict[str, Any] = {
     "port": 8000,
     "data": "/var/lib/standin",
     "tokens": {"abcdef": {"login": "bridge", "admin": True}},
@@ -20,10 +20,9 @@ RIGHT: dict[str, Any] = {
 }
 
 
-def test_defaults(tmp_path: Path) -> None:
-    """What is not said has a default."""
+def test_missing_keys_have_defaults(tmp_path: Path) -> None:
     path = tmp_path / "c.json"
-    path.write_text(json.dumps(RIGHT))
+    path.write_text(json.dumps(VALID))
     found = config.load(path)
     repo = found.repos["ci/cc-ci"]
     assert (found.capacity, found.missing_yaml_wait, found.lose_cancels) == (2, 45.0, False)
@@ -33,7 +32,7 @@ def test_defaults(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "sentence"),
+    ("change", "message"),
     [
         ({"prot": 1}, "unknown key 'prot'"),
         ({"port": "8000"}, "'port' is '8000'; it must be a whole number"),
@@ -44,7 +43,7 @@ def test_defaults(tmp_path: Path) -> None:
         ({"capacity": 0}, "the runner needs at least 1"),
         ({"lose_cancels": 1}, "it must be true or false"),
         ({"pickup_delay": -1}, "it must not be below 0 seconds"),
-        ({"environ": {"A": 1}}, "'environ.A' is 1; it must be a text"),
+        ({"environ": {"A": 1}}, "'environ.A' is 1; it must be text"),
         ({"tokens": {"abcdef": {"admin": True}}}, "the token 'abc…': the key 'login' is missing"),
         ({"repos": {"cc-ci": {"clone_url": "x"}}}, "must be named 'owner/name'"),
         ({"repos": {"a/b": {}}}, "the repository 'a/b': the key 'clone_url' is missing"),
@@ -52,19 +51,19 @@ def test_defaults(tmp_path: Path) -> None:
         ({"repos": {"a/b": {"clone_url": "x", "timeout_minutes": 0}}}, "it must be above 0"),
     ],
 )
-def test_mistakes(tmp_path: Path, change: dict[str, Any], sentence: str) -> None:
-    """The sentence names the file and the key."""
+def test_the_message_names_file_and_key(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
     path = tmp_path / "c.json"
-    path.write_text(json.dumps({**RIGHT, **change}))
+    path.write_text(json.dumps({**VALID, **change}))
     with pytest.raises(config.ConfigError) as caught:
         config.load(path)
     assert str(caught.value).startswith(f"{path}: ")
-    assert sentence in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_no_file_and_no_json(tmp_path: Path) -> None:
-    """A missing file and one that is no JSON are named."""
+def test_a_missing_file_and_invalid_json_are_refused(tmp_path: Path) -> None:
     with pytest.raises(config.ConfigError, match="cannot read the settings"):
         config.load(tmp_path / "none.json")
     (tmp_path / "c.json").write_text("{")
