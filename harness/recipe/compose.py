@@ -151,8 +151,8 @@ class Compose:
     def possible_variables(self) -> tuple[Mapping[str, str], ...]:
         """The sets of variables that abra may use, the most likely one first.
 
-        abra's documentation leaves open whether abra.sh or the env file wins, and what happens to
-        an undefined variable inside a value. So a check has to hold for every set.
+        It is not certain whether abra.sh or the env file wins in abra, and what happens to an
+        undefined variable inside a value. So a check has to hold for every set.
         """
         without_references = {key: VARIABLE.sub("", value) for key, value in self.env.items()}
         listed = (

@@ -27,12 +27,12 @@ WELL_KNOWN = frozenset({"node.id", "node.hostname", "node.role"})
 CONSTRAINT = re.compile(r"\s*(?P<key>[\w.-]+)\s*(?P<how>==|!=)\s*(?P<value>.*?)\s*")
 
 
-def durations(found: Compose) -> list[str]:
+def durations(compose: Compose) -> list[str]:
     """Return a sentence for each duration that contains a variable (incident R5)."""
     return [
         f"'{name}': {'.'.join(path)} of service '{service}' is '{value}', but abra checks "
         "durations before it replaces variables; write the value itself"
-        for name, tree in found.files.items()
+        for name, tree in compose.files.items()
         for service, body in (tree.get("services") or {}).items()
         for path in DURATIONS
         if isinstance(value := _at(body, path), str) and "$" in value.replace("$$", "")
@@ -45,22 +45,22 @@ def _at(body: Any, path: Sequence[str]) -> Any:
     return body
 
 
-def missing_binds(found: Compose, exists: Callable[[str], bool] = os.path.exists) -> list[str]:
+def missing_binds(compose: Compose, exists: Callable[[str], bool] = os.path.exists) -> list[str]:
     """Return a sentence for each host path that a service mounts but that does not exist (S5)."""
     return [
         f"service '{service.name}' mounts the host path '{mount.source}', which does not exist on "
         "this host, so Swarm would reject its tasks"
-        for service in found.services
+        for service in compose.services
         for mount in service.mounts
         if mount.source.startswith("/") and not exists(mount.source)
     ]
 
 
-def names(found: Compose, stack: str) -> list[str]:
+def names(compose: Compose, stack: str) -> list[str]:
     """Return a sentence for each name that Docker would refuse in the stack `stack`."""
-    full = [("service", f"{stack}_{service.name}") for service in found.services]
-    values = {**found.env, **found.exported, "STACK_NAME": stack}
-    full += [(o.kind, _full(o, stack, values)) for o in found.objects if o.kind != "volume"]
+    full = [("service", f"{stack}_{service.name}") for service in compose.services]
+    values = {**compose.env, **compose.exported, "STACK_NAME": stack}
+    full += [(o.kind, _full(o, stack, values)) for o in compose.objects if o.kind != "volume"]
     return [problem for kind, name in full for problem in _name(kind, name)]
 
 
@@ -85,17 +85,17 @@ def _name(kind: str, name: str) -> Iterator[str]:
         )
 
 
-def placements(found: Compose, nodes: Sequence[Mapping[str, str]]) -> list[str]:
+def placements(compose: Compose, nodes: Sequence[Mapping[str, str]]) -> list[str]:
     """Return a sentence for each service that no node may run: Swarm would wait forever.
 
     Args:
-        found: The compose files.
+        compose: The compose files.
         nodes: The properties of each node, by the keys of constraints (`node.role`, …).
     """
     return [
         f"no node of this Swarm meets the placement constraints of service '{service.name}' "
         f"({', '.join(map(repr, wanted))}), so its tasks would wait forever"
-        for service in found.services
+        for service in compose.services
         if (wanted := _constraints(service))
         and not any(all(_holds(text, node) for text in wanted) for node in nodes)
     ]
@@ -118,10 +118,10 @@ def _holds(text: str, node: Mapping[str, str]) -> bool:
     return same if match["how"] == "==" else not same
 
 
-def warnings(found: Compose) -> list[str]:
+def warnings(compose: Compose) -> list[str]:
     """Return a sentence for each mistake that is likely to break later, such as a moving tag."""
-    known = {service.name for service in found.services}
-    return [text for service in found.services for text in _warnings(service, known)]
+    known = {service.name for service in compose.services}
+    return [text for service in compose.services for text in _warnings(service, known)]
 
 
 def _warnings(service: ComposeService, known: set[str]) -> Iterator[str]:

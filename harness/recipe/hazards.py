@@ -82,18 +82,18 @@ class Hazard:
     text: str
 
 
-def find(found: Compose, checkout: Path, stack: str) -> list[Hazard]:
+def find(compose: Compose, checkout: Path, stack: str) -> list[Hazard]:
     """Return all hazards of an app's compose files, without duplicates.
 
     Args:
-        found: The compose files.
+        compose: The compose files.
         checkout: The recipe's checkout; files outside of it are a hazard.
         stack: Name of the app's stack. Objects whose names start with it belong to the app.
     """
     listed = (
         hazard
-        for values in found.possible_variables
-        for name, tree in found.files.items()
+        for values in compose.possible_variables
+        for name, tree in compose.files.items()
         for hazard in _File(name, checkout, stack).all(interpolated(tree, values))
     )
     return list(dict.fromkeys(listed))

@@ -136,7 +136,7 @@ def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None
     assert all(name == "" or STAGE_NAME.fullmatch(name) for name in names)
 
 
-# -- foreign text in a comment
+# -- untrusted text in a comment
 
 
 def outside_code(text: str) -> str:

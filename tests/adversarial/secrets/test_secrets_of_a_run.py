@@ -38,9 +38,9 @@ def test_no_output_or_file_of_a_run_has_a_secret(
     """Messages, details, notes, evidence and names are masked in all files and printed lines."""
     monkeypatch.setenv("DRONE", "true")
     run, text = Watched(tmp_path), ENCODINGS[encoding](VALUES[value])
-    run.fails("test_install", f"it said {text}", f"one\ntwo {text}\nthree")
+    run.fails("test_install", f"it printed {text}", f"one\ntwo {text}\nthree")
     run.run.recorder.note(f"noted {text}")
-    run.run.recorder.progress(f"said {text}")
+    run.run.recorder.progress(f"printed {text}")
     run.run.recorder.keep_log("fresh", "app", f"logged {text}")
     run.run.recorder.events.write(
         "evidence", kind="log", path=f"logs/{text}", more={text: [text, {text: text}]}

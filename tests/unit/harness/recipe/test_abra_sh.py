@@ -36,8 +36,8 @@ from harness.recipe.limits import MAX_FILE_SIZE
 )
 def test_each_forbidden_command_has_its_own_reason(tmp_path: Path, text: str, why: str) -> None:
     (tmp_path / "abra.sh").write_text(text)
-    said = abra_sh.problem(tmp_path)
-    assert said.startswith(why) and bool(said) == bool(why), said
+    problem = abra_sh.problem(tmp_path)
+    assert problem.startswith(why) and bool(problem) == bool(why), problem
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from harness.errors import InfraError, RecipeFailure, TimedOut, UsageError
 from harness.host import proc
 from harness.recipe import git
+from tests.support import git_repo
 
-WHO = ["-c", "user.name=T", "-c", "user.email=t@example.com", "-c", "tag.gpgSign=false"]
 NOWHERE = "0" * 40
 
 
@@ -20,9 +20,7 @@ class Repository:
 
     def __init__(self, path: Path) -> None:
         """Make an empty one with branch main."""
-        self.path = path
-        path.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch=main")
+        self.path = git_repo.init(path)
 
     @property
     def url(self) -> str:
@@ -31,31 +29,22 @@ class Repository:
 
     def git(self, *words: str) -> str:
         """Run git in it."""
-        argv = ["git", *WHO, "-C", str(self.path), *words]
-        return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+        return git_repo.git(self.path, *words)
 
     def commit(self, **files: str) -> str:
         """Commit files, named with `_` for `.`, and return the full sha."""
-        for name, text in files.items():
-            (self.path / name.replace("_", ".")).write_text(text)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message", "x")
-        return self.git("rev-parse", "HEAD")
+        named = {name.replace("_", "."): text for name, text in files.items()}
+        return git_repo.commit(self.path, named, "x")
 
 
 def head(checkout: Path) -> str:
     """Return the full sha of a checkout."""
-    return _output(checkout, "rev-parse", "HEAD")
+    return git_repo.git(checkout, "rev-parse", "HEAD")
 
 
 def is_clean(checkout: Path) -> bool:
     """Return True if a checkout is exactly its commit, without untracked files."""
-    return not _output(checkout, "status", "--porcelain", "--untracked-files=all")
-
-
-def _output(checkout: Path, *words: str) -> str:
-    argv = ["git", "-C", str(checkout), *words]
-    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout.strip()
+    return not git_repo.git(checkout, "status", "--porcelain", "--untracked-files=all")
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def test_a_forge_that_accepts_but_never_answers_times_out(
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("output", "kind"),
     [
         ("fatal: remote error: upload-pack: not our ref", UsageError),
         ("error: Server does not allow request for unadvertised object", UsageError),
@@ -92,14 +92,14 @@ def test_a_forge_that_accepts_but_never_answers_times_out(
     ],
 )
 def test_a_commit_is_missing_only_if_the_server_says_so(
-    said: str, kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    output: str, kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Any other error proves nothing about the commit (L12)."""
 
     def answered(where: object, *words: object, doing: str, check: bool = True) -> Completed:
         by_sha = any(str(word).startswith(SHA) for word in words) and words[0] == "fetch"
         looks = words[0] == "cat-file"
-        return Completed(("git",), 128 if by_sha or looks else 0, "", said if by_sha else "", 0.1)
+        return Completed(("git",), 128 if by_sha or looks else 0, "", output if by_sha else "", 0.1)
 
     monkeypatch.setattr(git, "_git", answered)
     with pytest.raises(kind):
