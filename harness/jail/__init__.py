@@ -1,1 +1,1 @@
-"""Untrusted tests in bubblewrap: what runs them, their network, their results."""
+"""A bubblewrap sandbox for untrusted tests: command, files, network, results."""

@@ -172,9 +172,8 @@ class Abra:
             progress=self.progress,
             shown=shown,
         )
-        if (
-            done.exit_code < 0
-        ):  # killed, for example when memory ran out; says nothing about the recipe
+        if done.exit_code < 0:
+            # Killed, perhaps because memory ran out: says nothing about the recipe.
             raise InfraError(f"'{shown}' was killed by {signal.Signals(-done.exit_code).name}")
         if check and done.exit_code != 0:
             output = "(output hidden: it may contain secrets)" if quiet else _message(done)

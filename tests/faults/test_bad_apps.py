@@ -98,7 +98,7 @@ def test_an_app_that_never_gets_healthy_is_called_that(
     tiny.commit(app=check)
     ended = tried("never healthy", *INSTALL, phase="deploy", bound=60)
     assert judged(ended) == RED
-    assert "its health check fails, or it ends by itself" in ended.failure_text
+    assert "its health check fails, or it stops by itself" in ended.failure_text
 
 
 ONCE = """\
@@ -135,7 +135,7 @@ def test_a_one_shot_service_that_fails_is_a_failure_at_once(
     tiny.commit(more=once("['sh', '-c', 'echo no database; exit 4']", "none"))
     ended = tried("one-shot service that fails", *INSTALL, phase="deploy", bound=30)
     assert judged(ended) == RED
-    assert "service 'once' has ended" in ended.failure_text and "no database" in ended.failure_text
+    assert "service 'once' has exited" in ended.failure_text and "no database" in ended.failure_text
 
 
 def test_a_service_with_a_health_check_may_not_end(

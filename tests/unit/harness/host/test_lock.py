@@ -1,4 +1,4 @@
-"""Locks and slots, with real processes: whoever dies holds nothing, and no two hold the same."""
+"""Locks and slots, with real processes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,10 @@ from tests.support.lock_holder import Holder, below, me
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
-    """Settings whose folders are all below a temporary one."""
     return below(tmp_path)
 
 
-def test_the_kernel_frees_a_lock_when_its_holder_is_killed(here: Settings) -> None:
-    """No death leaves a lock behind."""
+def test_the_kernel_releases_a_lock_when_its_owner_is_killed(here: Settings) -> None:
     path = lock.recipe_lock(here, "hello")
     holder = Holder(here, "lock", str(path))
     try:
@@ -34,34 +32,33 @@ def test_the_kernel_frees_a_lock_when_its_holder_is_killed(here: Settings) -> No
     taken.release()
 
 
-def test_who_waits_is_told_for_whom(here: Settings) -> None:
-    """The message names the run and the process that hold the lock."""
+def test_waiting_for_a_lock_names_its_owner(here: Settings) -> None:
     path = lock.recipe_lock(here, "hello")
     holder = Holder(here, "lock", str(path))
-    said: list[str] = []
+    lines: list[str] = []
     try:
-        waiting = lock.take(path, me(), what="the lock", timeout=0.3, progress=said.append)
+        waiting = lock.take(path, me(), what="the lock", timeout=0.3, progress=lines.append)
         with pytest.raises(TimedOut, match="the lock"), waiting:
             pytest.fail("two hold one lock")
     finally:
         holder.kill()
-    assert f"held by run run-7 of hello (process {holder.process.pid}" in said[0]
+    assert f"held by run run-7 of hello (process {holder.process.pid}" in lines[0]
 
 
-def test_asking_whether_a_lock_is_held_does_not_erase_who_holds_it(here: Settings) -> None:
-    """Older filelock emptied the file of whoever merely tried; the pin holds."""
+def test_checking_a_lock_keeps_its_owner_in_the_file(here: Settings) -> None:
+    """Older versions of filelock emptied the file when another process tried to lock it, hence the pin."""
     path = lock.recipe_lock(here, "hello")
     holder = Holder(here, "lock", str(path))
     try:
         assert lock.is_held(path)
-        written = lock.recorded_owner(path)
-        assert written is not None and written.run == "run-7"
+        owner = lock.recorded_owner(path)
+        assert owner is not None and owner.run == "run-7"
     finally:
         holder.kill()
 
 
-def test_a_deleted_lock_file_protects_nobody(here: Settings) -> None:
-    """A lock on a file that the path no longer names does not count as taken."""
+def test_a_lock_file_that_was_deleted_can_be_taken_again(here: Settings) -> None:
+    """A lock on a file that the path no longer names protects nothing."""
     path = lock.recipe_lock(here, "hello")
     first = lock.try_take(path, me())
     assert first is not None
@@ -72,30 +69,30 @@ def test_a_deleted_lock_file_protects_nobody(here: Settings) -> None:
     first.release()
 
 
-def test_a_lock_file_that_is_deleted_while_it_is_taken_is_not_taken(
+def test_a_lock_file_deleted_while_it_is_being_locked_is_not_taken(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its last holder may remove it between our opening and our locking of it; others lock a new one then."""
+    """Its last owner may delete it after we opened it; others then lock a new file."""
     path = lock.recipe_lock(here, "hello")
     acquire = lock.FileLock.acquire
 
-    def late(taken: Any, *words: Any, **more: Any) -> Any:
+    def acquire_then_delete(taken: Any, *words: Any, **more: Any) -> Any:
         made = acquire(taken, *words, **more)
         path.unlink()
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(lock.FileLock, "acquire", late)
+        patch.setattr(lock.FileLock, "acquire", acquire_then_delete)
         assert lock.try_take(path, me()) is None
     taken = lock.try_take(path, me())
     assert taken is not None
     taken.release()
 
 
-def test_a_file_system_without_locks_gives_none(
+def test_a_file_system_without_locks_is_an_error(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file that only exists would be no lock: nobody would remove it when its holder dies."""
+    """A mere lock file would not do: it would stay when its owner dies."""
 
     def unknown(fd: int, how: int) -> None:
         raise OSError(errno.ENOSYS, "Function not implemented")
@@ -105,10 +102,10 @@ def test_a_file_system_without_locks_gives_none(
         lock.try_take(lock.recipe_lock(here, "hello"), me())
 
 
-def test_a_lock_that_cannot_be_signed_is_given_back(
+def test_a_lock_whose_owner_cannot_be_written_is_released(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a full disk nobody waits for a holder that could not say who it is."""
+    """On a full disk nobody should wait for an owner that has given up."""
     path = lock.recipe_lock(here, "hello")
 
     def full(path: Path, text: str) -> None:
@@ -121,8 +118,7 @@ def test_a_lock_that_cannot_be_signed_is_given_back(
     assert caught.value.__cause__ is not None and not lock.is_held(path)
 
 
-def test_there_are_two_slots_and_no_third(here: Settings) -> None:
-    """However runs are started, two at once is the most."""
+def test_there_are_exactly_two_slots(here: Settings) -> None:
     say = lambda line: None  # noqa: E731
     with (
         lock.take_slot(here, me(), timeout=1, progress=say) as one,

@@ -1,4 +1,4 @@
-"""What a dead run left running: who counts to it, and its end; with real processes."""
+"""Processes that a dead run left behind are found and stopped; with real processes."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.host.orphans import Process
 from harness.settings import CHECKOUT
 
 DOMAIN = f"{os.getpid():06x}-hello.ci.test"
-FOLDER = Path("/runs", str(os.getpid()))  # of this test alone: others may run beside it
+FOLDER = Path("/runs", str(os.getpid()))  # unique, since other tests may run at the same time
 
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    """A process that bears no mark."""
+    """A process without a run's mark."""
     made = subprocess.Popen(["sleep", "600"])
     yield made
     made.kill()
@@ -29,20 +29,22 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
 
 
 def seen(monkeypatch: pytest.MonkeyPatch, *looks: list[Process]) -> None:
-    """Let the looks for a run's processes find these, one after the other, and then nothing."""
-    left = list(looks)
-    monkeypatch.setattr(orphans, "find", lambda folder, domains=(): left.pop(0) if left else [])
+    """Make `orphans.find` return these, one after the other, and then nothing."""
+    results = list(looks)
+    monkeypatch.setattr(
+        orphans, "find", lambda folder, domains=(): results.pop(0) if results else []
+    )
 
 
 def process_of(started: subprocess.Popen[bytes]) -> Process:
-    """Return a running process as the look for orphans would."""
+    """Return a running process as `orphans.find` would."""
     found = orphans.running(started.pid)
     assert found is not None
     return found
 
 
-def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
-    """A child without the run's mark, in a session of its own, descends from a marked one all the same."""
+def test_children_without_a_mark_are_stopped_with_their_parent() -> None:
+    """A child may clear its environment and start a session of its own; it is still a descendant."""
     marked = {"PATH": os.environ["PATH"], "CCCI_RUN": str(FOLDER)}
     inner = "env -i setsid sh -c 'echo $$; exec sleep 600'"
     words = ["sh", "-c", f"trap '' TERM; {inner} & wait"]
@@ -59,8 +61,8 @@ def test_an_orphan_s_children_end_with_it_whatever_they_dropped() -> None:
         parent.stdout.close()
 
 
-def test_only_what_bears_the_mark_is_ended() -> None:
-    """A run whose directory begins the same, and the one that looks, are left alone."""
+def test_only_marked_processes_are_stopped() -> None:
+    """A run whose directory has the same beginning is left alone, and so is the caller."""
     other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": f"{FOLDER}-2"})
     try:
         assert orphans.find(FOLDER) == [] and orphans.terminate(FOLDER) == []
@@ -70,8 +72,8 @@ def test_only_what_bears_the_mark_is_ended() -> None:
         other.wait()
 
 
-def test_what_a_domain_s_command_runs_in_the_backup_bot_is_found() -> None:
-    """The bot's container knows no run, but abra gives it the app's domain."""
+def test_commands_in_the_backup_bot_are_found_by_domain() -> None:
+    """In the bot's container there is no run's mark, but abra sets the app's domain."""
     bot = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "SERVICE": DOMAIN})
     try:
         assert [process.pid for process in orphans.find(FOLDER, [DOMAIN])] == [bot.pid]
@@ -80,43 +82,43 @@ def test_what_a_domain_s_command_runs_in_the_backup_bot_is_found() -> None:
         bot.wait()
 
 
-def test_a_fork_that_one_look_missed_is_ended_too(
+def test_a_process_missed_by_the_first_look_is_stopped_too(
     monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    """A child between two programs has no mark for a moment, so one empty look proves nothing."""
+    """A child has no mark between fork and exec, so one empty look proves nothing."""
     seen(monkeypatch, [], [process_of(sleeper)])
     assert orphans.terminate(FOLDER) == []
     assert sleeper.wait(timeout=10) != 0
 
 
-def test_another_program_that_got_the_id_meanwhile_is_not_ended(
+def test_another_process_with_a_reused_id_is_not_stopped(
     monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[bytes]
 ) -> None:
-    """Between the look and the signal the process may end and its id be given away."""
+    """A process may exit, and its id be reused, between the look and the signal."""
     found = process_of(sleeper)
     seen(monkeypatch, [Process(found.pid, "1", found.parent, found.session)])
     assert orphans.terminate(FOLDER) == []
     assert orphans.running(sleeper.pid) == found
 
 
-def test_what_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that nobody takes its locks or removes its app under it."""
+def test_processes_that_do_not_exit_are_returned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller must not take their locks or remove their apps."""
     words = ["sh", "-c", "trap '' TERM; echo ready; while :; do sleep 600; done"]
     env = {"PATH": os.environ["PATH"], "CCCI_RUN": str(FOLDER)}
-    deaf = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, start_new_session=True)
-    assert deaf.stdout is not None and deaf.stdout.readline() == b"ready\n"
+    stubborn = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, start_new_session=True)
+    assert stubborn.stdout is not None and stubborn.stdout.readline() == b"ready\n"
     monkeypatch.setattr(orphans, "END_TIMEOUT", 0.1)
     monkeypatch.setattr(orphans, "KILL_DELAY", 60.0)
     try:
-        assert deaf.pid in [process.pid for process in orphans.terminate(FOLDER)]
+        assert stubborn.pid in [process.pid for process in orphans.terminate(FOLDER)]
     finally:
-        os.killpg(deaf.pid, 9)
-        deaf.wait()
-        deaf.stdout.close()
+        os.killpg(stubborn.pid, 9)
+        stubborn.wait()
+        stubborn.stdout.close()
 
 
-def test_what_stays_in_a_marked_one_s_session_ends_with_it() -> None:
-    """Its parent is gone and its environment empty: that it never left the session tells whose it is."""
+def test_processes_in_the_session_of_a_marked_process_are_stopped() -> None:
+    """The parent is gone and the environment empty; only the session shows to which run it belongs."""
     words = ["sh", "-c", "env -i /bin/sh -c 'sleep 600 >&2 & echo $!'; exec sleep 600"]
     env = {"PATH": os.environ["PATH"], "CCCI_RUN": str(FOLDER)}
     leader = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, start_new_session=True)
@@ -132,8 +134,8 @@ def test_what_stays_in_a_marked_one_s_session_ends_with_it() -> None:
         leader.stdout.close()
 
 
-def test_whoever_ends_orphans_does_not_end_itself() -> None:
-    """A run that was started by another run's child bears a mark too, and so does who started it."""
+def test_the_caller_and_its_ancestors_are_not_stopped() -> None:
+    """A run started by a child of another run has a mark too, and so has its parent."""
     code = "import sys; from pathlib import Path; from harness.host import orphans; "
     code += "orphans.terminate(Path(sys.argv[1]))"
     words = ["sh", "-c", '"$@"; echo "and goes on after $?"', "sh"]

@@ -1,4 +1,4 @@
-"""The one runner of outside processes, with real processes."""
+"""Running commands, with real processes."""
 
 import os
 import select
@@ -16,15 +16,13 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
-def test_both_streams_and_the_status_come_back() -> None:
-    """Output, errors and status are kept apart."""
+def test_both_streams_and_the_exit_code_are_returned() -> None:
     code = "import sys; print('o'); print('e', file=sys.stderr); sys.exit(3)"
     done = run(python(code), timeout=10, check=False)
     assert (done.out, done.err, done.exit_code) == ("o\n", "e\n", 3)
 
 
 def test_a_failure_shows_both_streams() -> None:
-    """The error of a failed command holds its output, indented, and says when there is none."""
     with pytest.raises(
         CommandFailed, match=r"exit code 3\n  stdout:\n    \(none\)\n  stderr:\n    why"
     ):
@@ -34,29 +32,25 @@ def test_a_failure_shows_both_streams() -> None:
         )
 
 
-def test_a_missing_program_is_one_sentence() -> None:
-    """A program that is not there is named."""
+def test_a_missing_program_gives_a_clear_error() -> None:
     with pytest.raises(CommandFailed, match="could not start '/nowhere/prog': No such file"):
         run(["/nowhere/prog"], timeout=10)
 
 
-def test_of_much_output_the_newest_is_kept_where_asked() -> None:
-    """The last bytes of each stream, for who wants to know how something ended."""
+def test_keep_last_keeps_the_end_of_each_stream() -> None:
     code = "import sys; print('a' * 500_000 + 'end'); sys.stderr.write('b' * 500_000 + 'last')"
     done = run(python(code), timeout=20, keep_last=10)
     assert (done.out, done.err) == ("aaaaaaend\n", "bbbbbblast")
 
 
-def test_what_was_said_before_the_time_was_up_is_kept() -> None:
-    """The error has all of it, its message the end."""
+def test_output_before_a_timeout_is_kept() -> None:
     code = "import time; print('word ' * 1000, flush=True); time.sleep(60)"
     with pytest.raises(CommandTimedOut, match="timed out after") as caught:
         run(python(code), timeout=2.0)
     assert caught.value.output.count("word") == 1000
 
 
-def test_a_timeout_ends_grandchildren_too(tmp_path: Path) -> None:
-    """The whole process group ends with the command, not the direct child alone."""
+def test_a_timeout_kills_grandchildren_too(tmp_path: Path) -> None:
     fifo = tmp_path / "alive"
     os.mkfifo(fifo)
     child = (
@@ -70,26 +64,23 @@ def test_a_timeout_ends_grandchildren_too(tmp_path: Path) -> None:
         with pytest.raises(TimedOut, match="timed out after"):
             run(python(code), timeout=1.5)
         ready, _, _ = select.select([reader], [], [], 10)
-        assert ready, "the grandchild still holds the pipe open"
+        assert ready, "the grandchild still has the pipe open"
         assert os.read(reader, 1) == b""
     finally:
         os.close(reader)
 
 
-def test_a_terminal_is_given_and_its_noise_removed() -> None:
-    """Under a terminal colours and carriage returns are removed from what is read."""
+def test_terminal_gives_a_terminal_and_removes_control_codes() -> None:
     code = r"import sys; print(sys.stdin.isatty(), sys.stdout.isatty(), '\x1b[31mred\x1b[0m')"
     assert run(python(code), timeout=10, terminal=True).out == "True True red\n"
 
 
-def test_standard_input_is_fed() -> None:
-    """What is given as input reaches the command."""
+def test_stdin_is_passed_to_the_command() -> None:
     done = run(python("print(input()[::-1])"), timeout=10, stdin=b"abc\n")
     assert done.out == "cba\n"
 
 
-def test_a_background_child_that_holds_the_output_does_not_keep_us() -> None:
-    """The command's end counts, not the end of what it left behind."""
+def test_a_background_child_with_the_output_open_is_not_waited_for() -> None:
     child = "import time; time.sleep(30)"
     code = (
         f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]); print('x')"
@@ -98,14 +89,13 @@ def test_a_background_child_that_holds_the_output_does_not_keep_us() -> None:
     assert done.out == "x\n" and done.seconds < 8
 
 
-def test_the_environment_is_exactly_what_was_given() -> None:
-    """Nothing of our own environment reaches a command that got one."""
+def test_env_is_the_complete_environment() -> None:
     done = run(python("import os; print(sorted(os.environ))"), timeout=10, env={"ONLY": "1"})
     assert "ONLY" in done.out and "HOME" not in done.out
 
 
-def test_the_shown_name_replaces_the_words() -> None:
-    """A command whose words hold a secret is named otherwise in messages."""
+def test_shown_replaces_the_arguments_in_messages() -> None:
+    """For commands with a secret in their arguments."""
     with pytest.raises(CommandFailed) as caught:
         run(python("raise SystemExit(1)"), timeout=10, shown="a command")
     assert "raise" not in str(caught.value) and "'a command'" in str(caught.value)

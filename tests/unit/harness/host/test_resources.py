@@ -1,4 +1,4 @@
-"""What a host is short of, and whose fault a failure is on a host in trouble."""
+"""A host that is short of disk space, inodes or memory, and one with an infrastructure problem."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PLENTY = {"bytes": 10 * GIB, "inodes": 1_000_000, "flag": 0, "files": 2_000_000}
 
 
 def disk(**changes: int) -> Any:
-    """Return a statvfs that finds these."""
+    """Return a fake statvfs with these values."""
     found = {**PLENTY, **changes}
     seen = SimpleNamespace(
         f_bavail=found["bytes"] // 4096,
@@ -34,7 +34,7 @@ def disk(**changes: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({}, ""),
         ({"bytes": GIB}, "only 1.0 GiB are free in '/data' (Docker's data); 2.0 GiB are needed"),
@@ -44,14 +44,14 @@ def disk(**changes: int) -> Any:
         ({"flag": os.ST_RDONLY}, "the file system of '/data' (Docker's data) is mounted read-only"),
     ],
 )
-def test_incident_j2_bytes_and_inodes_are_looked_at(changes: dict[str, int], told: str) -> None:
-    """J2: the disk was full, and it was inodes; the sentence says which, where, and how much is needed."""
+def test_incident_j2_bytes_and_inodes_are_checked(changes: dict[str, int], message: str) -> None:
+    """J2: a disk had space but no inodes left; the message says which, where, and how much is needed."""
     found = resources.shortage(NEED, disk(**changes))
-    assert found.startswith(told) and bool(found) == bool(told)
+    assert found.startswith(message) and bool(found) == bool(message)
 
 
 @pytest.mark.parametrize(
-    ("available_kb", "full", "told"),
+    ("available_kb", "full", "message"),
     [
         (8_000_000, "0.00", ""),
         (100_000, "0.00", "only 97.7 MiB of memory are available on this host; 256.0 MiB are"),
@@ -59,21 +59,21 @@ def test_incident_j2_bytes_and_inodes_are_looked_at(changes: dict[str, int], tol
         (None, None, ""),
     ],
 )
-def test_memory_is_looked_at(
-    tmp_path: Path, available_kb: int | None, full: str | None, told: str
+def test_memory_shortage(
+    tmp_path: Path, available_kb: int | None, full: str | None, message: str
 ) -> None:
-    """Little memory and standing still for want of it are both trouble; an old kernel tells neither."""
+    """Little available memory and memory pressure both count; an old kernel reports neither."""
     if available_kb is not None:
         (tmp_path / "meminfo").write_text(f"MemTotal: 9 kB\nMemAvailable:   {available_kb} kB\n")
         (tmp_path / "pressure").mkdir()
         some = f"some avg10={full} avg60=0.00 avg300=0.00 total=0\n"
         (tmp_path / "pressure" / "memory").write_text(some + some.replace("some", "full"))
     found = resources.memory_shortage(tmp_path)
-    assert found.startswith(told) and bool(found) == bool(told)
+    assert found.startswith(message) and bool(found) == bool(message)
 
 
-def test_programs_that_the_kernel_ended_are_counted(tmp_path: Path) -> None:
-    """The counter of /proc/vmstat is read; a kernel without it counts none."""
+def test_oom_kills_are_counted(tmp_path: Path) -> None:
+    """From /proc/vmstat; 0 on a kernel that has no such counter."""
     assert resources.oom_kills(tmp_path) == 0
     (tmp_path / "vmstat").write_text("oom_kill_x 9\noom_kill 3\n")
     assert resources.oom_kills(tmp_path) == 3
@@ -83,10 +83,10 @@ FOLDERS = ("RUNS_DIR", "LOCK_DIR", "ACTIVE_DIR", "SLOTS_DIR")
 
 
 @pytest.mark.parametrize("name", [*FOLDERS, "docker", "tmp"])
-def test_every_folder_that_a_run_writes_to_is_looked_at(
+def test_every_folder_that_a_run_writes_to_is_checked(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each may be a file system of its own; the sentence says which is full."""
+    """Each may be on a file system of its own; the message names the full one."""
     paths = {key: tmp_path / key for key in (*FOLDERS, "docker", "tmp")}
     for path in paths.values():
         path.mkdir()
@@ -103,8 +103,10 @@ def test_every_folder_that_a_run_writes_to_is_looked_at(
     assert str(paths[name]) in preflight.trouble(found)
 
 
-def test_an_engine_that_does_not_answer_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What failed while Docker was away is not the recipe's fault."""
+def test_an_engine_that_does_not_answer_is_an_infrastructure_problem(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What failed while Docker did not answer is not the recipe's fault."""
 
     def away() -> Any:
         raise InfraError("cannot talk to Docker")
@@ -113,18 +115,16 @@ def test_an_engine_that_does_not_answer_is_trouble(monkeypatch: pytest.MonkeyPat
     assert preflight.trouble(settings.load({})) == "Docker does not answer: cannot talk to Docker"
 
 
-def test_a_proxy_that_takes_no_connection_is_trouble(
+def test_a_proxy_that_refuses_connections_is_an_infrastructure_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without the proxy no app can answer."""
     engine = SimpleNamespace(info=lambda: {"DockerRootDir": str(tmp_path)})
     monkeypatch.setattr(swarm, "client", lambda: engine)
     monkeypatch.setattr(preflight, "_shortage", lambda settings, folder: "")
     found = settings.load({"CCCI_PROXY": "127.0.0.1:1", "CCCI_SETTINGS": "/dev/null"})
-    said = preflight.trouble(found)
-    assert said == "the proxy does not accept connections at 127.0.0.1:1: Connection refused"
+    problem = preflight.trouble(found)
+    assert problem == "the proxy does not accept connections at 127.0.0.1:1: Connection refused"
 
 
-def test_sizes_are_told_in_a_unit_that_people_read() -> None:
-    """Neither bytes nor thousandths of a gibibyte."""
+def test_sizes_have_a_readable_unit() -> None:
     assert [resources.size(n) for n in (0, 5 * MIB, 3 * GIB)] == ["0.0 MiB", "5.0 MiB", "3.0 GiB"]

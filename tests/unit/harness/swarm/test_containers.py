@@ -1,4 +1,4 @@
-"""What is read from containers is bounded, whatever they say."""
+"""Output, logs and files of containers are read within limits."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MEGABYTE = 1024 * 1024
 
 
 class Answer:
-    """The answer that a stream is read from."""
+    """The HTTP response of a stream."""
 
     closed = False
 
     def close(self) -> None:
-        """Note that its socket is closed."""
+        """Record that its socket is closed."""
         self.closed = True
 
 
 class Stream:
-    """Pieces as the SDK streams them; counts how many were taken and whether it was closed."""
+    """Pieces as the SDK streams them; records how many were read and whether it was closed."""
 
     def __init__(self, pieces: Iterable[object]) -> None:
         self._pieces = iter(pieces)
@@ -39,12 +39,12 @@ class Stream:
             yield piece
 
     def close(self) -> None:
-        """Note that the reader is done."""
+        """Record that it is closed."""
         self.closed = True
 
 
 class Engine:
-    """One container whose log, command and files say what they are told to."""
+    """A fake engine with one container; its log, output and files are the same stream."""
 
     def __init__(self, pieces: Iterable[object]) -> None:
         self.stream = Stream(pieces)
@@ -54,12 +54,12 @@ class Engine:
         return [{"Id": "c1", "Created": 1}]
 
     def logs(self, container: str, **options: object) -> Stream:
-        """Return the log; one that is followed never ends."""
+        """Return the log; following it would never end."""
         assert (options["stream"], options["follow"]) == (True, False)
         return self.stream
 
     def exec_create(self, container: str, argv: list[str], **options: object) -> dict[str, str]:
-        """Make a command."""
+        """Create a command."""
         return {"Id": "e1"}
 
     def exec_start(self, command: str, **options: object) -> Stream:
@@ -67,7 +67,7 @@ class Engine:
         return self.stream
 
     def exec_inspect(self, command: str) -> dict[str, int]:
-        """Return how it ended."""
+        """Return its exit code."""
         return {"ExitCode": 0}
 
     def get_archive(self, container: str, path: str) -> tuple[Stream, dict[str, object]]:
@@ -77,7 +77,7 @@ class Engine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
-    """The engine that is asked: put one into the list."""
+    """An empty list; put the engine to use into it."""
     chosen: list[Engine] = []
     monkeypatch.setattr(swarm, "client", lambda: chosen[0])
     monkeypatch.setattr(containers, "find", lambda stack, service: "c1")
@@ -85,25 +85,23 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
 
 
 def log_of(engine: list[Engine], pieces: Iterable[bytes], *, lines: int = 2000) -> list[str]:
-    """Return what is read of a log."""
+    """Return the lines that are read of a log."""
     engine.append(Engine(pieces))
     found = containers.logs("stack", "app", lines=lines)
     assert engine[0].stream.closed and engine[0].stream._response.closed
     return found
 
 
-def test_a_short_log_is_whole(engine: list[Engine]) -> None:
-    """Lines that arrive in pieces are put together."""
+def test_a_short_log_is_complete(engine: list[Engine]) -> None:
+    """Lines may arrive in pieces."""
     assert log_of(engine, [b"on", b"e\ntwo\n", b"three"]) == ["one", "two", "three"]
 
 
-def test_bytes_that_are_no_text_are_shown_as_such(engine: list[Engine]) -> None:
-    """A binary log is read, not raised."""
+def test_bytes_that_are_not_text_are_replaced(engine: list[Engine]) -> None:
     assert log_of(engine, [b"\x00\xff\xfe", b"\x80 end\n"]) == ["\x00\ufffd\ufffd\ufffd end"]
 
 
-def test_of_a_large_log_the_last_whole_lines_are_kept(engine: list[Engine]) -> None:
-    """What is left out is said and the first line kept is a whole one."""
+def test_the_last_whole_lines_of_a_large_log_are_kept(engine: list[Engine]) -> None:
     lines = (b"%07d " % number + b"x" * 1015 + b"\n" for number in range(100_000))
     found = log_of(engine, lines, lines=100_000)
     assert found[0].startswith("(the first ")
@@ -112,28 +110,27 @@ def test_of_a_large_log_the_last_whole_lines_are_kept(engine: list[Engine]) -> N
     assert 4 * MEGABYTE - 1024 < sum(map(len, found)) + len(found) < 5 * MEGABYTE + 2048
 
 
-def test_of_one_endless_line_nothing_is_kept(engine: list[Engine]) -> None:
-    """Half a line may hold half a secret, which no redactor knows."""
+def test_nothing_is_kept_of_one_endless_line(engine: list[Engine]) -> None:
+    """Half a line may contain half a secret, which no redactor recognises."""
     pieces = [SECRET + b"x" * (16_384 - len(SECRET))] * 6_400
-    (told,) = log_of(engine, pieces)
-    assert told == f"(the first {100 * MEGABYTE} bytes are left out)"
+    (line,) = log_of(engine, pieces)
+    assert line == f"(the first {100 * MEGABYTE} bytes are left out)"
 
 
-def test_a_log_that_grows_as_fast_as_it_is_read_ends(
+def test_reading_a_log_that_keeps_growing_stops(
     engine: list[Engine], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Reading stops after its time."""
     monkeypatch.setattr(containers, "LOG_TIMEOUT", 0.05)
 
-    def for_ever() -> Iterator[bytes]:
+    def endless() -> Iterator[bytes]:
         while True:
             yield b"again\n"
 
-    assert log_of(engine, for_ever())[-1] == "again"
+    assert log_of(engine, endless())[-1] == "again"
 
 
-def test_a_command_may_not_say_too_much(engine: list[Engine]) -> None:
-    """Output is kept in memory, so it has a bound; both streams count."""
+def test_too_much_output_of_a_command_is_an_error(engine: list[Engine]) -> None:
+    """Output is kept in memory; both streams count."""
     engine.append(Engine([(b"x" * MEGABYTE, None), (None, b"y" * MEGABYTE)] * 100))
     with pytest.raises(RecipeFailure, match=r"'cat /dev/zero' in service 'app' is larger than"):
         containers.execute("stack", "app", ["cat", "/dev/zero"])
@@ -141,14 +138,15 @@ def test_a_command_may_not_say_too_much(engine: list[Engine]) -> None:
     assert engine[0].stream.closed and engine[0].stream._response.closed
 
 
-def test_a_command_keeps_its_streams_apart(engine: list[Engine]) -> None:
-    """Standard output and error are told apart, in whatever pieces they come."""
+def test_stdout_and_stderr_are_separate(engine: list[Engine]) -> None:
     engine.append(Engine([(b"o", None), (None, b"e"), (b"ut", b"rr")]))
     assert containers.execute("stack", "app", ["ls"]) == containers.Output(0, "out", "err")
 
 
-def test_a_file_may_not_be_too_large(engine: list[Engine], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file is kept in memory, so it has a bound."""
+def test_a_file_that_is_too_large_is_an_error(
+    engine: list[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file is kept in memory."""
     monkeypatch.setattr(containers, "MAX_FILE", 3 * MEGABYTE)
     engine.append(Engine([b"x" * MEGABYTE] * 100))
     with pytest.raises(RecipeFailure, match="'/data' in service 'app' is larger than"):

@@ -1,4 +1,4 @@
-"""The view of the Swarm, and an engine that is away for a while."""
+"""Waiting for an engine that does not answer."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ pytestmark = pytest.mark.usefixtures("moving_clock")
 
 
 class Engine:
-    """An engine that refuses to answer some times."""
+    """A fake engine that refuses some calls."""
 
     def __init__(self, refusals: int) -> None:
         self.refusals = refusals
 
     def services(self, **options: object) -> list[object]:
-        """List services, once it is there."""
+        """List services, after the refusals."""
         if self.refusals:
             self.refusals -= 1
             raise DockerException("connection refused")
         return []
 
 
-@pytest.mark.parametrize(("refusals", "told"), [(0, []), (9, ["Docker does not answer", ""])])
+@pytest.mark.parametrize(("refusals", "lines"), [(0, []), (9, ["Docker does not answer", ""])])
 def test_an_engine_that_is_restarted_is_waited_for(
-    monkeypatch: pytest.MonkeyPatch, refusals: int, told: list[str]
+    monkeypatch: pytest.MonkeyPatch, refusals: int, lines: list[str]
 ) -> None:
-    """Who tears down waits until it can, and says for what; with an engine there it costs one call."""
-    engine, said = Engine(refusals), []
+    """A teardown needs it; if the engine answers, the check costs one call."""
+    engine, seen = Engine(refusals), []
     monkeypatch.setattr(swarm, "client", lambda: engine)
-    swarm.await_engine(said.append)
+    swarm.await_engine(seen.append)
     assert engine.refusals == 0
-    assert [line.partition(":")[0] for line in said] == told
+    assert [line.partition(":")[0] for line in seen] == lines
 
 
-def test_an_engine_that_stays_away_is_our_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The wait has a bound, and its message what was seen last."""
+def test_an_engine_that_does_not_come_back_is_an_infrastructure_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(swarm, "client", lambda: Engine(10**6))
     with pytest.raises(InfraError, match=r"waited 60 s for Docker to answer.*connection refused"):
         swarm.await_engine(lambda line: None)

@@ -1,4 +1,4 @@
-"""Images are pulled before a deployment; whose fault it is when that fails."""
+"""Pulling images before a deployment, and whose fault a failure is."""
 
 from collections.abc import Sequence
 
@@ -11,37 +11,37 @@ from harness.swarm import images
 
 
 class Engine:
-    """Knows which images are there."""
+    """A fake engine that has one image."""
 
     def inspect_image(self, name: str) -> dict[str, str]:
-        """Return an image, or say that there is none."""
+        """Return an image."""
         if name != "here:1":
             raise ImageNotFound("No such image")
         return {"Id": name}
 
 
-def pull(*names: str, status: int = 0, said: str = "") -> list[list[str]]:
-    """Pull with a runner that notes its words and answers as told."""
+def pull(*names: str, exit_code: int = 0, output: str = "") -> list[list[str]]:
+    """Pull with a fake runner; return the commands that it was given."""
     calls: list[list[str]] = []
 
     def run(argv: Sequence[str]) -> Completed:
         calls.append(list(argv))
-        return Completed(tuple(argv), status, "", said, 0.1)
+        return Completed(tuple(argv), exit_code, "", output, 0.1)
 
     images.pull(names, progress=lambda line: None, api=Engine(), run=run)
     return calls
 
 
 def test_only_missing_images_are_pulled() -> None:
-    """What the engine has is not asked for again: image registries limit pulls."""
+    """Image registries limit pulls."""
     assert pull("here:1", "away:2") == [["docker", "pull", "--quiet", "away:2"]]
 
 
-HERE = "Error response from daemon: "  # what dockerd 20.10 said to `docker pull`, and Docker Hub
+HERE = "Error response from daemon: "  # recorded from dockerd 20.10 and Docker Hub
 
 
 @pytest.mark.parametrize(
-    ("said", "kind"),
+    ("output", "kind"),
     [
         (HERE + "manifest unknown", RecipeFailure),
         (HERE + "name unknown", RecipeFailure),
@@ -62,14 +62,14 @@ HERE = "Error response from daemon: "  # what dockerd 20.10 said to `docker pull
         ("", InfraError),
     ],
 )
-def test_incident_r7_a_failed_pull_is_a_class_of_its_own(said: str, kind: type[CcCiError]) -> None:
-    """R7: an image that nobody has is the recipe's fault, a registry that does not serve is ours."""
+def test_incident_r7_whose_fault_a_failed_pull_is(output: str, kind: type[CcCiError]) -> None:
+    """R7: a missing image is the recipe's fault, an image registry that does not serve us is ours."""
     with pytest.raises(kind, match="pulling image 'away:2' failed before anything was deployed"):
-        pull("away:2", status=1, said=said)
+        pull("away:2", exit_code=1, output=output)
 
 
 @pytest.mark.parametrize(
-    ("image", "said", "kind"),
+    ("image", "output", "kind"),
     [
         (
             "r/connection:1",
@@ -80,7 +80,9 @@ def test_incident_r7_a_failed_pull_is_a_class_of_its_own(said: str, kind: type[C
         ("r/name unknown", "toomanyrequests: pull of r/name unknown refused", InfraError),
     ],
 )
-def test_the_name_of_an_image_decides_nothing(image: str, said: str, kind: type[CcCiError]) -> None:
-    """A name may hold any word; only what the image registry says counts."""
+def test_the_name_of_an_image_is_not_matched(
+    image: str, output: str, kind: type[CcCiError]
+) -> None:
+    """It may contain any word; only the image registry's answer counts."""
     with pytest.raises(kind):
-        pull(image, status=1, said=said)
+        pull(image, exit_code=1, output=output)

@@ -1,4 +1,4 @@
-"""Ports that a suite names: an app counts as up when each accepts three connections in a row."""
+"""A port is ready when it accepts three connections in a row."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.swarm import probe
 
 
 def clock() -> wait.Clock:
-    """A clock that moves when slept on."""
+    """Return a clock that sleep moves."""
     now = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -21,8 +21,8 @@ def clock() -> wait.Clock:
     return wait.Clock(lambda: now[0], sleep)
 
 
-def asked(answers: Iterator[bool], timeout: float = 30.0) -> int:
-    """Wait until ready with a listener of these answers; return how often it was asked."""
+def attempts(answers: Iterator[bool], timeout: float = 30.0) -> int:
+    """Wait for a port that accepts or refuses like this; return how often it was tried."""
     count = 0
 
     def connect(address: tuple[str, int]) -> bool:
@@ -41,24 +41,24 @@ def asked(answers: Iterator[bool], timeout: float = 30.0) -> int:
     return count
 
 
-def test_incident_r3_a_listener_that_drops_again_is_not_ready() -> None:
-    """R3: the old task accepts once and goes; only three in a row are the new one."""
-    assert asked(iter([True, False, True, True, False, True, True, True])) == 8
+def test_incident_r3_one_connection_is_not_enough() -> None:
+    """R3: the old task still accepts while it is being stopped."""
+    assert attempts(iter([True, False, True, True, False, True, True, True])) == 8
 
 
-def test_a_listener_that_never_comes_is_a_timeout_that_names_it() -> None:
-    """The message says what was waited for and what was seen last."""
+def test_a_port_that_never_listens_is_named_in_the_timeout() -> None:
     with pytest.raises(TimedOut, match=r"'voice:64738' to listen; last seen: .* refuses"):
-        asked(iter(lambda: False, None), timeout=5.0)
+        attempts(iter(lambda: False, None), timeout=5.0)
 
 
-def test_a_closed_port_is_not_accepting() -> None:
-    """Refused is an answer, not an error."""
+def test_a_closed_port_does_not_accept() -> None:
     assert not probe.accepts(("127.0.0.1", 1))
 
 
-def test_a_container_without_an_address_is_our_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that the host cannot reach is no fault of the recipe."""
+def test_a_container_without_an_address_is_an_infrastructure_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A network that the host cannot reach is not the recipe's fault."""
 
     class Engine:
         def inspect_network(self, name: str) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Removal of all that has one stack's name, and what stacks of ours there are: an engine in memory."""
+"""Removing and listing stacks, with a fake engine."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.support.fake_docker import FakeDocker, Refused
 STACK = "aaaaaa-hello_ci_test"
 
 
-def test_a_stack_whose_name_starts_the_same_is_not_touched() -> None:
-    """Docker's name filters match prefixes; ours must not."""
+def test_a_stack_whose_name_begins_the_same_is_not_removed() -> None:
+    """Docker's own name filters match prefixes."""
     api = FakeDocker()
     api.deploy("aaaaaa-x_ci")
     api.deploy("aaaaaa-x_cib")
@@ -22,8 +22,8 @@ def test_a_stack_whose_name_starts_the_same_is_not_touched() -> None:
     assert {name.lstrip("/").partition("_cib")[0] for name in api.names()} == {"aaaaaa-x"}
 
 
-def test_incident_l1_what_does_not_go_is_named_with_the_reason() -> None:
-    """L1: a removal that fails is reported, never swallowed."""
+def test_incident_l1_what_cannot_be_removed_is_reported_with_the_reason() -> None:
+    """L1: a failed removal was swallowed."""
     api = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
     api.deploy(STACK)
     (left,) = remove.remove_stack(api, STACK, timeout=0.2)
@@ -31,12 +31,12 @@ def test_incident_l1_what_does_not_go_is_named_with_the_reason() -> None:
     assert "in use" in left.why
 
 
-def test_what_went_by_itself_is_no_failure() -> None:
-    """Between the look and the removal Swarm may have removed it; only what stays has a reason."""
+def test_what_swarm_has_already_removed_is_not_an_error() -> None:
+    """Swarm may remove an object between listing and removal."""
 
     class Racing(FakeDocker):
         def remove_network(self, name: str) -> None:
-            """Say that it is gone, as Docker does of what it forgets a moment later."""
+            """Answer 404, as Docker does when it forgets the network shortly afterwards."""
             raise Refused(404, "no such network")
 
     api = Racing()
@@ -45,31 +45,31 @@ def test_what_went_by_itself_is_no_failure() -> None:
     assert (left.kind, left.why) == ("network", "")
 
 
-def test_secrets_are_kept_when_the_app_is_deployed_again() -> None:
-    """A restore needs the secrets that the data was made with."""
+def test_keep_secrets_keeps_the_secrets() -> None:
+    """A restore needs the secrets with which the data was written."""
     api = FakeDocker()
     api.deploy(STACK)
     assert remove.remove_stack(api, STACK, keep_secrets=True) == ()
     assert api.names() == {f"{STACK}_password_v1"}
 
 
-def test_a_volume_is_known_by_its_label_too() -> None:
-    """One that has a name of its own carries the stack's label alone."""
+def test_a_volume_is_found_by_its_label_too() -> None:
+    """A volume with a name of its own has only the stack's label."""
     api = FakeDocker()
     api.objects["volume"]["odd"] = {"Labels": {NAMESPACE: STACK}}
     assert [item.name for item in remove.leftovers(api, STACK)] == ["odd"]
 
 
-def test_a_task_that_still_runs_is_waited_for() -> None:
-    """Swarm says "removed" of a service long before its tasks have ended."""
+def test_a_task_that_is_still_running_is_waited_for() -> None:
+    """Swarm reports a service as removed long before its tasks have exited."""
     left = [{"ID": "t1", "Status": {"State": "running"}}]
 
-    class Ending(FakeDocker):
+    class Stopping(FakeDocker):
         def tasks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
-            """Run on after everything else has gone."""
+            """List a task that runs after everything else is gone."""
             return [] if self.objects["service"] else left
 
-    slow = Ending()
+    slow = Stopping()
     slow.deploy(STACK)
     (found,) = remove.remove_stack(slow, STACK, timeout=0.1)
     assert (found.kind, found.name) == ("task", "t1")
@@ -80,10 +80,10 @@ def test_a_task_that_still_runs_is_waited_for() -> None:
 @pytest.mark.parametrize(
     ("older", "newer"),
     [("2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"), ("2026-01-01T00:00:00Z", "")],
-    ids=["a younger volume", "a volume that does not say"],
+    ids=["a newer volume", "a volume without a time"],
 )
-def test_a_stack_is_as_young_as_the_newest_of_it(older: str, newer: str) -> None:
-    """What does not say when it was made is new; the order of the listing decides nothing."""
+def test_the_age_of_a_stack_is_that_of_its_newest_object(older: str, newer: str) -> None:
+    """An object without a time counts as new; the order of the listing does not matter."""
     for first, second in ((older, newer), (newer, older)):
         api = FakeDocker()
         api.deploy(STACK, created=first)

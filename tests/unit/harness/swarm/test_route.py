@@ -1,4 +1,4 @@
-"""An answer is read within bounds of size and of time, whatever the app sends."""
+"""Answers are read within limits of size and time."""
 
 from __future__ import annotations
 
@@ -31,55 +31,55 @@ def chunk(handler: BaseHTTPRequestHandler, data: bytes) -> None:
 
 
 def drips(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Send a byte every twentieth of a second, of a length never reached."""
+    """Send a byte every 50 ms of a body that is never finished."""
     headers(handler, Content_Length="1000000")
     while not over.wait(0.05):
         handler.wfile.write(b"x")
 
 
 def drips_in_chunks(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Send one chunk after the other, for ever."""
+    """Send one chunk after the other, endlessly."""
     headers(handler, Transfer_Encoding="chunked")
     while not over.wait(0.05):
         chunk(handler, b"x")
 
 
 def floods(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Send as fast as it is read, for ever."""
+    """Send as fast as it is read, endlessly."""
     headers(handler)
     while not over.is_set():
         handler.wfile.write(b"x" * 65536)
 
 
 def unpacks(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Send little that unpacks to 50 MB."""
+    """Send a small body that unpacks to 50 MB."""
     body = gzip.compress(b"\0" * 50_000_000)
     headers(handler, Content_Encoding="gzip", Content_Length=str(len(body)))
     handler.wfile.write(body)
 
 
 def plain(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Send some words."""
+    """Send a short body."""
     headers(handler, Content_Length="5")
     handler.wfile.write(b"hello")
 
 
 def packed(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Send the same words in gzip and in chunks."""
+    """Send the same body with gzip and in chunks."""
     headers(handler, Content_Encoding="gzip", Transfer_Encoding="chunked")
     chunk(handler, gzip.compress(b"hello"))
     chunk(handler, b"")
 
 
 def breaks_off(handler: BaseHTTPRequestHandler, over: threading.Event) -> None:
-    """Promise more than is sent."""
+    """Announce more than is sent."""
     headers(handler, Content_Length="500")
     handler.wfile.write(b"hello")
 
 
 @pytest.fixture
 def served() -> Iterator[Callable[[Send], str]]:
-    """A server for one way to answer; returns its address."""
+    """Start servers that answer in a given manner; return their address."""
     over = threading.Event()
     servers: list[ThreadingHTTPServer] = []
 
@@ -89,11 +89,11 @@ def served() -> Iterator[Callable[[Send], str]]:
 
             def do_GET(self) -> None:
                 self.close_connection = True
-                with contextlib.suppress(OSError):  # the reader has had enough
+                with contextlib.suppress(OSError):  # the client has closed the connection
                     send(self, over)
 
             def log_message(self, *args: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         servers.append(server)
@@ -108,15 +108,15 @@ def served() -> Iterator[Callable[[Send], str]]:
 
 
 def read(address: str, *, seconds: float = 5.0, max_bytes: int = 1_000_000) -> requests.Response:
-    """Ask and read the whole answer within these bounds."""
+    """Send a request and read the whole answer within these limits."""
     answer = requests.get(address, stream=True, timeout=5)
     route.read_whole(answer, start=time.monotonic(), seconds=seconds, max_bytes=max_bytes)
     return answer
 
 
 @pytest.mark.parametrize("send", [drips, drips_in_chunks])
-def test_an_answer_that_only_drips_is_given_up(served: Callable[[Send], str], send: Send) -> None:
-    """Each byte comes in time, the answer never: the time for all of it decides."""
+def test_an_answer_that_is_too_slow_is_an_error(served: Callable[[Send], str], send: Send) -> None:
+    """Every byte arrives in time, but the whole answer does not."""
     start = time.monotonic()
     with pytest.raises(route.EndlessAnswer, match=r"too long: \d+ bytes arrived in 0\.\d s"):
         read(served(send), seconds=0.3)
@@ -124,25 +124,21 @@ def test_an_answer_that_only_drips_is_given_up(served: Callable[[Send], str], se
 
 
 @pytest.mark.parametrize("send", [floods, unpacks])
-def test_an_answer_without_end_is_given_up(served: Callable[[Send], str], send: Send) -> None:
-    """What is kept of an answer is bounded, also when it was packed."""
+def test_an_answer_that_is_too_large_is_an_error(served: Callable[[Send], str], send: Send) -> None:
+    """The limit applies to the decompressed body."""
     with pytest.raises(route.EndlessAnswer, match="too long"):
         read(served(send))
 
 
 @pytest.mark.parametrize("send", [plain, packed])
-def test_an_ordinary_answer_is_as_requests_gives_it(
-    served: Callable[[Send], str], send: Send
-) -> None:
-    """Text, length and elapsed time are there; packed answers are unpacked."""
+def test_an_ordinary_answer_is_unchanged(served: Callable[[Send], str], send: Send) -> None:
     answer = read(served(send))
     assert (answer.text, len(answer.content)) == ("hello", 5)
     assert list(answer.iter_content(2)) == [b"he", b"ll", b"o"]
 
 
-def test_an_answer_that_breaks_off_is_an_error_of_the_connection(
+def test_an_incomplete_answer_is_a_connection_error(
     served: Callable[[Send], str],
 ) -> None:
-    """Half an answer is none."""
     with pytest.raises(requests.ConnectionError):
         read(served(breaks_off))

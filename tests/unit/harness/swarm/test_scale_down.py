@@ -1,4 +1,4 @@
-"""Stopping an app for the negative controls: nothing of it runs then, or the control is not held."""
+"""Stopping an app for the negative controls."""
 
 from __future__ import annotations
 
@@ -16,29 +16,31 @@ STACK = "aaaaaa-x_ci_test"
 
 
 class Running(FakeDocker):
-    """An engine whose services can be told to change, and whose containers can be killed."""
+    """A fake engine whose services can be updated and whose containers can be killed."""
 
-    def __init__(self, mode: dict[str, object], *, deaf: bool = False, task: bool = False) -> None:
+    def __init__(
+        self, mode: dict[str, object], *, stubborn: bool = False, task: bool = False
+    ) -> None:
         super().__init__()
         self.deploy(STACK)
         self.objects["service"][f"{STACK}_app"]["Spec"]["Mode"] = mode
         self.objects["service"][f"{STACK}_app"]["Version"] = {"Index": 7}
         self.changes: list[dict[str, Any]] = []
-        self.deaf, self.task = deaf, task
+        self.stubborn, self.task = stubborn, task
 
     def update_service(self, service: str, version: int, **change: Any) -> None:
-        """Remember what was asked for."""
+        """Record the change."""
         assert (service, version) == (f"{STACK}_app", 7) and change.pop("fetch_current_spec")
         self.changes.append(change)
 
     def kill(self, container: str) -> None:
-        """End a container, which may be over already."""
-        if not self.deaf:
+        """Kill a container, which may have exited already."""
+        if not self.stubborn:
             del self.objects["container"][container]
         raise Refused(409, "is not running")
 
     def tasks(self, filters: Any = None) -> list[dict[str, Any]]:
-        """List the tasks that are wanted."""
+        """List the tasks that should run."""
         return [{"ID": "t"}] if self.task else []
 
 
@@ -53,22 +55,21 @@ class Running(FakeDocker):
 def test_a_stopped_app_has_no_task_and_no_container(
     mode: dict[str, object], change: dict[str, object] | None
 ) -> None:
-    """Services are scaled to nothing, or Swarm starts again what is killed; a job starts nothing."""
+    """Swarm would restart what is killed; a job is not restarted."""
     api = Running(mode)
     scale_down.stop(STACK, api)
     assert api.changes == ([change] if change else [])
     assert api.objects["container"] == {} and api.objects["service"] != {}
 
 
-@pytest.mark.parametrize("left", ["deaf", "task"])
-def test_an_app_that_goes_on_running_is_not_taken_for_stopped(left: str) -> None:
-    """Neither a container that does not end nor a task that is still wanted is nothing."""
+@pytest.mark.parametrize("left", ["stubborn", "task"])
+def test_an_app_that_keeps_running_is_a_timeout(left: str) -> None:
     with pytest.raises(TimedOut, match="to stop"):
         scale_down.stop(STACK, Running({"Replicated": {}}, **{left: True}))
 
 
-def test_a_stop_that_swarm_refuses_is_our_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It says nothing of the suite, whose controls could not be run."""
+def test_a_refusal_of_swarm_is_an_infrastructure_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says nothing about the suite, whose controls could not run."""
 
     def refuse(*words: object, **more: object) -> None:
         raise Refused(500, "no leader")
