@@ -1,4 +1,4 @@
-"""The command `cc-ci`: thin over pytest and the modules."""
+"""The command `cc-ci`: a thin layer over pytest and the packages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def doctor_() -> None:
 @click.argument("recipe")
 @click.option("--quick", is_flag=True, help="Use the quick lane.")
 def plan(recipe: str, quick: bool) -> None:
-    """List the tests that a run of RECIPE would do, in order, without running them."""
+    """List the tests of a run, without running them."""
     _pytest(recipe, "--collect-only", "-q", *(["--quick"] if quick else []))
 
 
@@ -60,14 +60,20 @@ def plan(recipe: str, quick: bool) -> None:
 @click.argument("recipe")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def run(recipe: str, options: tuple[str, ...]) -> None:
-    """Test RECIPE; OPTIONS go to pytest (--ref SHA, --quick, --stages a,b, --keep …)."""
+    """Test a recipe.
+
+    OPTIONS go to pytest: --ref SHA, --quick, --stages a,b, --keep …
+    """
     _pytest(recipe, *options)
 
 
 @main.command("report")
 @click.argument("run_id", required=False)
 def report_(run_id: str | None) -> None:
-    """Print the summary of a run, of the newest one without RUN_ID."""
+    """Print the summary of a run.
+
+    Without RUN_ID that of the newest run.
+    """
     folder = _run_folder(_settings().runs_dir, run_id)
     click.echo(terminal.summary(run_dir.read(folder), folder))
 
@@ -101,7 +107,7 @@ def janitor_(domain: str) -> None:
 @main.command()
 @click.argument("domain")
 def attach(domain: str) -> None:
-    """Print the commands that reach a kept app and its containers."""
+    """Print the commands that reach a kept app."""
     settings = _settings()
     entry = next((e for e in registry.entries(settings) if e.domain == domain), None)
     if entry is None:

@@ -26,8 +26,8 @@ class _Group(click.Group):
             click.echo(f"sandbox: {error}", err=True)
             ctx.exit(error.exit_code)
         except click.UsageError as error:
-            error.exit_code = USAGE_EXIT_CODE
-            raise
+            error.show()
+            ctx.exit(USAGE_EXIT_CODE)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -37,25 +37,34 @@ def main() -> None:
 
 @main.command()
 def up() -> None:
-    """Set up the test bed: Docker, swarm, proxy, backup bot, images, recipes."""
+    """Set up the test bed.
+
+    Docker with a swarm, proxy, backup bot, images and recipes; what exists stays as it is.
+    """
     test_bed.up()
 
 
 @main.command()
 def down() -> None:
-    """Remove proxy and backup bot; engine, swarm, images and cache stay."""
+    """Remove proxy and backup bot.
+
+    Docker, swarm, images and cache stay.
+    """
     test_bed.down()
 
 
 @main.command("build-forge")
 def build_forge() -> None:
-    """Build Gitea."""
+    """Build Gitea (minutes, once)."""
     gitea_build.build()
 
 
 @main.command("full-stack-up")
 def full_stack_up() -> None:
-    """Start Gitea, Drone and the bridge, with pull requests to try them on."""
+    """Start Gitea, Drone and the bridge.
+
+    With recipes and pull requests to try them on; what runs already stays as it is.
+    """
     stack = FullStack(paths.FULL_STACK, paths.FULL_STACK_PORT, pages=frontend.static())
     stack.up()
     click.echo(stack.guide())
@@ -73,20 +82,26 @@ def full_stack_down() -> None:
 
 @main.command("doctor")
 def doctor_() -> None:
-    """Check the host as `cc-ci doctor` does, and what the test bed needs besides."""
+    """Check the host and the test bed.
+
+    Prints what `cc-ci doctor` finds, and what only the test bed needs.
+    """
     sys.exit(doctor.doctor())
 
 
 @main.command("demo")
 def demo_() -> None:
-    """Test the two demo recipes, then show a broken recipe that is caught."""
+    """Test two good recipes and a broken one."""
     sys.exit(demo.demo())
 
 
 @main.command("zoo")
 @click.argument("variants", nargs=-1)
 def zoo_(variants: tuple[str, ...]) -> None:
-    """Run the broken recipes (or VARIANTS) and check that each is caught as expected."""
+    """Run the broken recipes; each must be caught.
+
+    All of them, or VARIANTS. Each must be caught at its own stage and for its own reason.
+    """
     sys.exit(zoo.run_all(variants))
 
 
@@ -99,13 +114,19 @@ def zoo_(variants: tuple[str, ...]) -> None:
     help="Write each run to this file, as one line of JSON.",
 )
 def soak_(count: int, file: Path) -> None:
-    """Run the demo recipes COUNT times and report leaked resources."""
+    """Run the demo recipes many times, report leaks.
+
+    Docker objects, processes and files are compared before and after COUNT runs.
+    """
     sys.exit(soak.soak(count, file))
 
 
 @main.command("baseline")
 def baseline_() -> None:
-    """Measure the steps of a cold run with plain Docker; print the seconds as JSON."""
+    """Time the steps of a run with plain Docker.
+
+    Prints the seconds of each step as JSON.
+    """
     click.echo(json.dumps(baseline.measure(), indent=1))
 
 
@@ -117,7 +138,10 @@ def baseline_() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 def bench_(baseline_file: Path | None) -> None:
-    """Time a cold run beside the same steps with plain Docker (BASELINE: JSON of an earlier `baseline`)."""
+    """Time a cold run beside plain Docker.
+
+    BASELINE is a file with the output of `baseline`; without it the baseline is measured first.
+    """
     text = baseline_file.read_text() if baseline_file else json.dumps(baseline.measure())
     for line in bench.bench(float(json.loads(text)["whole"])):
         click.echo(line)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Every static check of this checkout; the last line is `lint: PASS` when all of them hold.
+# All static checks of this checkout; the last line is `lint: PASS` if they pass.
 set -eu
 cd "$(dirname "$0")/.."
 bin=.venv/bin  # on a CI host the tools are on PATH

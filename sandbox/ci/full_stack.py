@@ -136,10 +136,10 @@ class FullStack:
         commit = _commit()
         branch = self.forge.find(f"/repos/{CI_REPO}/branches/main")
         if branch and branch["commit"]["id"] == commit:
-            say(f"the CI's own code: found at {commit[:8]}")
+            say(f"cc-ci itself: found at {commit[:8]}")
             return
         self.forge.push(paths.CHECKOUT, CI_REPO, f"{commit}:refs/heads/main")
-        say(f"the CI's own code: pushed at {commit[:8]}")
+        say(f"cc-ci itself: pushed at {commit[:8]}")
         if run(["git", "-C", paths.CHECKOUT, "status", "--porcelain"]).strip():
             say("  uncommitted changes are not included")
 
@@ -201,9 +201,9 @@ class FullStack:
         """Remove leftovers of killed runs, while their run directories still tell which they are."""
         settings = self.folder / "settings.env"
         if settings.exists() and any(self.runs.iterdir()):
-            command = [paths.CHECKOUT / ".venv" / "bin" / "cc-ci", "janitor"]
+            command = [str(paths.CHECKOUT / ".venv" / "bin" / "cc-ci"), "janitor"]
             if not works(["env", f"CCCI_SETTINGS={settings}", *command], timeout=JANITOR_TIMEOUT):
-                say(f"  the janitor failed: {' '.join(map(str, command))}")
+                say(f"  the janitor failed: {' '.join(command)}")
 
     # -- guide
 
@@ -263,7 +263,7 @@ def _taken(port: int) -> bool:
 
 def _commit() -> str:
     """Return the checkout's last commit; of a shallow clone a copy without history, which can be pushed."""
-    git = ["git", "-C", paths.CHECKOUT]
+    git = ["git", "-C", str(paths.CHECKOUT)]
     if run([*git, "rev-parse", "--is-shallow-repository"]).strip() != "true":
         return run([*git, "rev-parse", "HEAD"]).strip()
     date = run([*git, "show", "--no-patch", "--format=%cI", "HEAD"]).strip()

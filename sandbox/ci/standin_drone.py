@@ -70,7 +70,7 @@ class StandinDrone:
         path = self.folder / "drone.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps(config, indent=1))
-        words = [sys.executable, "-m", "sandbox.standins.drone", "serve", "--config", path]
+        words = [sys.executable, "-m", "sandbox.standins.drone", "serve", "--config", str(path)]
         env = {"PATH": PROGRAM_PATH, "USER": "root", "HOME": str(self.folder)}
         self.daemon.start(words, env, cwd=paths.CHECKOUT)
         self.daemon.wait_until_up(f"{self.url}/healthz")

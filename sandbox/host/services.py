@@ -6,6 +6,7 @@ import json
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -41,7 +42,7 @@ def proxy() -> None:
     dynamic = paths.STATE / "dynamic.yml"
     files = {"certFile": "/run/secrets/ssl_cert", "keyFile": "/run/secrets/ssl_key"}
     dynamic.write_text(yaml.safe_dump({"tls": {"certificates": [files]}}))
-    body = {
+    body: dict[str, Any] = {
         "version": "3.8",
         "services": {"app": _traefik_service()},
         "networks": {"proxy": {"external": True}},
@@ -111,7 +112,7 @@ def backup_bot() -> None:
         },
         "deploy": {"labels": {"coop-cloud.backupbot.enabled": "true"}},
     }
-    body = {
+    body: dict[str, Any] = {
         "version": "3.8",
         "services": {"app": service},
         "volumes": {"backups": {}},
@@ -132,9 +133,9 @@ def _task_state(service: str) -> list[str]:
     return [line.split()[0].lower() for line in out.splitlines() if line.strip()]
 
 
-def _stack(name: str, body: dict[str, object]) -> None:
+def _stack(name: str, body: dict[str, Any]) -> None:
     """Deploy a stack unless exactly this one is deployed."""
-    image = next(iter(body["services"].values()))["image"]  # type: ignore[attr-defined]
+    image = next(iter(body["services"].values()))["image"]
     made = run(["docker", "image", "inspect", image, "--format", "{{.Id}}"]).strip()
     text = f"# {image} is {made}\n{yaml.safe_dump(body)}"
     applied = paths.STATE / f"{name}.yml"

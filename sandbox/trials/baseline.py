@@ -166,7 +166,7 @@ def _remove(api: Any) -> None:
 
     def gone() -> bool:
         label = {"label": LABEL}
-        kinds = (
+        kinds: tuple[tuple[list[Any], Callable[[Any], Any]], ...] = (
             (api.services(filters=label), lambda o: api.remove_service(o["ID"])),
             (api.containers(all=True, filters=label), _force(api)),
             (api.configs(filters=label), lambda o: api.remove_config(o["ID"])),

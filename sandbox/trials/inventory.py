@@ -1,7 +1,7 @@
 """Everything on the host that a run could leave behind, by kind and name; and gauges that grow with a leak.
 
-Read directly: Docker's objects, the product's folders, temporary files, and processes that carry a run's mark
-(`CCCI_RUN` in the environment). Gauges are plain numbers of the engine and the kernel (/proc).
+All is read directly: Docker's objects, the product's folders, temporary files, and the processes that carry
+the mark of a run (`CCCI_RUN` in their environment). Gauges are numbers of the engine and the kernel (/proc).
 """
 
 from __future__ import annotations

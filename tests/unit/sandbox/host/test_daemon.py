@@ -1,21 +1,17 @@
-"""The sandbox's programs: found again, ended with what they started, and nobody else ended."""
+"""The sandbox's daemons: found again, stopped with their descendants, and no other program is stopped."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
-from sandbox.host import engine
 from sandbox.host.daemon import Daemon
 from tests.support.poll import living, until
 
 ENV = {"PATH": os.environ["PATH"]}
 
 
-def test_what_outlived_a_program_is_found_and_ended(tmp_path: Path) -> None:
-    """A child that goes on after its program has ended is ended by `stop`."""
+def test_a_child_that_outlives_its_daemon_is_stopped(tmp_path: Path) -> None:
     daemon = Daemon("one", tmp_path)
     daemon.start(["sh", "-c", "sleep 60 & sleep 0.1"], ENV)
     until("its end", lambda: daemon.pid() is None)
@@ -25,8 +21,7 @@ def test_what_outlived_a_program_is_found_and_ended(tmp_path: Path) -> None:
     assert daemon.descendants() == []
 
 
-def test_winding_down_lets_programs_clean_up(tmp_path: Path) -> None:
-    """Program and child are asked to end, and both get the time for it."""
+def test_terminate_gives_daemon_and_child_time_to_clean_up(tmp_path: Path) -> None:
     child = "trap 'touch cleaned; exit' TERM; touch ready; while :; do sleep 0.02; done"
     daemon = Daemon("two", tmp_path)
     daemon.start(["sh", "-c", f'trap : TERM; sh -c "{child}" & wait; wait'], ENV)
@@ -36,8 +31,8 @@ def test_winding_down_lets_programs_clean_up(tmp_path: Path) -> None:
     assert (daemon.pid(), daemon.descendants()) == (None, [])
 
 
-def test_winding_down_says_when_something_stays(tmp_path: Path) -> None:
-    """A program that ignores being asked is not waited for longer than told; `stop` ends it."""
+def test_terminate_returns_false_if_a_process_keeps_running(tmp_path: Path) -> None:
+    """A process that ignores SIGTERM is waited for only until the timeout; `stop` kills it."""
     daemon = Daemon("three", tmp_path)
     daemon.start(["sh", "-c", "trap '' TERM; touch ready; while :; do sleep 0.02; done"], ENV)
     until("its start", (tmp_path / "ready").exists)
@@ -47,22 +42,9 @@ def test_winding_down_says_when_something_stays(tmp_path: Path) -> None:
 
 
 def test_another_program_with_the_same_pid_is_left_alone(tmp_path: Path) -> None:
-    """After a restart of the machine a recorded pid may be anybody's: its start time differs."""
+    """After a reboot a recorded pid can belong to any program: the start time differs."""
     daemon = Daemon("four", tmp_path)
     (tmp_path / "four.pid").write_text(f"{os.getpid()} 1\n")
     assert (daemon.pid(), daemon.descendants()) == (None, [])
     daemon.stop()
     assert not (tmp_path / "four.pid").exists()
-
-
-def test_an_engine_that_waits_to_be_collected_is_gone(tmp_path: Path) -> None:
-    """Its pid file would keep a new engine from starting, although nothing runs any more."""
-    program = tmp_path / "dockerd"
-    shutil.copy("/bin/true", program)
-    process = subprocess.Popen([program])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    record = tmp_path / "docker.pid"
-    record.write_text(str(process.pid))
-    engine._remove_stale_pid_file(record)
-    assert not record.exists()
-    process.wait()

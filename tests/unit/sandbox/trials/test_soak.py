@@ -284,5 +284,5 @@ def test_only_red_runs_keep_their_directory(
         run = soak._run("custom-html", "cold", name, tmp_path)
         assert run.verdict == verdict
         assert run.seconds == pytest.approx(whole - 2.0, abs=0.01), "waiting for a slot is not slow"
-    assert temporary == [str(tmp_path)] * 2, "files elsewhere could not be told from others"
+    assert temporary == [str(tmp_path)] * 2, "files elsewhere could be anyone's"
     assert [path.name for path in tmp_path.iterdir()] == ["red-install"]
