@@ -17,11 +17,8 @@ NO_EVENT = Event(0.0, "", {})
 NO_FUNCTIONAL_TEST = "the suite has no functional test"
 NOT_REACHED = "not reached"
 SUPERFICIAL = "superficial: also passes with the app stopped"
-CONCLUSIVE = (
-    "held",
-    "superficial",
-    "skip",
-)  # outcomes of a negative control that count as a result
+# Outcomes of a negative control that count as a result.
+CONCLUSIVE = ("held", "superficial", "skip")
 SUITE_STAGES = ("functional", "restore", "upgrade")  # their result depends on a suite's assertions
 
 
@@ -120,9 +117,7 @@ def gather(found: Sequence[Event]) -> Record:
     """Sort the events of a run; they may stop at any point."""
     start = next((event for event in found if event.name == "run-started"), NO_EVENT)
     controls = {e.text("id"): e.text("outcome") for e in found if e.name == "control"}
-    superficial = {
-        _function(name) for name, outcome in controls.items() if outcome == "superficial"
-    }
+    superficial = {_function(id_) for id_, outcome in controls.items() if outcome == "superficial"}
     reported = {e.text("id") for e in found if e.name == "case"}
     reported |= {name for name, outcome in controls.items() if outcome in CONCLUSIVE}
     cases = tuple(_downgrade(_case(event), superficial) for event in found if event.name == "case")

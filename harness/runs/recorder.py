@@ -126,7 +126,7 @@ class Recorder:
         Raises:
             OSError: the file cannot be written.
         """
-        path = self._folder / "logs" / f"{life}-{name}.log"
+        path = self._folder / run_files.LOGS / f"{life}-{name}.log"
         path.parent.mkdir(exist_ok=True)
         path.write_text(self.scrub(text), errors="replace")
         self.events.write("evidence", kind="log", path=str(path.relative_to(self._folder)))
