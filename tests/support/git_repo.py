@@ -15,11 +15,12 @@ AUTHOR = {
 ISOLATED = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
 
 
-def git(folder: Path, *words: str) -> str:
+def git(folder: Path, *words: str, stdin: str = "") -> str:
     """Run git in a repository and return what it printed, without the last newline."""
     done = subprocess.run(
         ["git", "-C", str(folder), *words],
         env={**os.environ, **AUTHOR, **ISOLATED},
+        input=stdin,
         capture_output=True,
         text=True,
         check=True,

@@ -1,9 +1,7 @@
-"""A recipe that a stranger wrote: its repository, and a run that goes as far as abra lets it."""
+"""A recipe by an untrusted author: its repository, and a run of it with a fake abra."""
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,47 +17,40 @@ from harness.runs.run import Base, Run
 from harness.suites.app import App
 from harness.suites.suite_settings import SuiteSettings
 from harness.swarm.abra import Abra
+from tests.support import git_repo
 
 NAME = "shop"
 DOMAIN, STACK = "a1b2c3-shop.ci.test", "a1b2c3-shop_ci_test"
 SAMPLE = f"TYPE={NAME}\nDOMAIN={NAME}.example.com\n"
-# Small as written, millions of values once its aliases are.
+# A small file that has millions of values when its aliases are expanded.
 BOMB = "\n".join(
     ["a0: &a0 {x: 1}", *(f"a{n}: &a{n} {{<<: [{','.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 9))]
 )  # fmt: skip
 ABRA = """\
 #!/bin/sh
-# Writes down what it is asked for; makes env files as abra does; deploys nothing.
-echo "$1 $2 $3" >> "$ABRA_DIR/asked"
+# Records its calls, makes env files like abra does, deploys nothing.
+echo "$1 $2 $3" >> "$ABRA_DIR/calls"
 case "$1 $2" in
   "--version "*) echo "abra version recorder" ;;
   "recipe lint") echo "no rule is broken" ;;
   "app new") cp "$ABRA_DIR/recipes/shop/.env.sample" "$ABRA_DIR/servers/default/$9.env" ;;
 esac
 """
-WHO = {
-    f"GIT_{who}_{what}": "t@example.com"
-    for who in ("AUTHOR", "COMMITTER")
-    for what in ("NAME", "EMAIL")
-}
 
 
 def compose(service: str = "", **sections: object) -> str:
-    """Return a compose file: a harmless service `app`, with more keys of it, and more sections."""
+    """Return a compose file with a harmless service `app`.
+
+    Args:
+        service: More keys of the service, as YAML.
+        sections: More sections of the file.
+    """
     body = {"image": "ccci/nginx:1.22.1", **(yaml.safe_load(service) or {})}
     return yaml.safe_dump({"version": "3.8", "services": {"app": body}, **sections})
 
 
-def run_git(folder: Path, *words: str, stdin: bytes = b"") -> str:
-    """Run git in a repository as its author."""
-    argv = ["git", "-C", str(folder), *words]
-    env = {**os.environ, **WHO}
-    done = subprocess.run(argv, env=env, input=stdin, capture_output=True, check=True)
-    return done.stdout.decode().strip()
-
-
 def write(folder: Path, files: Mapping[str, str]) -> None:
-    """Write files besides a harmless sample and compose file."""
+    """Write files; a harmless sample and compose file are added if missing."""
     for name, text in {".env.sample": SAMPLE, "compose.yml": compose(), **files}.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,39 +65,39 @@ class Recipe:
 
     @classmethod
     def make(cls, folder: Path) -> Recipe:
-        """Make an empty one."""
-        folder.mkdir(parents=True)
-        run_git(folder, "init", "--quiet", "--initial-branch=main")
-        return cls(folder)
+        """Make an empty repository."""
+        return cls(git_repo.init(folder))
 
     def commit(self, files: Mapping[str, str]) -> str:
-        """Commit files besides a harmless sample and compose file; return the commit."""
+        """Commit files, and a harmless sample and compose file if missing; return the commit."""
         write(self.folder, files)
-        run_git(self.folder, "add", "--all")
-        return self.committed()
+        git_repo.git(self.folder, "add", "--all")
+        return self.commit_index()
 
-    def committed(self) -> str:
+    def commit_index(self) -> str:
         """Commit what is staged; return the commit."""
-        run_git(self.folder, "commit", "--quiet", "--allow-empty", "--message", "x")
-        return run_git(self.folder, "rev-parse", "HEAD")
+        git_repo.git(self.folder, "commit", "--quiet", "--allow-empty", "--message", "x")
+        return git_repo.git(self.folder, "rev-parse", "HEAD")
 
 
 class RunWithoutRepository(Run):
-    """A run whose checkout is a folder of files."""
+    """A run whose checkout is only a folder of files, because git is slow."""
 
     def checkout(self, ref: str) -> None:
         """Change nothing."""
 
 
-def run_of(folder: Path, recipe: Recipe, ref: str, base: Base | None = None) -> tuple[Run, App]:
-    """Return a run whose checkout is fetched, with an abra that only records calls, and its app."""
+def run_at_commit(
+    folder: Path, recipe: Recipe, ref: str, base: Base | None = None
+) -> tuple[Run, App]:
+    """Return a run of a commit, with a fake abra that only records its calls; and its app."""
     record, abra, app = _parts(folder, {})
     git.fetch_checkout(str(recipe.folder), ref, record.checkout_dir)
     return Run(record, abra, ref, base or Base()), app
 
 
-def run_with(folder: Path, files: Mapping[str, str], **suite: object) -> tuple[Run, App]:
-    """Return the same with a checkout that only has these files and no repository: git takes long."""
+def run_with_files(folder: Path, files: Mapping[str, str], **suite: object) -> tuple[Run, App]:
+    """Return a run of some files, with a fake abra; and its app. `suite` are keys of recipe.yml."""
     record, abra, app = _parts(folder, suite)
     write(record.checkout_dir, files)
     return RunWithoutRepository(record, abra, ""), app
@@ -124,25 +115,25 @@ def _parts(folder: Path, suite: Mapping[str, object]) -> tuple[RunRecord, Abra, 
     return record, Abra(str(program), record.abra_dir), app
 
 
-def asked(run: Run) -> list[str]:
-    """Return what abra was asked for: the command's first words."""
-    path = run.record.abra_dir / "asked"
+def abra_calls(run: Run) -> list[str]:
+    """Return the first three words of each call of abra."""
+    path = run.record.abra_dir / "calls"
     return path.read_text().splitlines() if path.exists() else []
 
 
-def tried(folder: Path, files: Mapping[str, str], **suite: object) -> Run:
+def install(folder: Path, files: Mapping[str, str], **suite: object) -> Run:
     """Install a recipe with these files; return its run."""
     folder.mkdir(exist_ok=True)
-    run, app = run_with(folder, files, **suite)
+    run, app = run_with_files(folder, files, **suite)
     lifecycle.install(run, app)
     return run
 
 
-def refused(folder: Path, files: Mapping[str, str], **suite: object) -> str:
-    """Install a recipe with these files; return why it was refused, before anything was deployed."""
+def refusal(folder: Path, files: Mapping[str, str], **suite: object) -> str:
+    """Return why a recipe with these files is refused; fail if anything was deployed."""
     folder.mkdir(exist_ok=True)
-    run, app = run_with(folder, files, **suite)
+    run, app = run_with_files(folder, files, **suite)
     with pytest.raises(RecipeFailure) as caught:
         lifecycle.install(run, app)
-    assert not [line for line in asked(run) if not line.startswith(("app new", "--version"))]
+    assert not [line for line in abra_calls(run) if not line.startswith(("app new", "--version"))]
     return str(caught.value)

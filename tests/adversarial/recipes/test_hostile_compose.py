@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from harness.recipe import hazards
-from tests.adversarial.recipes.hostile import BOMB, SAMPLE, STACK, asked, compose, refused, tried
+from tests.adversarial.recipes.hostile import (
+    BOMB,
+    SAMPLE,
+    STACK,
+    abra_calls,
+    compose,
+    install,
+    refusal,
+)
 
 pytestmark = pytest.mark.usefixtures("no_docker")
 
@@ -100,11 +108,11 @@ def test_a_service_that_asks_for_access_to_the_host_is_refused(
     tmp_path: Path, kind: str, service: str, key: str
 ) -> None:
     """The message names file, service and key, and how to allow it."""
-    said = refused(tmp_path, {"compose.yml": compose(service)})
-    assert f"compose.yml: services.app.{key}" in said
-    assert f"({kind})" in said
-    assert "Nothing was deployed" in said
-    assert f"'allow: [{kind}]'" in said
+    message = refusal(tmp_path, {"compose.yml": compose(service)})
+    assert f"compose.yml: services.app.{key}" in message
+    assert f"({kind})" in message
+    assert "Nothing was deployed" in message
+    assert f"'allow: [{kind}]'" in message
 
 
 SHARED = [
@@ -149,9 +157,9 @@ def test_objects_and_files_of_others_are_refused(
     tmp_path: Path, kind: str, section: str, body: dict[str, object]
 ) -> None:
     """Another stack's secret or volume, a file of the host, a driver with access to it."""
-    said = refused(tmp_path, {"compose.yml": compose(**{section: body})})
-    assert f"compose.yml: {section}.{next(iter(body))}" in said
-    assert f"({kind})" in said
+    message = refusal(tmp_path, {"compose.yml": compose(**{section: body})})
+    assert f"compose.yml: {section}.{next(iter(body))}" in message
+    assert f"({kind})" in message
 
 
 @pytest.mark.parametrize("kind", sorted(hazards.HAZARDS))
@@ -163,7 +171,7 @@ def test_every_kind_of_hazard_is_tested(kind: str) -> None:
 def test_an_include_is_refused(tmp_path: Path) -> None:
     """The included files would not be checked."""
     text = compose() + "include: [/etc/compose.yml]\n"
-    assert "compose.yml: include: includes other files (include)" in refused(
+    assert "compose.yml: include: includes other files (include)" in refusal(
         tmp_path, {"compose.yml": text}
     )
 
@@ -171,11 +179,11 @@ def test_an_include_is_refused(tmp_path: Path) -> None:
 def test_a_suite_can_allow_a_hazard(tmp_path: Path) -> None:
     """All other hazards are still refused."""
     text = compose("{ports: ['53:53'], cap_add: [NET_ADMIN]}")
-    assert asked(
-        tried(tmp_path / "a", {"compose.yml": text}, allow=["published-port", "capability"])
+    assert abra_calls(
+        install(tmp_path / "a", {"compose.yml": text}, allow=["published-port", "capability"])
     )
-    said = refused(tmp_path / "b", {"compose.yml": text}, allow=["published-port"])
-    assert "(capability)" in said and "published-port" not in said
+    message = refusal(tmp_path / "b", {"compose.yml": text}, allow=["published-port"])
+    assert "(capability)" in message and "published-port" not in message
 
 
 def test_an_overlay_cannot_hide_a_hazard_of_the_main_file(tmp_path: Path) -> None:
@@ -185,9 +193,9 @@ def test_an_overlay_cannot_hide_a_hazard_of_the_main_file(tmp_path: Path) -> Non
         "compose.override.yml": compose("{volumes: ['data:/data']}", volumes={"data": None}),
         ".env.sample": f'{SAMPLE}COMPOSE_FILE="compose.yml:compose.override.yml"\n',
     }
-    assert "compose.yml: services.app.volumes" in refused(tmp_path / "a", files)
+    assert "compose.yml: services.app.volumes" in refusal(tmp_path / "a", files)
     files |= {"compose.yml": compose(), "compose.override.yml": compose("{volumes: ['/:/data']}")}
-    assert "compose.override.yml: services.app.volumes" in refused(tmp_path / "b", files)
+    assert "compose.override.yml: services.app.volumes" in refusal(tmp_path / "b", files)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +217,7 @@ def test_a_variable_cannot_hide_a_mount(tmp_path: Path, sample: str, script: str
         ".env.sample": f"{SAMPLE}{sample}\n",
         "abra.sh": script,
     }
-    assert "(host-root)" in refused(tmp_path, files)
+    assert "(host-root)" in refusal(tmp_path, files)
 
 
 def test_an_allowed_abra_sh_cannot_give_the_app_another_stack_s_name(tmp_path: Path) -> None:
@@ -220,8 +228,8 @@ def test_an_allowed_abra_sh_cannot_give_the_app_another_stack_s_name(tmp_path: P
         ),
         "abra.sh": "true\nexport STACK_NAME=traefik_ci_test\n",
     }
-    said = refused(tmp_path, files, allow=["shell"])
-    assert "compose.yml: secrets.x: is 'traefik_ci_test_users_v1'" in said
+    message = refusal(tmp_path, files, allow=["shell"])
+    assert "compose.yml: secrets.x: is 'traefik_ci_test_users_v1'" in message
 
 
 @pytest.mark.parametrize(
@@ -238,14 +246,14 @@ def test_a_merge_cannot_hide_a_mount(tmp_path: Path, service: str, key: str) -> 
         "x-evil: &evil {volumes: ['/:/host']}\nx-more: &more {<<: *evil, x: &mount {source: /}}\n"
         f"services: {{app: {service}}}\nvolumes: {{data: }}\n"
     )
-    said = refused(tmp_path, {"compose.yml": text})
-    assert f"'compose.yml' of the recipe, line 3: '<<' comes after the key '{key}'" in said
+    message = refusal(tmp_path, {"compose.yml": text})
+    assert f"'compose.yml' of the recipe, line 3: '<<' comes after the key '{key}'" in message
 
 
 def test_a_placement_that_no_node_meets_is_refused(tmp_path: Path) -> None:
     """Swarm would wait for such a node forever."""
     text = compose("{deploy: {placement: {constraints: ['node.labels.gpu == true']}}}")
-    assert "no node of this Swarm meets the placement constraints" in refused(
+    assert "no node of this Swarm meets the placement constraints" in refusal(
         tmp_path, {"compose.yml": text}
     )
 
@@ -270,13 +278,13 @@ def test_a_file_that_would_exhaust_memory_is_refused(
     tmp_path: Path, name: str, text: str, why: str
 ) -> None:
     """Files that are not enabled too, because `abra recipe lint` reads them all."""
-    assert why in refused(tmp_path, {name: text})
+    assert why in refusal(tmp_path, {name: text})
 
 
 def test_compose_files_outside_of_the_checkout_are_refused(tmp_path: Path) -> None:
     """COMPOSE_FILE comes from the recipe, which is untrusted."""
     files = {".env.sample": f"{SAMPLE}COMPOSE_FILE=compose.yml:../../../../etc/x.yml\n"}
-    assert "which is outside of the recipe" in refused(tmp_path, files)
+    assert "which is outside of the recipe" in refusal(tmp_path, files)
 
 
 @pytest.mark.parametrize(
@@ -296,4 +304,4 @@ def test_mistakes_that_cannot_work_are_refused_before_the_deployment(
     tmp_path: Path, text: str, allow: list[str], why: str
 ) -> None:
     """As the recipe's fault, immediately, instead of a timeout later."""
-    assert why in refused(tmp_path, {"compose.yml": text}, allow=allow)
+    assert why in refusal(tmp_path, {"compose.yml": text}, allow=allow)

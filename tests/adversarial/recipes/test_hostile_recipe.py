@@ -16,11 +16,11 @@ from tests.adversarial.recipes.hostile import (
     BOMB,
     SAMPLE,
     Recipe,
-    asked,
+    abra_calls,
     compose,
-    run_of,
-    run_with,
-    tried,
+    install,
+    run_at_commit,
+    run_with_files,
 )
 
 pytestmark = pytest.mark.usefixtures("no_docker")
@@ -45,15 +45,15 @@ def test_a_harmless_recipe_is_deployed(tmp_path: Path) -> None:
         ".env.sample": f"{SAMPLE}#EXTRA_DOMAINS=', `www.shop.example.com`'\n"
         "SECRET_KEY_VERSION=v1 # length=32\n",
     }
-    run, app = run_with(tmp_path, files)
+    run, app = run_with_files(tmp_path, files)
     with pytest.raises(Exception, match="no JSON in the output"):
         lifecycle.install(run, app)  # past every guard: this abra makes no secrets
-    assert "app secret generate" in asked(run)
+    assert "app secret generate" in abra_calls(run)
 
 
 def test_a_recipe_without_secrets_is_deployed(tmp_path: Path) -> None:
     """The fake abra records a deploy, so that its absence in other tests means something."""
-    assert asked(tried(tmp_path, {}))[-1] == "app deploy -n"
+    assert abra_calls(install(tmp_path, {}))[-1] == "app deploy -n"
 
 
 # -- every version counts
@@ -63,10 +63,10 @@ def test_a_hazardous_published_version_is_not_the_heads_fault(tmp_path: Path) ->
     """It is not deployed, so the upgrade from it cannot be tested."""
     recipe = Recipe.make(tmp_path / "recipe")
     base = recipe.commit({"compose.yml": compose("{volumes: ['/:/host']}")})
-    run, app = run_of(tmp_path, recipe, recipe.commit({}), Base(base, "1.0.0+1"))
+    run, app = run_at_commit(tmp_path, recipe, recipe.commit({}), Base(base, "1.0.0+1"))
     with pytest.raises(BaseNotDeployable, match=r"1\.0\.0\+1 does not deploy: .*\(host-root\)"):
         lifecycle.base(run, app)
-    assert "app deploy -n" not in asked(run)
+    assert "app deploy -n" not in abra_calls(run)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +90,18 @@ def test_a_hazardous_head_is_refused_in_the_upgrade(
     """Even if no fresh life came before the upgrade."""
     recipe = Recipe.make(tmp_path / "recipe")
     base = recipe.commit({})
-    run, app = run_of(tmp_path, recipe, recipe.commit(files))
+    run, app = run_at_commit(tmp_path, recipe, recipe.commit(files))
     deploy.deploy(run, app, base)
     monkeypatch.setattr(engine, "view", lambda stack: engine.StackView(stack, ()))
     monkeypatch.setattr(upgrade, "prove_the_head", lambda *words: pytest.fail("deployed"))
     with pytest.raises(RecipeFailure, match=re.escape(why)):
         lifecycle.upgrade(run, app)
-    assert asked(run).count("app deploy -n") == 1
+    assert abra_calls(run).count("app deploy -n") == 1
 
 
 def test_lint_refuses_an_alias_bomb_before_abra_reads_it(tmp_path: Path) -> None:
     """`abra recipe lint` reads all compose files."""
-    run, _ = run_with(tmp_path, {"compose.unused.yml": BOMB})
+    run, _ = run_with_files(tmp_path, {"compose.unused.yml": BOMB})
     with pytest.raises(RecipeFailure, match="expands to more than 4 MiB"):
         lifecycle.lint(run)
-    assert asked(run) == []
+    assert abra_calls(run) == []

@@ -10,12 +10,13 @@ from harness.errors import RecipeFailure
 from harness.host import proc
 from harness.recipe import git
 from sandbox.standins.abra.files.abra_dir import AbraDir
-from tests.adversarial.recipes.hostile import NAME, Recipe, run_git, run_of
+from tests.adversarial.recipes.hostile import NAME, Recipe, run_at_commit
+from tests.support import git_repo
 
 
-def fetched(folder: Path, recipe: Recipe, ref: str) -> Path:
+def fetch(folder: Path, recipe: Recipe, ref: str) -> Path:
     """Fetch a commit like a run does; return its checkout."""
-    return run_of(folder, recipe, ref)[0].checkout_dir
+    return run_at_commit(folder, recipe, ref)[0].checkout_dir
 
 
 @pytest.mark.parametrize("leads", ["/etc/shadow", "../../../../etc", ".git/config", "loop"])
@@ -25,7 +26,7 @@ def test_links_out_of_the_checkout_are_the_recipes_fault(tmp_path: Path, leads: 
     (recipe.folder / "loop").symlink_to(leads)
     ref = recipe.commit({})
     with pytest.raises(RecipeFailure, match=f"the link 'loop' of the recipe points to '{leads}'"):
-        fetched(tmp_path, recipe, ref)
+        fetch(tmp_path, recipe, ref)
 
 
 def test_filters_and_hooks_do_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,21 +45,21 @@ def test_filters_and_hooks_do_not_run(tmp_path: Path, monkeypatch: pytest.Monkey
     recipe = Recipe.make(tmp_path / "recipe")
     ref = recipe.commit({".gitattributes": "* filter=lfs diff=x\n", "big.bin": "x"})
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    checkout = fetched(tmp_path, recipe, ref)
+    checkout = fetch(tmp_path, recipe, ref)
     assert (checkout / "big.bin").read_text() == "x"
     standin = AbraDir(checkout.parent.parent).checkout(NAME)
     assert standin.chaos_version() == ref[:8]
     assert not pwned.exists()
 
 
-def test_submodules_are_not_fetched(tmp_path: Path) -> None:
+def test_submodules_are_not_fetch(tmp_path: Path) -> None:
     """The recipe chooses their addresses: it could be a file of the host, or a command."""
     pwned = tmp_path / "pwned"
     recipe = Recipe.make(tmp_path / "recipe")
     modules = f'[submodule "x"]\n\tpath = x\n\turl = ext::sh -c "touch {pwned}"\n\tupdate = !touch {pwned}\n'
     first = recipe.commit({".gitmodules": modules})
-    run_git(recipe.folder, "update-index", "--add", "--cacheinfo", f"160000,{first},x")
-    checkout = fetched(tmp_path, recipe, recipe.committed())
+    git_repo.git(recipe.folder, "update-index", "--add", "--cacheinfo", f"160000,{first},x")
+    checkout = fetch(tmp_path, recipe, recipe.commit_index())
     assert list((checkout / "x").iterdir()) == []
     assert not pwned.exists()
 
@@ -67,13 +68,13 @@ def test_submodules_are_not_fetched(tmp_path: Path) -> None:
 def test_a_folder_that_some_file_systems_treat_as_git_is_refused(tmp_path: Path, name: str) -> None:
     recipe = Recipe.make(tmp_path / "recipe")
     recipe.commit({})
-    blob = run_git(recipe.folder, "hash-object", "-w", "--stdin", stdin=b"[core]\n")
-    inner = run_git(recipe.folder, "mktree", stdin=f"100644 blob {blob}\tconfig\n".encode())
-    tree = run_git(recipe.folder, "mktree", stdin=f"040000 tree {inner}\t{name}\n".encode())
-    ref = run_git(recipe.folder, "commit-tree", tree, "-m", "x")
-    run_git(recipe.folder, "update-ref", "refs/heads/main", ref)
+    blob = git_repo.git(recipe.folder, "hash-object", "-w", "--stdin", stdin="[core]\n")
+    inner = git_repo.git(recipe.folder, "mktree", stdin=f"100644 blob {blob}\tconfig\n")
+    tree = git_repo.git(recipe.folder, "mktree", stdin=f"040000 tree {inner}\t{name}\n")
+    ref = git_repo.git(recipe.folder, "commit-tree", tree, "-m", "x")
+    git_repo.git(recipe.folder, "update-ref", "refs/heads/main", ref)
     with pytest.raises(RecipeFailure, match="file systems treat as"):
-        fetched(tmp_path, recipe, ref)
+        fetch(tmp_path, recipe, ref)
 
 
 def test_a_tree_of_repeated_trees_is_refused_before_it_is_written(
@@ -81,17 +82,17 @@ def test_a_tree_of_repeated_trees_is_refused_before_it_is_written(
 ) -> None:
     """Four levels of eleven entries make 14,641 files from five small objects."""
     recipe = Recipe.make(tmp_path / "recipe")
-    blob = run_git(recipe.folder, "hash-object", "-w", "--stdin", stdin=b"x")
+    blob = git_repo.git(recipe.folder, "hash-object", "-w", "--stdin", stdin="x")
     entry = f"100644 blob {blob}"
     for _ in range(4):
         listed = "".join(f"{entry}\tf{n}\n" for n in range(11))
-        entry = f"040000 tree {run_git(recipe.folder, 'mktree', stdin=listed.encode())}"
-    ref = run_git(recipe.folder, "commit-tree", entry.split()[-1], "-m", "x")
-    run_git(recipe.folder, "update-ref", "refs/heads/main", ref)
+        entry = f"040000 tree {git_repo.git(recipe.folder, 'mktree', stdin=listed)}"
+    ref = git_repo.git(recipe.folder, "commit-tree", entry.split()[-1], "-m", "x")
+    git_repo.git(recipe.folder, "update-ref", "refs/heads/main", ref)
     with pytest.raises(
         RecipeFailure, match="the recipe has 14641 files; at most 10000 are allowed"
     ):
-        fetched(tmp_path, recipe, ref)
+        fetch(tmp_path, recipe, ref)
 
 
 def test_large_files_are_refused_before_they_are_written(tmp_path: Path) -> None:
@@ -103,7 +104,7 @@ def test_large_files_are_refused_before_they_are_written(tmp_path: Path) -> None
     with pytest.raises(
         RecipeFailure, match="the recipe's files are 101 MiB in total; at most 100 MiB are allowed"
     ):
-        fetched(tmp_path, recipe, ref)
+        fetch(tmp_path, recipe, ref)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +114,8 @@ def test_a_tag_with_an_odd_name_is_harmless(tmp_path: Path, name: str) -> None:
     """Its name never becomes an argument of a command."""
     recipe = Recipe.make(tmp_path / "recipe")
     first = recipe.commit({})
-    run_git(recipe.folder, "update-ref", f"refs/tags/{name}", first)
-    run, _ = run_of(tmp_path, recipe, recipe.commit({"x": "y"}))
+    git_repo.git(recipe.folder, "update-ref", f"refs/tags/{name}", first)
+    run, _ = run_at_commit(tmp_path, recipe, recipe.commit({"x": "y"}))
     assert name in [tag.name for tag in git.version_tags(run.checkout_dir)]
 
 

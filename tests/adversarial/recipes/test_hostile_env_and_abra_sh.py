@@ -13,7 +13,14 @@ from harness.host import proc
 from sandbox.standins.abra.files import env_file as standin_env
 from sandbox.standins.abra.log import Fatal
 from sandbox.standins.abra.tools.docker import compose_environment
-from tests.adversarial.recipes.hostile import SAMPLE, STACK, asked, refused, run_with, tried
+from tests.adversarial.recipes.hostile import (
+    SAMPLE,
+    STACK,
+    abra_calls,
+    install,
+    refusal,
+    run_with_files,
+)
 
 pytestmark = pytest.mark.usefixtures("no_docker")
 
@@ -30,7 +37,7 @@ def test_shell_code_in_a_sample_does_not_run(tmp_path: Path) -> None:
         f'C="$(touch {pwned})"',
         f"D=${{X:-$(touch {pwned})}}",
     ]
-    run = tried(tmp_path, {".env.sample": SAMPLE + "\n".join(lines) + "\n"})
+    run = install(tmp_path, {".env.sample": SAMPLE + "\n".join(lines) + "\n"})
     made = next((run.record.abra_dir / "servers" / "default").glob("*.env")).read_text()
     assert all(line in made for line in lines)
     read = standin_env.parse(made)
@@ -71,13 +78,13 @@ def test_reserved_keys_and_ambiguous_lines_of_a_sample_are_refused(
     tmp_path: Path, line: str, why: str
 ) -> None:
     """Variables of abra, Docker and the shell, and lines that programs read differently."""
-    said = refused(tmp_path, {".env.sample": f"{SAMPLE}{line}\n"})
-    assert said.startswith("'.env.sample' of the recipe, line 3 ")
-    assert why in said
+    message = refusal(tmp_path, {".env.sample": f"{SAMPLE}{line}\n"})
+    assert message.startswith("'.env.sample' of the recipe, line 3 ")
+    assert why in message
 
 
 def test_a_missing_sample_is_the_recipes_fault(tmp_path: Path) -> None:
-    run, app = run_with(tmp_path, {})
+    run, app = run_with_files(tmp_path, {})
     (run.checkout_dir / ".env.sample").unlink()
     (run.checkout_dir / ".env.sample").mkdir()
     with pytest.raises(RecipeFailure, match=r"has no file '\.env\.sample'"):
@@ -108,7 +115,7 @@ def test_values_that_abra_would_parse_as_flags_are_refused(
     tmp_path: Path, line: str, why: str
 ) -> None:
     """`app cmd … --local evil` would run a function of the recipe on the host."""
-    assert why in refused(tmp_path, {".env.sample": f"{SAMPLE}{line}\n"})
+    assert why in refusal(tmp_path, {".env.sample": f"{SAMPLE}{line}\n"})
 
 
 # -- abra.sh
@@ -161,8 +168,8 @@ def test_values_that_abra_would_parse_as_flags_are_refused(
 def test_an_abra_sh_that_runs_commands_when_sourced_is_refused(tmp_path: Path, text: str) -> None:
     """Some versions of abra may let a shell on the host source it, as root."""
     pwned = tmp_path / "pwned"
-    said = refused(tmp_path, {"abra.sh": text.format(pwned=pwned)})
-    assert "abra.sh: " in said and "'allow: [shell]'" in said
+    message = refusal(tmp_path, {"abra.sh": text.format(pwned=pwned)})
+    assert "abra.sh: " in message and "'allow: [shell]'" in message
     assert not pwned.exists()
 
 
@@ -173,10 +180,10 @@ def test_functions_of_abra_sh_may_run_any_command(tmp_path: Path) -> None:
         'backup() {\n  cat > /x.json <<EOF\n{\n  "a": "$(date)"\n}\nEOF\n'
         '  if [ -f /x ]; then\n    rm -rf /x\n  fi\n}\n\nfunction restore {\n  echo "}\n"\n}\n'
     )
-    assert "app deploy -n" in asked(tried(tmp_path, {"abra.sh": script}))
+    assert "app deploy -n" in abra_calls(install(tmp_path, {"abra.sh": script}))
 
 
 def test_a_suite_can_allow_commands_in_abra_sh(tmp_path: Path) -> None:
     files = {"abra.sh": "if true; then export A=1; fi\n"}
-    assert "(shell)" in refused(tmp_path / "a", files)
-    assert "app deploy -n" in asked(tried(tmp_path / "b", files, allow=["shell"]))
+    assert "(shell)" in refusal(tmp_path / "a", files)
+    assert "app deploy -n" in abra_calls(install(tmp_path / "b", files, allow=["shell"]))
