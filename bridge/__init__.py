@@ -1,1 +1,1 @@
-"""From a comment on a pull request to a Drone build, and back to an answer on the pull request."""
+"""Bridge between pull-request comments and Drone: starts builds and reports their results."""

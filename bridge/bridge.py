@@ -1,4 +1,4 @@
-"""From a comment to a Drone build: what is asked, may it be, and the build that answers it.
+"""From a comment to a Drone build.
 
 `parse_trigger` reads the comment, `process_testme` decides on it, `trigger_build` starts the build.
 """
@@ -13,13 +13,15 @@ from bridge import metrics
 from bridge.answers import messages
 from bridge.clients.drone import Drone
 from bridge.clients.gitea import Gitea, Pull
-from bridge.comments.grammar import Command, parse_command, parse_trigger
+from bridge.comments.grammar import parse_trigger
 from bridge.comments.guards import Guards, Refused
-from bridge.store import Lane, Outbox, Run, Spoken, Store
+from bridge.model import Command, CommandComment, Outbox, Run
+from bridge.store import Store
+from contract.verdicts import Lane
 
-__all__ = ["Desk", "parse_command", "parse_trigger", "process_testme", "trigger_build"]
+__all__ = ["Context", "parse_trigger", "process_testme", "trigger_build"]
 
-HOUR, EVER = 3600.0, 1e12  # seconds
+HOUR, FOREVER = 3600.0, 1e12  # seconds
 PARAMETERS = {
     "RECIPE": re.compile(r"[a-z0-9][a-z0-9._-]{0,62}"),
     "REF": re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?"),
@@ -30,141 +32,161 @@ PARAMETERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
-    """What decisions are made with: the forge, the memory, and who may ask for what."""
+class Context:
+    """What a decision needs: the forge, the store, and the rules on who may request what."""
 
     gitea: Gitea
     store: Store
     guards: Guards
 
 
-def process_testme(desk: Desk, spoken: Spoken) -> str:
-    """Decide on one comment and write the decision with all that follows from it; return it in a word.
+# %% Deciding
+
+
+def process_testme(context: Context, comment: CommandComment) -> str:
+    """Decide on one comment and store the decision with everything it adds.
+
+    Returns:
+        The decision in one or two words, for the log.
 
     Raises:
-        CallError: the forge gave no answer; nothing is decided, so the comment is tried again.
-        NotAMember: the bot cannot ask who is a member; likewise.
+        CallError: the forge did not answer; nothing is decided, try again.
+        NotAMember: the bot cannot see who is a member; likewise.
     """
     try:
-        pull = desk.guards.check(desk.gitea, spoken)
-        if spoken.command.starts:
-            _refuse_bad_parameters(spoken, pull)
-            decision, out = _start(desk, spoken, pull)
-        elif spoken.command is Command.CANCEL:
-            decision, out = _cancel(desk, spoken)
+        pull = context.guards.check(context.gitea, comment)
+        if comment.command.starts:
+            _refuse_bad_parameters(comment, pull)
+            decision, out = _start(context, comment, pull)
+        elif comment.command is Command.CANCEL:
+            decision, out = _cancel(context, comment)
         else:
-            decision, out = "help", _once(desk, spoken, "help", messages.HELP, within=HOUR)
+            decision = "help"
+            out = _reply_once(context, comment, decision, messages.HELP, within=HOUR)
     except Refused as refusal:
-        decision, out = refusal.reason, _refuse(desk, spoken, refusal)
+        decision, out = refusal.reason, _refuse(context, comment, refusal)
         metrics.REFUSALS.labels(refusal.reason).inc()
-    desk.store.decide(spoken, decision, out)
+    context.store.decide(comment, decision, out)
     return decision
 
 
-def _start(desk: Desk, spoken: Spoken, pull: Pull) -> tuple[str, Outbox]:
-    """Pin the commit: the head that the person saw, where the forge told it with the comment.
+def _start(context: Context, comment: CommandComment, pull: Pull) -> tuple[str, Outbox]:
+    """Start a run of the commit that the author saw, if the webhook reported it; else of the current head.
 
-    A run of the same commit is joined, one of another commit is cancelled.
+    If a run of the same commit is active, nothing new starts; runs of other commits are cancelled.
     """
-    sha = spoken.head or pull.head
-    lane: Lane = "quick" if spoken.command is Command.QUICK else "cold"
+    sha = comment.head or pull.head
+    lane: Lane = "quick" if comment.command is Command.QUICK else "cold"
     older = [
         run
-        for run in desk.store.active(spoken.repo, spoken.pr)
-        if run.lane == lane and not run.cancel
+        for run in context.store.active(comment.repo, comment.pr)
+        if run.lane == lane and not run.cancel_reason
     ]
     if any(run.sha == sha for run in older):
         return "joined", Outbox(reaction="eyes")
-    why = messages.superseded(spoken.person, sha)
+    reason = messages.superseded(comment.author, sha)
     run = Run(
         id=0,
-        repo=spoken.repo,
-        pr=spoken.pr,
+        repo=comment.repo,
+        pr=comment.pr,
         lane=lane,
-        recipe=spoken.repo.partition("/")[2],
+        recipe=comment.repo.partition("/")[2],
         sha=sha,
-        person=spoken.person,
-        comment=spoken.id,
+        requester=comment.author,
+        comment=comment.id,
         accepted=time.time(),
     )
-    return "started", Outbox(run=run, reaction="eyes", cancel={run.id: why for run in older})
+    return "started", Outbox(run=run, reaction="eyes", cancel={run.id: reason for run in older})
 
 
-def _cancel(desk: Desk, spoken: Spoken) -> tuple[str, Outbox]:
-    """Cancel whatever runs for this pull request."""
-    running = [run for run in desk.store.active(spoken.repo, spoken.pr) if not run.cancel]
+def _cancel(context: Context, comment: CommandComment) -> tuple[str, Outbox]:
+    """Cancel all runs of this pull request."""
+    active = context.store.active(comment.repo, comment.pr)
+    running = [run for run in active if not run.cancel_reason]
     if not running:
-        return "nothing to cancel", _once(
-            desk, spoken, "idle", messages.NOTHING_TO_CANCEL, within=HOUR
-        )
-    why = messages.cancelled_by(spoken.person)
-    return "cancelled", Outbox(reaction="eyes", cancel={run.id: why for run in running})
+        text = messages.NOTHING_TO_CANCEL
+        return "nothing to cancel", _reply_once(context, comment, "idle", text, within=HOUR)
+    reason = messages.cancelled_by(comment.author)
+    return "cancelled", Outbox(reaction="eyes", cancel={run.id: reason for run in running})
 
 
-def _refuse(desk: Desk, spoken: Spoken, refusal: Refused) -> Outbox:
-    """Tell the person why, once; where the guards want silence there is none."""
+def _refuse(context: Context, comment: CommandComment, refusal: Refused) -> Outbox:
+    """Reply with the reason, once; do nothing if the refusal has no text."""
     if not refusal.text:
         return Outbox()
-    return _once(desk, spoken, refusal.reason, refusal.text, within=EVER)
+    return _reply_once(context, comment, refusal.reason, refusal.text, within=FOREVER)
 
 
-def _once(desk: Desk, spoken: Spoken, kind: str, text: str, *, within: float) -> Outbox:
-    """Answer, unless this person had the same answer on this pull request within so many seconds."""
-    had = desk.store.answered(spoken.repo, spoken.pr, spoken.person, kind, within=within)
-    return Outbox(reaction="confused") if had else Outbox(None, "confused", (kind, text))
+def _reply_once(
+    context: Context, comment: CommandComment, kind: str, text: str, *, within: float
+) -> Outbox:
+    """Reply, unless the author got the same reply on this pull request within so many seconds."""
+    if context.store.has_reply(comment, kind, within=within):
+        return Outbox(reaction="confused")
+    return Outbox(reaction="confused", reply=(kind, text))
 
 
-def _refuse_bad_parameters(spoken: Spoken, pull: Pull) -> None:
-    values = parameters(spoken.repo, spoken.head or pull.head, spoken.pr, quick=False)
+def _refuse_bad_parameters(comment: CommandComment, pull: Pull) -> None:
+    values = parameters(comment.repo, comment.head or pull.head, comment.pr, quick=False)
     wrong = [name for name, value in values.items() if not PARAMETERS[name].fullmatch(value)]
     if wrong:
         raise Refused("parameters", messages.bad_parameters(wrong))
 
 
-def parameters(repo: str, sha: str, pr: int, *, quick: bool) -> dict[str, str]:
-    """Return the build's parameters: a fixed set of names, nothing that a person typed.
+# %% Starting the build
 
-    The commit is fetched from the recipe's own repository, which has the head of every pull request,
-    of deleted and of private forks too.
+
+def parameters(repo: str, sha: str, pr: int, *, quick: bool) -> dict[str, str]:
+    """Return the parameters of the build: a fixed set of names, and nothing that a user typed.
+
+    The commit is fetched from the recipe's own repository, which has the head of every pull request, also
+    of deleted and private forks.
     """
     values = {"RECIPE": repo.partition("/")[2], "REF": sha, "PR": str(pr), "SRC": repo}
     return {**values, "CCCI_QUICK": "1"} if quick else values
 
 
 def trigger_build(drone: Drone, store: Store, run: Run) -> Run:
-    """Start the build of a run, once: a build that an earlier try made is found and taken instead.
+    """Start the build of a run once: if an earlier attempt has created it already, adopt that one.
+
+    Returns:
+        The run with its build.
 
     Raises:
-        NotStarted: Drone refused for a reason that an operator has to mend.
-        CallError: Drone gave no answer; try again.
+        NotStarted: Drone refused; an operator has to fix the reason.
+        CallError: Drone did not answer; try again.
     """
-    found = adopt_build(drone, store, run)
-    if found is not None:
-        return found
-    if run.newest is None:
-        newest = max((build.number for build in drone.latest(1)), default=0)
-        run = store.change(run, newest=newest)
-    made = drone.create(_wanted(run))
+    adopted = adopt_build(drone, store, run)
+    if adopted is not None:
+        return adopted
+    if run.last_build_before is None:
+        last = max((build.number for build in drone.latest(1)), default=0)
+        run = store.update(run, last_build_before=last)
+    build = drone.create(_parameters_of(run))
     metrics.BUILDS.labels(run.lane).inc()
-    return store.change(run, build=made.number, state="queued", note=_kept_note(run))
+    return store.update(run, build=build.number, state="queued", note=_kept_note(run))
 
 
 def adopt_build(drone: Drone, store: Store, run: Run) -> Run | None:
-    """Take the build that an earlier try made without our hearing of it; None where there is none."""
-    if run.newest is None:
+    """Adopt the build that an earlier attempt created without receiving Drone's response.
+
+    Returns:
+        The run with its build, None if there is no such build.
+    """
+    if run.last_build_before is None:
         return None
-    taken, wanted = store.builds(), _wanted(run)
+    taken, wanted = store.builds(), _parameters_of(run)
     for build in drone.latest():
-        ours = dict(build.params) == wanted and build.event == "custom"
-        if ours and build.number > run.newest and build.number not in taken:
-            return store.change(run, build=build.number, state="queued", note=_kept_note(run))
+        matches = dict(build.params) == wanted and build.event == "custom"
+        if matches and build.number > run.last_build_before and build.number not in taken:
+            return store.update(run, build=build.number, state="queued", note=_kept_note(run))
     return None
 
 
-def _wanted(run: Run) -> dict[str, str]:
+def _parameters_of(run: Run) -> dict[str, str]:
     return parameters(run.repo, run.sha, run.pr, quick=run.lane == "quick")
 
 
 def _kept_note(run: Run) -> str:
-    """Return the note of a second attempt; that Drone was silent is over."""
+    """Return the note without "Drone does not answer"; that of a second attempt stays."""
     return "" if run.attempt == 1 else run.note

@@ -1,55 +1,64 @@
-"""`python -m bridge --check [recipe]`: is everything there that `!testme` needs, and if not, what is missing.
+"""`python -m bridge --check [recipe]`: checks whether everything is there that `!testme` needs.
 
-Nothing is changed: a right is asked for with a call that it lets through to a thing that does not exist.
+It changes nothing: to check a permission, it sends a request for an object that does not exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from bridge.clients.drone import Drone
 from bridge.clients.gitea import Gitea, NotAMember
 from bridge.clients.http import CallError
-from bridge.comments import guards
 from bridge.settings import Settings
+from contract import enrolled
 from contract.finding import Finding
 
 PART_WIDTH = 28  # characters
 
 
 class Missing(Exception):
-    """Something that is needed and not there: what was seen, and what mends it."""
+    """Something that is needed is missing. The text says what was found; `fix` says what to do."""
 
-    def __init__(self, seen: str, fix: str) -> None:
-        super().__init__(seen)
+    def __init__(self, found: str, fix: str) -> None:
+        super().__init__(found)
         self.fix = fix
 
 
 def examine(settings: Settings, recipe: str = "") -> Iterator[Finding]:
-    """Yield what is found of the servers, then of one recipe or of all enrolled ones."""
-    asking = _Check(settings)
-    yield _finding("forge", asking.forge)
-    yield _finding("membership", asking.membership)
-    yield _finding("webhook", asking.webhook)
-    yield _finding("Drone", asking.drone)
-    for name in [recipe] if recipe else sorted(guards.recipes(settings.recipes_dir)):
-        yield _finding(f"{name}: suite", lambda n=name: asking.suite(n))  # type: ignore[misc]
-        yield _finding(f"{name}: repository", lambda n=name: asking.repository(n))  # type: ignore[misc]
-        yield _finding(f"{name}: status", lambda n=name: asking.may_set_status(n))  # type: ignore[misc]
-        yield _finding(f"{name}: comments", lambda n=name: asking.may_comment(n))  # type: ignore[misc]
+    """Check the servers, then recipes.
+
+    Args:
+        settings: the settings of the bridge.
+        recipe: the only recipe to check, "" for all enrolled ones.
+
+    Yields:
+        A finding for each part.
+    """
+    check = _Check(settings)
+    yield _finding("forge", check.forge)
+    yield _finding("membership", check.membership)
+    yield _finding("webhook", check.webhook)
+    yield _finding("Drone", check.drone)
+    for name in [recipe] if recipe else sorted(enrolled.recipes(settings.recipes_dir)):
+        yield _finding(f"{name}: suite", partial(check.suite, name))
+        yield _finding(f"{name}: repository", partial(check.repository, name))
+        yield _finding(f"{name}: status", partial(check.may_set_status, name))
+        yield _finding(f"{name}: comments", partial(check.may_comment, name))
 
 
-def _finding(part: str, look: Callable[[], str]) -> Finding:
+def _finding(part: str, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(part, ok=True, seen=look())
+        return Finding(part, ok=True, seen=check())
     except Missing as error:
         return Finding(part, ok=False, seen=str(error), fix=error.fix)
     except CallError as error:
-        return Finding(part, ok=False, seen=str(error), fix="see the server's log and the address")
+        return Finding(part, ok=False, seen=str(error), fix="check the URL and the server's log")
 
 
 class _Check:
-    """Each method returns what was seen, or raises Missing or CallError."""
+    """Each method returns what it found, or raises Missing or CallError."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -59,21 +68,20 @@ class _Check:
         self._drone = Drone(settings.drone_url, token, settings.drone_repo, settings.drone_branch)
 
     def forge(self) -> str:
-        return f"{self._settings.gitea_url} takes the token of '{self._me()}'"
+        return f"{self._settings.gitea_url} accepts the token of '{self._login()}'"
 
-    def _me(self) -> str:
+    def _login(self) -> str:
         try:
-            return self._gitea.me()
+            return self._gitea.login()
         except CallError as error:
             if error.kind == "denied":
-                fix = (
-                    "make a token with read:user, read:organization, write:issue, write:repository"
-                )
-                raise Missing(f"the token is refused ({error.status})", fix) from error
+                scopes = "read:user, read:organization, write:issue, write:repository"
+                fix = f"create a token with the scopes {scopes}"
+                raise Missing(f"the token is refused (HTTP {error.status})", fix) from error
             raise
 
     def membership(self) -> str:
-        bot = self._me()
+        bot = self._login()
         fix = f"add '{bot}' to a team of the organisation"
         try:
             member = self._gitea.is_member(self._org, bot)
@@ -81,11 +89,11 @@ class _Check:
             member = False
         except CallError as error:
             if error.kind == "denied":
-                fix = "make a token with read:organization"
-                raise Missing("the token may not ask who is a member", fix) from error
+                fix = "create a token with the scope read:organization"
+                raise Missing("the token may not list members", fix) from error
             raise
         if not member:
-            raise Missing(f"'{bot}' is no member of '{self._org}', so nobody's rights show", fix)
+            raise Missing(f"'{bot}' is not a member of '{self._org}', so it cannot see who is", fix)
         return f"'{bot}' is a member of '{self._org}'"
 
     def webhook(self) -> str:
@@ -94,26 +102,28 @@ class _Check:
             fix = "set BRIDGE_HOOK_SECRET_FILE or BRIDGE_POLL_SECONDS"
             raise Missing("there is neither a webhook secret nor polling", fix)
         if self._settings.hook_secret is None:
-            return f"none; comments are seen by polling every {poll:g} s"
-        addresses = self._gitea.hooks(self._org)
-        if addresses is None:
-            rest = f"; polling every {poll:g} s does without" if poll else ""
-            return f"the organisation's cannot be listed with this token{rest}"
-        if not any(address.rstrip("/").endswith("/hook") for address in addresses):
-            fix = f"add one to '{self._org}' for comments and pull requests, ending in /hook"
-            raise Missing("the organisation has none to a bridge", fix)
-        return f"one of {len(addresses)} of the organisation's leads to a bridge"
+            return f"none; comments are found by polling every {poll:g} s"
+        urls = self._gitea.hooks(self._org)
+        if urls is None:
+            rest = f"; polling every {poll:g} s works without one" if poll else ""
+            return f"this token may not list the organisation's webhooks{rest}"
+        if not any(url.rstrip("/").endswith("/hook") for url in urls):
+            fix = f"add one to '{self._org}' for comments and pull requests, with a URL that ends in /hook"
+            raise Missing("the organisation has no webhook for a bridge", fix)
+        return f"one of the organisation's webhooks ({len(urls)}) leads to a bridge"
 
     def drone(self) -> str:
-        fix = "see `docs/bridge.md`: a machine user that is an admin"
+        fix = "docs/bridge.md: create a machine user that is an admin"
         try:
-            login, admin = self._drone.me()
+            login, admin = self._drone.user()
         except CallError as error:
             if error.kind == "denied":
                 raise Missing("Drone refuses the token", fix) from error
             raise
         if not admin:
-            raise Missing(f"Drone's user '{login}' is no admin, so it may not start builds", fix)
+            raise Missing(
+                f"Drone's user '{login}' is not an admin, so it may not start builds", fix
+            )
         return self._active(login)
 
     def _active(self, login: str) -> str:
@@ -122,8 +132,8 @@ class _Check:
             active = self._drone.is_active()
         except CallError as error:
             if error.kind == "missing":
-                fix = "synchronise Drone with the forge, then activate it"
-                raise Missing(f"Drone knows no repository '{repo}'", fix) from error
+                fix = "synchronise Drone with the forge, then activate the repository"
+                raise Missing(f"Drone has no repository '{repo}'", fix) from error
             raise
         if not active:
             raise Missing(f"'{repo}' is not active in Drone", "activate it in Drone's settings")
@@ -131,8 +141,8 @@ class _Check:
 
     def suite(self, recipe: str) -> str:
         folder = self._settings.recipes_dir / recipe
-        if recipe not in guards.recipes(self._settings.recipes_dir):
-            raise Missing(f"there is no folder '{folder}'", "make it; docs/enroll.md says more")
+        if recipe not in enrolled.recipes(self._settings.recipes_dir):
+            raise Missing(f"there is no folder '{folder}'", "create it; see docs/enroll.md")
         return f"{folder}"
 
     def repository(self, recipe: str) -> str:
@@ -141,22 +151,22 @@ class _Check:
             archived = self._gitea.is_archived(repo)
         except CallError as error:
             if error.kind == "missing":
-                fix = "make it, or give the bot's team access to it"
-                raise Missing(f"the forge shows the bot no '{repo}'", fix) from error
+                fix = "create it, or give the bot's team access to it"
+                raise Missing(f"the bot sees no repository '{repo}'", fix) from error
             raise
         if archived:
             raise Missing(f"'{repo}' is archived, so nobody can comment", "unarchive it")
         return f"'{repo}' is readable"
 
     def may_set_status(self, recipe: str) -> str:
-        why = self._gitea.why_no_status(f"{self._org}/{recipe}")
-        if why:
-            fix = "write:repository for the token, write on code for the bot's team"
-            raise Missing(f"the bot may not set a commit's status: {why}", fix)
-        return "the bot may set a commit's status"
+        reason = self._gitea.why_no_status(f"{self._org}/{recipe}")
+        if reason:
+            fix = "give the token write:repository, and the bot's team write permission on code"
+            raise Missing(f"the bot may not set commit statuses: {reason}", fix)
+        return "the bot may set commit statuses"
 
     def may_comment(self, recipe: str) -> str:
-        why = self._gitea.why_no_reaction(f"{self._org}/{recipe}")
-        if why:
-            raise Missing(f"the bot may not comment: {why}", "write:issue for the token")
+        reason = self._gitea.why_no_reaction(f"{self._org}/{recipe}")
+        if reason:
+            raise Missing(f"the bot may not comment: {reason}", "give the token write:issue")
         return "the bot may comment and react"

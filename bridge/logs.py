@@ -1,4 +1,4 @@
-"""The bridge's log: one JSON object a line; no secret ever reaches it."""
+"""The log of the bridge: one JSON object a line, with secrets masked."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TextIO
 
 
 class JsonLines(logging.Formatter):
-    """Formats a record as one line of JSON, with every known secret masked."""
+    """Formats a record as one line of JSON and masks every known secret."""
 
     def __init__(self, secrets: tuple[str, ...]) -> None:
         super().__init__()
         self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line."""
+        """Return the record as one line."""
         row = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(record.created)),
             "level": record.levelname.lower(),
@@ -31,14 +31,19 @@ class JsonLines(logging.Formatter):
         )
 
     def _masked(self, text: str) -> str:
-        """Mask before quotes are escaped; a secret that is a part of another after that one."""
+        """Mask secrets before JSON escapes them; a secret within a longer one comes after that one."""
         for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
 
 def set_up(secrets: tuple[str, ...], stream: TextIO = sys.stderr) -> None:
-    """Send the log to a stream."""
+    """Send all log records to a stream.
+
+    Args:
+        secrets: values to mask.
+        stream: where to write.
+    """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonLines(secrets))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

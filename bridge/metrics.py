@@ -1,22 +1,24 @@
-"""What operators can watch, for Prometheus. No label holds a person's or a repository's name."""
+"""Prometheus metrics. No label contains the name of a user or of a repository."""
 
 from __future__ import annotations
 
 from prometheus_client import Counter, Gauge, Histogram
 
-COMMENTS = Counter("ccci_comments_seen", "Comments that speak to the bot", ["command"])
-REFUSALS = Counter("ccci_refusals", "Commands that were not followed", ["reason"])
+COMMENTS = Counter("ccci_comments_seen", "Comments with a command for the bot", ["command"])
+REFUSALS = Counter("ccci_refusals", "Commands that were refused", ["reason"])
 BUILDS = Counter("ccci_builds_started", "Drone builds started", ["lane"])
-VERDICTS = Counter("ccci_verdicts", "Runs that ended", ["lane", "verdict"])
-ERRORS = Counter("ccci_call_errors", "Calls without a usable answer", ["server", "kind"])
-HOOKS = Counter("ccci_hooks", "Webhook deliveries", ["answer"])
-CRASHES = Counter("ccci_loop_errors", "Errors that a loop of the bridge met and survived", ["loop"])
-ACTIVE = Gauge("ccci_active_runs", "Runs that have no verdict yet")
+VERDICTS = Counter("ccci_verdicts", "Finished runs", ["lane", "verdict"])
+ERRORS = Counter("ccci_call_errors", "Failed requests to forge and Drone", ["server", "kind"])
+HOOKS = Counter("ccci_hooks", "Webhook requests", ["answer"])
+CRASHES = Counter("ccci_loop_errors", "Bugs in a loop of the bridge, which continued", ["loop"])
+ACTIVE = Gauge("ccci_active_runs", "Runs without a verdict")
 ACKNOWLEDGED = Histogram(
     "ccci_acknowledge_seconds",
-    "Seconds from a comment to its reaction and pending status",
+    "Seconds from accepting a command to its pending commit status",
     buckets=(0.5, 1, 2, 3, 5, 10, 30, 60, 300),
 )
 HOOK_SECONDS = Histogram(
-    "ccci_hook_seconds", "Seconds to answer a delivery", buckets=(0.005, 0.02, 0.1, 0.5, 2, 5)
+    "ccci_hook_seconds",
+    "Seconds to respond to a webhook request",
+    buckets=(0.005, 0.02, 0.1, 0.5, 2, 5),
 )

@@ -8,28 +8,31 @@ import time
 
 from bridge.answers.publisher import Publisher
 from bridge.answers.sticky_comment import Links
-from bridge.bridge import Desk
+from bridge.bridge import Context
 from bridge.builds.watcher import Watcher
 from bridge.clients.drone import Drone
 from bridge.clients.gitea import Gitea
 from bridge.clients.http import Backoff, CallError
-from bridge.comments import guards
 from bridge.comments.decider import Decider
 from bridge.comments.guards import Guards
 from bridge.comments.listener import Listener
 from bridge.loop import Loop
 from bridge.settings import Settings
 from bridge.store import Store
-from bridge.web import endpoints, server
-from bridge.web.endpoints import Stirred
+from bridge.web.endpoints import WebhookEvent, make_app
+from bridge.web.server import Server
+from contract import enrolled
 
-STUCK = 180.0  # seconds; a step makes a handful of calls, each limited in time
-GRACE = 10.0  # seconds for the steps that go on when the bridge stops
+STOP_TIMEOUT = 10.0  # seconds for steps in progress when the bridge stops
+UNREAD_POLLS, UNREAD_EXTRA = (
+    3,
+    30,
+)  # polls and seconds without reading the forge that are no problem yet
 log = logging.getLogger("bridge")
 
 
 class Service:
-    """All parts of the bridge. Whatever is in flight stands in the store, so stopping loses nothing."""
+    """All parts of the bridge. Everything in progress is in the store, so stopping loses nothing."""
 
     def __init__(self, settings: Settings, store: Store, bot: str) -> None:
         self.settings = settings
@@ -43,13 +46,13 @@ class Service:
             bot=bot,
             allowed=frozenset(settings.allowed),
             ignored=frozenset(settings.ignored),
-            enrolled=lambda: guards.recipes(settings.recipes_dir),
+            enrolled=lambda: enrolled.recipes(settings.recipes_dir),
         )
         links = Links(f"{settings.links}/{settings.drone_repo}", settings.runs_url)
         self._listener = Listener(
-            gitea, store, rules, settings.poll_seconds, heard=lambda: self._deciding.wake()
+            gitea, store, rules, settings.poll_seconds, on_command=lambda: self._deciding.wake()
         )
-        decider = Decider(Desk(gitea, store, rules), decided=self._decided)
+        decider = Decider(Context(gitea, store, rules), on_decision=self._on_decision)
         publisher = Publisher(gitea, store, links, bot)
         self._watcher = Watcher(
             drone,
@@ -58,75 +61,82 @@ class Service:
             check_every=settings.poll_seconds,
             silence=settings.silence_seconds,
             start_within=settings.start_within,
-            changed=lambda: self._publishing.wake(),
-            stirred=lambda: self._watching.wake(),
+            on_change=lambda: self._publishing.wake(),
+            wake=lambda: self._watching.wake(),
         )
         self._listening = Loop("listener", self._listener.step)
-        self._deciding = Loop("desk", decider.step)
+        self._deciding = Loop("decider", decider.step)
         self._watching = Loop("watcher", self._watcher.step)
         self._publishing = Loop("publisher", publisher.step)
         self.loops = (self._publishing, self._watching, self._deciding, self._listening)
 
-    def _decided(self) -> None:
+    def _on_decision(self) -> None:
         self._publishing.wake()
         self._watching.wake()
 
-    def _stirred(self, stirred: Stirred) -> None:
-        if stirred.repo.partition("/")[0].lower() != self.settings.gitea_org.lower():
+    def _on_event(self, event: WebhookEvent) -> None:
+        if event.repo.partition("/")[0].lower() != self.settings.gitea_org.lower():
             return
-        if stirred.comment is not None:
-            self._listener.look(stirred.repo, stirred.comment, stirred.head)
+        if event.comment is not None:
+            self._listener.request_read(event.repo, event.comment, event.head)
             self._listening.wake()
         else:
-            self._watcher.look(stirred.repo, stirred.pr)
+            self._watcher.recheck(event.repo, event.pr)
             self._watching.wake()
 
-    def _missed(self) -> None:
-        self._listener.look_everywhere()
+    def _on_rejected(self) -> None:
+        self._listener.request_scan()
         self._listening.wake()
 
     def problems(self) -> list[str]:
-        """Return what is wrong, in sentences; empty when all is well."""
+        """Return a sentence for each problem, an empty list if the bridge is healthy."""
         now = time.monotonic()
-        found = [f"loop '{loop.name}' has ended" for loop in self.loops if not loop.alive]
+        found = [f"loop '{loop.name}' has stopped" for loop in self.loops if not loop.alive]
         poll = self.settings.poll_seconds
-        since = now - max(self._listener.last_look, self._started)
-        if poll and since > 3 * poll + 30:
+        since = now - max(self._listener.last_success, self._started)
+        if poll and since > UNREAD_POLLS * poll + UNREAD_EXTRA:
             found.append(f"the forge could not be read for {since:.0f} s")
         try:
             self._store.active()
         except Exception as error:  # whatever it is, the operator wants to read it here
-            found.append(f"the state cannot be read: {error}")
+            found.append(f"cannot read the database: {error}")
         return found
 
     def serve(self, stopping: threading.Event) -> None:
-        """Run until `stopping` is set, then end in order."""
+        """Run until `stopping` is set, then stop all loops and the web server.
+
+        Raises:
+            CannotListen: the address to listen on is not available.
+        """
         host, _, port = self.settings.listen.rpartition(":")
-        secret = self.settings.hook_secret
-        word = secret.get_secret_value() if secret else None
-        app = endpoints.make(word, self._stirred, self.problems, self._missed)
-        serving_at = server.Server(app, host, int(port))
+        hook_secret = self.settings.hook_secret
+        secret = hook_secret.get_secret_value() if hook_secret else None
+        app = make_app(secret, self._on_event, self.problems, self._on_rejected)
+        server = Server(app, host, int(port))
         for loop in self.loops:
             loop.start()
-        serving = threading.Thread(target=serving_at.run, name="web", daemon=True)
+        serving = threading.Thread(target=server.run, name="web", daemon=True)
         serving.start()
         log.info(
             "listening on %s; polling every %g s", self.settings.listen, self.settings.poll_seconds
         )
         stopping.wait()
-        log.info("stopping; what goes on is kept and taken up again")
+        log.info("stopping; active runs are stored and resumed at the next start")
+        self._stop_loops()
+        server.close()
+        serving.join(STOP_TIMEOUT)
+
+    def _stop_loops(self) -> None:
         self._watcher.stop()
         for loop in self.loops:
             loop.stop()
-        end = time.monotonic() + GRACE
+        end = time.monotonic() + STOP_TIMEOUT
         for loop in self.loops:
             loop.join(max(0.0, end - time.monotonic()))
-        serving_at.close()
-        serving.join(GRACE)
 
 
-def who_am_i(settings: Settings, stopping: threading.Event) -> str | None:
-    """Return the bot's own login, asking until the forge answers; None when told to stop before.
+def bot_login(settings: Settings, stopping: threading.Event) -> str | None:
+    """Return the login of the bot, retrying until the forge answers; None if stopped before.
 
     Raises:
         CallError: the forge does not accept the token.
@@ -135,11 +145,11 @@ def who_am_i(settings: Settings, stopping: threading.Event) -> str | None:
     backoff = Backoff()
     while not stopping.is_set():
         try:
-            return gitea.me()
+            return gitea.login()
         except CallError as error:
             if not error.transient:
                 raise
             pause = backoff.failed(error)
-            log.warning("%s; asked again in %.0f s", error, pause)
+            log.warning("%s; retrying in %.0f s", error, pause)
             stopping.wait(pause)
     return None

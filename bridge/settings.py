@@ -1,4 +1,4 @@
-"""The bridge's settings: from the environment, secrets from files. A mistake names its key."""
+"""Settings of the bridge: from the environment, secrets from files. Each error names its key."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class SettingsError(Exception):
-    """Settings that the bridge cannot start with; the text names every wrong key."""
+    """Invalid settings; the text names every wrong key."""
 
 
 def _url(value: object) -> str:
     text = str(value).rstrip("/")
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("an address like https://git.example.org is needed")
+        raise ValueError("must be a URL like https://git.example.org")
     return text
 
 
@@ -31,12 +31,12 @@ def _names(value: object) -> tuple[str, ...]:
     names = tuple(name.strip() for name in str(value).split(",") if name.strip())
     for name in names:
         if not re.match(NAME, name):
-            raise ValueError(f"'{name}' is no name; separate names by commas")
+            raise ValueError(f"'{name}' is not a valid name; separate names by commas")
     return names
 
 
 def _secret(value: object) -> SecretStr:
-    """Read a secret from the file of this path."""
+    """Read a secret from the file at this path."""
     try:
         text = Path(str(value)).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
@@ -45,7 +45,7 @@ def _secret(value: object) -> SecretStr:
         raise ValueError(f"'{value}' is empty")
     if not re.fullmatch(r"[!-~]+", text):
         raise ValueError(
-            f"'{value}' must hold one word of printable ASCII, since it is sent in headers"
+            f"'{value}' must contain one word of printable ASCII, because it is sent in HTTP headers"
         )
     return SecretStr(text)
 
@@ -56,53 +56,58 @@ SecretFile = Annotated[SecretStr, BeforeValidator(_secret)]
 
 
 class Settings(BaseModel):
-    """Everything that can be set. Times are seconds, sizes bytes."""
+    """All settings. Times are seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gitea_url: Url = Field(description="address of the forge")
-    gitea_org: str = Field(pattern=NAME, description="organisation that holds the recipes")
+    gitea_url: Url = Field(description="URL of the forge")
+    gitea_org: str = Field(pattern=NAME, description="organisation with the recipes")
     gitea_token: SecretFile = Field(description="file with the bot's token for the forge")
-    drone_url: Url = Field(description="address of Drone's server")
+    drone_url: Url = Field(description="URL of the Drone server")
     drone_token: SecretFile = Field(description="file with the token of a Drone admin user")
     drone_repo: str = Field(
         pattern=r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$", description="repository with `.drone.yml`"
     )
-    drone_branch: str = Field("main", pattern=NAME, description="its trusted branch")
-    drone_public_url: str = Field("", description="Drone's address for links; empty: `DRONE_URL`")
+    drone_branch: str = Field("main", pattern=NAME, description="trusted branch of that repository")
+    drone_public_url: str = Field("", description="URL of Drone for links; empty: `DRONE_URL`")
     hook_secret: SecretFile | None = Field(
-        None, description="file with the webhook's secret; without it `/hook` is closed"
+        None, description="file with the webhook's secret; without it `/hook` refuses all requests"
     )
     listen: str = Field(
         "127.0.0.1:8083", pattern=r"^[^\s:]+:\d{1,5}$", description="address to listen on"
     )
-    state: Path = Field(Path("/var/lib/cc-ci-bridge/bridge.sqlite"), description="the state's file")
+    state: Path = Field(
+        Path("/var/lib/cc-ci-bridge/bridge.sqlite"),
+        description="SQLite file with the persistent state",
+    )
     poll_seconds: float = Field(
-        30.0, ge=0, le=3600, description="between two looks at the forge; 0: only the webhook"
+        30.0, ge=0, le=3600, description="seconds between two polls of the forge; 0: webhook only"
     )
     recipes_dir: Path = Field(
-        CHECKOUT / "recipes_tests", description="a folder in it enrols the recipe of its name"
+        CHECKOUT / "recipes_tests",
+        description="folder with the suites; each folder in it enrols the recipe of its name",
     )
     allowed: Names = Field(
-        (), description="people who may trigger beside the organisation's members"
+        (),
+        description="users who may start runs although they are not members, separated by commas",
     )
-    ignored: Names = Field((), description="other bots: what they write is no command")
-    runs_url: str = Field("", description="address under which run directories can be read")
+    ignored: Names = Field((), description="logins of other bots, whose comments are ignored")
+    runs_url: str = Field("", description="URL of the run directories, for links")
     silence_seconds: float = Field(
-        600.0, ge=60, description="without a line in its log, after which a build counts as dead"
+        600.0, ge=60, description="seconds without log output after which a build counts as lost"
     )
     start_within: float = Field(
-        3600.0, ge=60, description="how long a build is tried to be started before giving up"
+        3600.0, ge=60, description="seconds during which starting a build is retried"
     )
 
     @property
     def links(self) -> str:
-        """The address of Drone's pages."""
+        """The URL of Drone for links."""
         return (self.drone_public_url or self.drone_url).rstrip("/")
 
 
 def keys() -> dict[str, str]:
-    """Return the environment's key of each setting; secrets are read from the file it names."""
+    """Return the environment variable of each setting; one that ends in `_FILE` names a file."""
     found = {}
     for name, field in Settings.model_fields.items():
         key = name.upper() if name.startswith(("gitea", "drone")) else f"BRIDGE_{name.upper()}"
@@ -111,10 +116,10 @@ def keys() -> dict[str, str]:
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings; a secret without a `_FILE` key is looked for among systemd's credentials.
+    """Read the settings; a secret without a `_FILE` key is read from systemd's credentials.
 
     Raises:
-        SettingsError: a key is missing, wrong or unknown.
+        SettingsError: a key is missing, invalid or unknown.
     """
     names = keys()
     values = {name: environ[key] for name, key in names.items() if environ.get(key)}
@@ -124,13 +129,13 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
             path = Path(folder) / name
             values |= {name: str(path)} if path.exists() else {}
     unknown = sorted(k for k in environ if k.startswith("BRIDGE_") and k not in names.values())
-    wrong = [f"{key}: no such setting; there are {', '.join(names.values())}" for key in unknown]
+    wrong = [f"{key}: unknown setting; known are {', '.join(names.values())}" for key in unknown]
     try:
         made = Settings.model_validate(values)
     except ValidationError as error:
         wrong += [_sentence(item, names) for item in error.errors()]
     if wrong:
-        raise SettingsError("the bridge cannot start:\n  " + "\n  ".join(wrong))
+        raise SettingsError("invalid settings:\n  " + "\n  ".join(wrong))
     return made
 
 
@@ -139,13 +144,13 @@ def _sentence(item: Mapping[str, object], names: Mapping[str, str]) -> str:
     name = str(location[0]) if isinstance(location, tuple) and location else ""
     what = str(Settings.model_fields[name].description)
     if item["type"] == "missing":
-        return f"{names[name]}: missing; it is the {what}"
+        return f"{names[name]}: missing ({what})"
     return f"{names[name]}: {str(item['msg']).removeprefix('Value error, ')} ({what})"
 
 
 def document() -> str:
-    """Return the table of all settings for the documents."""
-    rows = ["| key | default | what |", "|---|---|---|"]
+    """Return the Markdown table of all settings for docs/bridge.md."""
+    rows = ["| key | default | description |", "|---|---|---|"]
     for name, key in keys().items():
         field = Settings.model_fields[name]
         default = "required" if field.is_required() else _default(field.default)

@@ -1,4 +1,8 @@
-"""Every sentence that the bot says. What others wrote stands in code, where it can do nothing."""
+"""Every sentence that the bot posts. Untrusted text in it is shown as code, on which a forge does not act.
+
+Reasons and notes are passed through `contract.markdown.prose`: those of plain words and punctuation are
+shown as they are, others as code. That is why there is no Markdown in them.
+"""
 
 from __future__ import annotations
 
@@ -6,125 +10,143 @@ from collections.abc import Sequence
 
 from contract.markdown import code_span
 
+# %% Replies
+
 HELP = (
-    "`!testme` tests this pull request: install, upgrade, backup, restore, functions. "
-    "`!testme --quick` tests less, in less time. `!testme cancel` ends what runs. "
-    "Each is a comment of its own, with nothing beside it."
+    "`!testme` tests this pull request: it installs, backs up, restores and upgrades the app and runs the "
+    "functional tests. `!testme --quick` tests the upgrade only. `!testme cancel` stops running tests. "
+    "Post each command as a separate comment with no other text."
 )
-NOTHING_TO_CANCEL = "Nothing runs for this pull request, so there is nothing to cancel."
-NOT_ENROLLED = (
-    "This recipe is not enrolled in cc-ci yet, so nothing was started. "
-    "It takes one folder named after it in `recipes_tests`; see `docs/enroll.md` there."
-)
-OTHER_COMMIT = (
-    "The build reported on another commit than the one that was asked for; that decides nothing."
-)
-CLONE_FAILED = (
-    "Drone's runner could not fetch the CI's own repository; the operators have to look at it."
-)
+NOTHING_TO_CANCEL = "Nothing is running for this pull request, so there is nothing to cancel."
 NOT_A_MEMBER = (
-    "the bot's account is no member of organisation '%s', so the forge does not tell it who is: "
+    "the bot's account is not a member of organisation '%s', so the forge does not show it who is: "
     "add it to a team of the organisation; comments wait until then"
 )
 
 
-def stranger(org: str) -> str:
-    """Return the refusal of a person outside of the organisation."""
+def non_member(org: str) -> str:
+    """Return the reply to a user outside the organisation."""
     return (
-        f"Only members of {code_span(org)} can start a test here, since it runs this code on the CI host. "
+        f"Only members of {code_span(org)} can start a test, because it runs this code on the CI host. "
         "A member can comment `!testme` for you."
     )
 
 
-def bad_parameters(names: Sequence[str]) -> str:
-    """Return the refusal of values that are not of their form."""
+def not_enrolled(recipe: str) -> str:
+    """Return the reply in a repository that is not enrolled."""
     return (
-        f"Nothing was started: {', '.join(names)} of this pull request has a form that is not accepted. "
-        "The operators can see it in the bridge's log."
+        "This recipe is not enrolled in cc-ci yet, so no test was started. "
+        f"To enrol it, add a folder {code_span(f'recipes_tests/{recipe}')} to the repository of cc-ci; "
+        "`docs/enroll.md` there describes how."
     )
 
 
-def superseded(person: str, sha: str) -> str:
-    """Return why a run ends when a newer one is asked for."""
-    return f"{person} asked for a newer commit, {sha[:8]}"
+def bad_parameters(names: Sequence[str]) -> str:
+    """Return the reply to a command that would give the build an invalid parameter."""
+    return (
+        f"Invalid value for {', '.join(names)} in this pull request, so no test was started. "
+        "An operator has to look into this."
+    )
 
 
-def pushed(sha: str) -> str:
-    """Return why a run ends when the pull request got another head."""
-    return f"a newer commit was pushed, {sha[:8]}; comment !testme to test it"
-
+# %% Why a run was cancelled
 
 PR_CLOSED = "the pull request was closed"
 
 
-def cancelled_by(person: str) -> str:
-    """Return why a run ends when somebody cancels it."""
-    return f"{person} cancelled it"
+def superseded(user: str, sha: str) -> str:
+    """Return the reason if a test of a newer commit is requested."""
+    return f"{user} requested a test of a newer commit, {sha[:8]}"
+
+
+def pushed(sha: str) -> str:
+    """Return the reason if the head of the pull request changes."""
+    return f"a newer commit was pushed, {sha[:8]}; comment !testme to test it"
+
+
+def cancelled_by(user: str) -> str:
+    """Return the reason if a user cancels it."""
+    return f"cancelled by {user}"
+
+
+# %% Why there is no report, or an unusable one
+
+OTHER_COMMIT = "the build reported a different commit than the one requested; its result is ignored"
+CLONE_FAILED = (
+    "the Drone runner could not clone the repository of the CI; an operator has to fix this"
+)
 
 
 def killed_in_drone(where: str) -> str:
-    """Return the text for a build that somebody ended in Drone."""
-    return f"cancelled in Drone, or Drone's own time ran out{where}"
+    """Return the reason if a build was stopped in Drone."""
+    return f"the build was cancelled in Drone or hit Drone's timeout, {where}"
 
 
 def pipeline_error(error: str) -> str:
-    """Return the text for a pipeline that Drone could not use."""
+    """Return the reason if Drone could not use the pipeline."""
     return f"Drone could not run the pipeline: {error}"
 
 
-def ended_in(stage: str) -> str:
-    """Return where a run ended that did not come to its report."""
-    return f", in {stage}" if stage else ", before its first stage"
+def stopped_in(stage: str) -> str:
+    """Return in which stage a build stopped that printed no report."""
+    return f"in stage {stage}" if stage else "before the first stage"
 
 
 def no_report(exit_code: int, where: str) -> str:
-    """Return the text for a build that ended without a report."""
-    return f"the build ended with status {exit_code} and without a report{where}"
+    """Return the reason if a build finished without a report."""
+    return f"the build stopped {where} (exit code {exit_code}, no report)"
 
 
-def green_but(status: str) -> str:
-    """Return the text for a report that says passed in a build that did not succeed."""
-    return f"the report says passed, but the build ended as {status}; that decides nothing"
+def passed_but_build(status: str) -> str:
+    """Return the reason if the report says passed and the build did not succeed."""
+    return f"the report says passed, but the build's status is {status}; its result is ignored"
 
 
-def drone_silent(error: str) -> str:
-    """Return the note while Drone gives no answer."""
-    return f"Drone gives no answer ({error}); it is tried again"
+# %% Problems with Drone and its runner
 
-
-def drone_never_answered(minutes: float) -> str:
-    """Return the text when Drone was tried for too long."""
-    return f"Drone gave no answer for {minutes:.0f} minutes; nothing was tested"
-
-
-def not_started(why: str) -> str:
-    """Return the text for a build that Drone refused."""
-    return f"{why}; the operators have to mend it, then comment !testme again"
-
-
-def lost(minutes: float) -> str:
-    """Return the text for a build that says nothing any more."""
-    return f"the build was silent for {minutes:.0f} minutes, so its runner is taken for dead"
-
-
-def waiting_for_runner(seconds: float) -> str:
-    """Return the note for a build that no runner takes."""
-    return f"no runner has taken it for {seconds / 60:.0f} min although nothing else runs"
-
-
-def retrying(text: str) -> str:
-    """Return the note for the second attempt."""
-    return f"second attempt, since the first met trouble of our own: {text}"
-
-
-STATUS = {
-    "accepted": "heard, about to start",
-    "queued": "queued",
-    "running": "running",
+CALL_PROBLEMS = {
+    "unreachable": "unreachable",
+    "slow": "timeout",
+    "server": "server error",
+    "limited": "rate limit",
+    "denied": "access denied",
+    "missing": "not found",
+    "refused": "request refused",
+    "garbled": "invalid response",
 }
 
 
-# %% The comment that follows a run
+def drone_unavailable(kind: str) -> str:
+    """Return the note while Drone does not answer. kind: of the `CallError`."""
+    return f"Drone does not answer ({CALL_PROBLEMS[kind]}); retrying"
+
+
+def drone_never_answered(minutes: float) -> str:
+    """Return the reason after Drone was tried for too long."""
+    return f"Drone did not answer for {minutes:.0f} minutes; nothing was tested"
+
+
+def not_started(reason: str) -> str:
+    """Return the reason if Drone refused to start the build."""
+    return f"{reason}; an operator has to fix this, then comment !testme again"
+
+
+def lost(minutes: float) -> str:
+    """Return the reason if a build prints nothing any more."""
+    return f"no log output for {minutes:.0f} minutes; assuming the runner died"
+
+
+def waiting_for_runner(seconds: float) -> str:
+    """Return the note for a build that no runner picks up."""
+    return f"no runner has picked this up for {seconds / 60:.0f} min, although none is busy"
+
+
+def retrying(reason: str) -> str:
+    """Return the note for the second attempt."""
+    return f"retrying once: the first attempt hit an infrastructure error ({reason})"
+
+
+# %% The sticky comment
 
 ICONS = {
     "passed": "✅",
@@ -140,21 +162,23 @@ RUNNING_ICON, WAITING_ICON, LATER_ICON = "⏳", "🕓", "·"
 VERDICTS = {
     "passed": "passed",
     "recipe": "the recipe failed",
-    "suite": "the test suite is at fault",
-    "timeout": "ran out of time",
-    "infra": "trouble of the CI itself",
+    "suite": "test suite error",
+    "timeout": "timed out",
+    "infra": "CI infrastructure error",
     "interrupted": "interrupted",
     "cancelled": "cancelled",
 }
-LOWER = "**Quick run, lower confidence:** it skips the fresh install, backup and restore, and gives no level."
-NOT_YOURS = "This says nothing about the recipe."
+LOWER_CONFIDENCE = (
+    "**Quick run, lower confidence:** no fresh install, no backup and restore, and no level."
+)
+NOT_THE_RECIPE = "This result says nothing about the recipe."
 EARLIER = "Earlier verdicts"
-REPEAT = "Repeat it on a CI host"
+REPRODUCE = "Reproduce on a CI host"
 TESTS = "Tests"
 EVIDENCE = "Evidence"
 NOTES = "Notes"
 TABLE_HEAD, TABLE_RULE = ("", "stage", "seconds", ""), ("---", "---", "---:", "---")
-HEARD = "heard; about to start"
+ACCEPTED = "accepted, starting"
 
 
 def title(recipe: str, sha: str, lane: str) -> str:
@@ -164,19 +188,19 @@ def title(recipe: str, sha: str, lane: str) -> str:
     )
 
 
-def queued(place: int) -> str:
-    """Return the state of a run that waits in Drone."""
-    return f"queued, place {place}" if place else "queued"
+def queued(position: int) -> str:
+    """Return the state of a run that waits in Drone. position: in the queue, 0 if unknown."""
+    return f"queued (position {position})" if position else "queued"
 
 
-def now_in(stage: str) -> str:
-    """Return the state of a run that goes on."""
+def running(stage: str) -> str:
+    """Return the state of a running run."""
     return f"running: {stage}" if stage else "running"
 
 
-def asked_by(person: str) -> str:
-    """Return who asked, without calling the person again."""
-    return f"asked by {code_span(person)}"
+def requested_by(user: str) -> str:
+    """Return who requested the run, without a mention that would notify them."""
+    return f"requested by {code_span(user)}"
 
 
 def versions(base: str, head: str) -> str:
@@ -185,7 +209,7 @@ def versions(base: str, head: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a time for people."""
+    """Return a duration in minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
@@ -196,7 +220,7 @@ def level(number: int) -> str:
 
 
 def counts(tests: int, failures: int, errors: int, skipped: int, seconds: float) -> str:
-    """Return the numbers of the JUnit file in a sentence."""
+    """Return the counts of the JUnit file."""
     return (
         f"{tests} cases: {failures} failed, {errors} errors, {skipped} skipped, {duration(seconds)}"
     )
@@ -209,11 +233,11 @@ def failed_cases(count: int) -> str:
 
 def more_failed(count: int) -> str:
     """Return the line for those that are not shown."""
-    return f"… and {count} more, see the report."
+    return f"… and {count} more; see the report."
 
 
 def status_description(verdict: str, level: int | None, stage: str, lane: str) -> str:
-    """Return the description of a finished commit status."""
+    """Return the description of the commit status of a finished run."""
     words = VERDICTS[verdict]
     if verdict == "passed":
         return "passed, lower confidence" if lane == "quick" else f"passed, level {level}"

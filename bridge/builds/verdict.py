@@ -1,84 +1,54 @@
-"""What a build came to: the harness's own report where there is one, else what can be told without."""
+"""The verdict on a finished build: that of the harness's report, else what Drone knows."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
-from typing import Any
-
 from bridge.answers import messages
-from bridge.builds.drone_log import Progress
 from bridge.clients.drone import Build
-from bridge.clients.gitea import State
-from bridge.store import Run
+from bridge.model import Progress, Result, Run
 from contract import verdicts
 from contract.report_line import RunReport
+from contract.verdicts import Verdict
 
-RETRIED = 2  # attempts in all, where our own side was at fault
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a run ended. name: of the harness's closed list. state: for the commit."""
-
-    name: str
-    state: State
-    text: str
-    report: dict[str, Any] | None = None
-
-    def to_json(self) -> str:
-        """Return it as text for the store."""
-        return json.dumps(asdict(self))
-
-    @classmethod
-    def of(cls, text: str) -> Verdict:
-        """Return it from what the store has."""
-        return cls(**json.loads(text))
-
-    def told(self) -> RunReport | None:
-        """Return the harness's report, None where there is none."""
-        return RunReport.model_validate(self.report) if self.report else None
+MAX_ATTEMPTS = 2  # for a run that hits an infrastructure problem
 
 
-def own(name: str, text: str) -> Verdict:
-    """Return a verdict that the bridge came to itself: nothing of it is the recipe's fault."""
-    return Verdict(name, "error", text)
+def without_report(verdict: Verdict, reason: str) -> Result:
+    """Return a result that the bridge decided on its own; it never counts against the recipe."""
+    return Result(verdict, "error", reason)
 
 
-def judge(run: Run, build: Build, progress: Progress, report: RunReport | None) -> Verdict:
-    """Return the verdict of a build that has ended.
+def judge(run: Run, build: Build, progress: Progress, report: RunReport | None) -> Result:
+    """Return the result of a finished build.
 
-    Only a report about exactly this commit and lane counts, and a green one only of a build that Drone
-    has as a success.
+    A report counts only if it is about the commit and lane of the run; "passed" counts only if Drone has
+    the build as a success too.
     """
-    if run.cancel:
-        return Verdict("cancelled", "error", run.cancel, _body(report, run))
-    if report is not None and (report.ref != run.sha or report.lane != run.lane):
-        return own("infra", messages.OTHER_COMMIT)
-    if report is not None and report.verdict == "passed":
-        if build.status != "success" or report.commit_state != "success":
-            return own("infra", messages.green_but(build.status))
-        return Verdict("passed", "success", "", _body(report, run))
-    if report is not None:
-        state: State = "failure" if report.commit_state == "failure" else "error"
-        return Verdict(report.verdict, state, report.reason, _body(report, run))
-    return own(*_without_report(build, progress))
+    if run.cancel_reason:
+        return Result(Verdict.CANCELLED, "error", run.cancel_reason, _own_report(report, run))
+    if report is None:
+        return _judge_by_drone(build, progress)
+    if report.ref != run.sha or report.lane != run.lane:
+        return without_report(Verdict.INFRA, messages.OTHER_COMMIT)
+    if report.verdict != Verdict.PASSED:
+        state = report.commit_state if report.commit_state == "failure" else "error"
+        return Result(report.verdict, state, report.reason, report)
+    if build.status != "success" or report.commit_state != "success":
+        return without_report(Verdict.INFRA, messages.passed_but_build(build.status))
+    return Result(Verdict.PASSED, "success", "", report)
 
 
-def _body(report: RunReport | None, run: Run) -> dict[str, Any] | None:
-    if report is None or report.ref != run.sha:
-        return None
-    return report.model_dump(mode="json")
+def _own_report(report: RunReport | None, run: Run) -> RunReport | None:
+    return report if report is not None and report.ref == run.sha else None
 
 
-def _without_report(build: Build, progress: Progress) -> tuple[str, str]:
-    """Return verdict and text of a build whose harness did not come to its report."""
-    where = messages.ended_in(progress.now)
+def _judge_by_drone(build: Build, progress: Progress) -> Result:
+    where = messages.stopped_in(progress.now)
     if build.status == "killed":
-        return "cancelled", messages.killed_in_drone(where)
+        return without_report(Verdict.CANCELLED, messages.killed_in_drone(where))
     if build.status == "error":
-        return "infra", messages.pipeline_error(build.error)
+        return without_report(Verdict.INFRA, messages.pipeline_error(build.error))
     if build.failed_clone:
-        return "infra", messages.CLONE_FAILED
-    code = build.work.exit_code if build.work else 0
-    return verdicts.of_exit_code(code), messages.no_report(code, where)
+        return without_report(Verdict.INFRA, messages.CLONE_FAILED)
+    exit_code = build.work.exit_code if build.work else 0
+    reason = messages.no_report(exit_code, where)
+    return without_report(verdicts.of_exit_code(exit_code), reason)

@@ -1,4 +1,4 @@
-"""Follows every run from its acceptance to its verdict: starts its build, reads its log, cancels it."""
+"""Follows each run from acceptance to its result: starts its build, reads its log, cancels it."""
 
 from __future__ import annotations
 
@@ -12,43 +12,57 @@ from dataclasses import dataclass, field
 from bridge import metrics
 from bridge.answers import messages
 from bridge.bridge import adopt_build, trigger_build
-from bridge.builds.drone_log import Reading, read
-from bridge.builds.verdict import RETRIED, Verdict, judge, own
+from bridge.builds import drone_log
+from bridge.builds.drone_log import LogReader
+from bridge.builds.verdict import MAX_ATTEMPTS, judge, without_report
 from bridge.clients.drone import Build, Drone, NotStarted, Step
 from bridge.clients.gitea import Gitea
 from bridge.clients.http import Backoff, CallError
-from bridge.store import Run, Store
+from bridge.model import Progress, Result, Run
+from bridge.store import Store
 from contract.report_line import RunReport
+from contract.verdicts import Verdict
 
-PERIOD = 2.0  # seconds between two questions about one build
-LOG_TRIES = (
-    8  # questions for the log of a build that has ended; the runner hands it in after its end
-)
-MUTE = 4_000_000  # characters; Drone's live log says nothing more after 5 MB
-UNTAKEN = 60.0  # seconds; an idle runner may take ten to see a new build
+POLL_INTERVAL = 2.0  # seconds between two requests about one build
+AFTER_START = 0.3  # seconds until the first request about a new build
+AFTER_CANCEL = 0.2  # seconds until a cancelled build is checked again
+ERROR_PAUSE = 10.0  # seconds; after a bug in the bridge
+MAX_LOG_TRIES = 8  # requests for the log of a finished build; the runner uploads it after the end
+LOG_RETRY_PAUSE = 0.5  # seconds, times the number of tries so far
+LOG_CAP = 4_000_000  # characters; Drone's live log stops after 5 MB
+PICKUP_TIMEOUT = 60.0  # seconds; an idle runner may take ten to see a new build
+MIN_PAUSE = 0.1  # seconds between two steps
+NOW = float("-inf")  # as the time of a check: it is due
 log = logging.getLogger("bridge.builds.watcher")
 
 
 @dataclass
-class Watch:
-    """What is known of one run beside the store; all of it can be found out again."""
+class FollowedRun:
+    """In-memory state of a followed run; can be rebuilt after a restart."""
 
     due: float = 0.0
     busy: bool = False
     backoff: Backoff = field(default_factory=Backoff)
-    checked: float = 0.0
+    pull_checked: float = 0.0
     follower: threading.Thread | None = None
     report: RunReport | None = None
-    last_line: float = field(default_factory=time.monotonic)
-    heard: int = 0
+    last_output: float = field(default_factory=time.monotonic)
+    log_length: int = 0
     log_tries: int = 0
 
 
 class Watcher:
-    """Advances all active runs, each on its own, so that a slow answer for one delays no other.
+    """Advances all active runs, each in a thread of its own, so that a slow response for one delays no other.
 
-    check_every: seconds between two looks at a run's pull request, 0 for only when told. changed: called
-    when there is something new to say.
+    Args:
+        drone: the client of Drone.
+        gitea: the client of the forge.
+        store: the persistent state.
+        check_every: seconds between two checks of a run's pull request, 0 for only on webhook events.
+        silence: seconds without log output after which a build counts as lost.
+        start_within: seconds during which starting a build is retried.
+        on_change: called when there is something new to publish.
+        wake: called when a step is due earlier than announced.
     """
 
     def __init__(
@@ -60,8 +74,8 @@ class Watcher:
         check_every: float,
         silence: float,
         start_within: float,
-        changed: Callable[[], None],
-        stirred: Callable[[], None],
+        on_change: Callable[[], None],
+        wake: Callable[[], None],
     ) -> None:
         self._drone = drone
         self._gitea = gitea
@@ -69,234 +83,240 @@ class Watcher:
         self._check_every = check_every
         self._silence = silence
         self._start_within = start_within
-        self._changed = changed
-        self._stirred = stirred
-        self._watches: dict[int, Watch] = {}
+        self._on_change = on_change
+        self._wake = wake
+        self._followed: dict[int, FollowedRun] = {}
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="run")
         self._stopping = False
 
     def stop(self) -> None:
-        """Begin nothing more; what goes on is left to end by itself."""
+        """Start nothing more; steps in progress finish by themselves."""
         self._stopping = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def look(self, repo: str, pr: int) -> None:
-        """Look soon whether a pull request was pushed to or closed."""
+    def recheck(self, repo: str, pr: int) -> None:
+        """Check in the next step whether a pull request was pushed to or closed."""
         for run in self._store.active(repo, pr):
-            watch = self._watches.setdefault(run.id, Watch())
-            watch.checked, watch.due = float("-inf"), 0.0
+            followed = self._followed.setdefault(run.id, FollowedRun())
+            followed.pull_checked, followed.due = NOW, 0.0
 
     def step(self) -> float:
-        """Advance every run that is due; return the seconds until one is due again."""
+        """Advance every run that is due; return the seconds until the next one is due."""
         runs = self._store.active()
         metrics.ACTIVE.set(len(runs))
-        known = {run.id for run in runs}
-        self._watches = {n: w for n, w in self._watches.items() if n in known or w.busy}
+        active = {run.id for run in runs}
+        self._followed = {n: f for n, f in self._followed.items() if n in active or f.busy}
         for run in runs:
-            watch = self._watches.setdefault(run.id, Watch())
-            urgent = bool(run.cancel) and watch.backoff.failures == 0
-            if not watch.busy and (urgent or watch.due <= time.monotonic()) and not self._stopping:
-                watch.busy = True
-                self._pool.submit(self._advance, run.id, watch)
-        times = [w.due for w in self._watches.values() if not w.busy]
-        return max(0.1, min(times, default=float("inf")) - time.monotonic())
+            followed = self._followed.setdefault(run.id, FollowedRun())
+            urgent = bool(run.cancel_reason) and followed.backoff.failures == 0
+            due = urgent or followed.due <= time.monotonic()
+            if due and not followed.busy and not self._stopping:
+                followed.busy = True
+                self._pool.submit(self._advance, run.id, followed)
+        times = [f.due for f in self._followed.values() if not f.busy]
+        return max(MIN_PAUSE, min(times, default=float("inf")) - time.monotonic())
 
-    def _advance(self, number: int, watch: Watch) -> None:
-        """Bring one run a step further."""
+    def _advance(self, number: int, followed: FollowedRun) -> None:
+        """Advance one run by one step; survive every error."""
         try:
-            watch.due = time.monotonic() + self._advanced(self._store.run(number), watch)
-            watch.backoff.success()
+            followed.due = time.monotonic() + self._next(self._store.run(number), followed)
+            followed.backoff.success()
         except CallError as error:
-            pause = watch.backoff.failed(error)
-            log.warning("run %d: %s; again in %.0f s", number, error, pause)
-            watch.due = time.monotonic() + pause
-            self._note_silence(number, error)
+            pause = followed.backoff.failed(error)
+            log.warning("run %d: %s; retrying in %.0f s", number, error, pause)
+            followed.due = time.monotonic() + pause
+            self._note_unavailable(number, error)
         except Exception:
             metrics.CRASHES.labels("watcher").inc()
-            log.exception("error in the bridge itself, with run %d", number)
-            watch.due = time.monotonic() + 10.0
+            log.exception("bug in the bridge, in run %d; retrying", number)
+            followed.due = time.monotonic() + ERROR_PAUSE
         finally:
-            watch.busy = False
-            self._stirred()
+            followed.busy = False
+            self._wake()
 
-    def _advanced(self, run: Run, watch: Watch) -> float:
-        """Bring a run a step further; return the seconds until the next step."""
-        run = self._check_pull(run, watch)
+    def _next(self, run: Run, followed: FollowedRun) -> float:
+        """Take the next step of a run; return the seconds until the one after it."""
+        run = self._check_pull(run, followed)
         if run.state == "accepted":
             return self._start(run)
         assert run.build is not None
         build = self._drone.get(run.build)
         if build.done:
-            return self._end(run, build, watch)
-        if run.cancel:
+            return self._judge(run, build, followed)
+        if run.cancel_reason:
             self._drone.cancel(build.number)
-            return 0.2
+            return AFTER_CANCEL
         if build.status == "running":
-            return self._running(run, build, watch)
+            return self._running(run, build, followed)
         return self._queued(run, build)
 
-    def _change(self, run: Run, **values: object) -> Run:
-        """Change a run where it differs, and let it be said."""
+    def _update(self, run: Run, **values: object) -> Run:
+        """Store what differs, and publish it."""
         if all(getattr(run, name) == value for name, value in values.items()):
             return run
-        run = self._store.change(run, **values)
-        self._changed()
+        run = self._store.update(run, **values)
+        self._on_change()
         return run
 
     # -- the pull request
 
-    def _check_pull(self, run: Run, watch: Watch) -> Run:
-        """Cancel a run whose pull request was closed or has another head."""
+    def _check_pull(self, run: Run, followed: FollowedRun) -> Run:
+        """Cancel a run whose pull request was closed or has a new head."""
         now = time.monotonic()
-        told = watch.checked == float("-inf")
-        if run.cancel or not (
-            told or (self._check_every and now - watch.checked >= self._check_every)
-        ):
+        asked = followed.pull_checked == NOW
+        periodic = self._check_every and now - followed.pull_checked >= self._check_every
+        if run.cancel_reason or not (asked or periodic):
             return run
-        if watch.checked == 0.0 and not told:
-            watch.checked = now  # it was looked at when the run was accepted
+        if followed.pull_checked == 0.0 and not asked:
+            followed.pull_checked = now  # it was checked when the command was accepted
             return run
         pull = self._gitea.pull(run.repo, run.pr)
-        watch.checked = now
+        followed.pull_checked = now
         if not pull.open:
-            self._store.ask_cancel(run, messages.PR_CLOSED)
+            self._store.request_cancel(run, messages.PR_CLOSED)
         elif pull.head and pull.head != run.sha:
-            self._store.ask_cancel(run, messages.pushed(pull.head))
+            self._store.request_cancel(run, messages.pushed(pull.head))
         return self._store.run(run.id)
 
     # -- starting
 
     def _start(self, run: Run) -> float:
-        if run.cancel and adopt_build(self._drone, self._store, run) is None:
-            self._finish(run, own("cancelled", run.cancel))
-            return PERIOD
+        if run.cancel_reason and adopt_build(self._drone, self._store, run) is None:
+            self._finish(run, without_report(Verdict.CANCELLED, run.cancel_reason))
+            return POLL_INTERVAL
         try:
             run = trigger_build(self._drone, self._store, run)
         except NotStarted as error:
-            self._finish(run, own("infra", messages.not_started(str(error))))
-            return PERIOD
-        log.info("run %d of %s#%d is build %s", run.id, run.repo, run.pr, run.build)
-        self._changed()
-        return 0.3
+            reason = messages.not_started(str(error))
+            self._finish(run, without_report(Verdict.INFRA, reason))
+            return POLL_INTERVAL
+        log.info("run %d of %s#%d: build %s", run.id, run.repo, run.pr, run.build)
+        self._on_change()
+        return AFTER_START
 
-    def _note_silence(self, number: int, error: CallError) -> None:
-        """Tell the reader that Drone does not answer; after long enough, give up."""
+    def _note_unavailable(self, number: int, error: CallError) -> None:
+        """Publish that Drone does not answer; give up after `start_within`."""
         run = self._store.run(number)
         if run.state != "accepted":
             return
         if time.time() - run.accepted > self._start_within:
-            minutes = self._start_within / 60
-            self._finish(run, own("infra", messages.drone_never_answered(minutes)))
+            reason = messages.drone_never_answered(self._start_within / 60)
+            self._finish(run, without_report(Verdict.INFRA, reason))
         else:
-            self._change(run, note=messages.drone_silent(error.kind))
+            self._update(run, note=messages.drone_unavailable(error.kind))
 
     # -- waiting and running
 
     def _queued(self, run: Run, build: Build) -> float:
         others = [b for b in self._drone.latest() if b.event == "custom" and not b.done]
-        place = 1 + sum(b.status == "pending" and b.number < build.number for b in others)
+        position = 1 + sum(b.status == "pending" and b.number < build.number for b in others)
         idle = not any(b.status == "running" for b in others)
         waited = time.time() - run.accepted
-        note = messages.waiting_for_runner(waited) if idle and waited > UNTAKEN else run.note
-        self._change(run, state="queued", place=place, note=note)
-        return PERIOD
+        note = messages.waiting_for_runner(waited) if idle and waited > PICKUP_TIMEOUT else run.note
+        self._update(run, state="queued", position=position, note=note)
+        return POLL_INTERVAL
 
-    def _running(self, run: Run, build: Build, watch: Watch) -> float:
-        note = "" if run.attempt == 1 else run.note
-        run = self._change(run, state="running", note=note)
-        silent = time.monotonic() - watch.last_line
-        if watch.follower is not None and silent > self._silence and watch.heard < MUTE:
+    def _running(self, run: Run, build: Build, followed: FollowedRun) -> float:
+        run = self._update(run, state="running", note="" if run.attempt == 1 else run.note)
+        silent = time.monotonic() - followed.last_output
+        is_silent = silent > self._silence
+        if followed.follower is not None and is_silent and followed.log_length < LOG_CAP:
             self._drone.cancel(build.number)
-            self._conclude(run, own("infra", messages.lost(silent / 60)))
-            return PERIOD
+            self._conclude(run, without_report(Verdict.INFRA, messages.lost(silent / 60)))
+            return POLL_INTERVAL
         step = build.work
-        if step is not None and step.status == "running" and not self._follows(watch):
-            watch.follower = threading.Thread(
-                target=self._follow, args=(run.id, build.number, step, watch), daemon=True
+        if step is not None and step.status == "running" and not self._is_followed(followed):
+            followed.follower = threading.Thread(
+                target=self._follow, args=(run.id, build.number, step, followed), daemon=True
             )
-            if silent > self._silence:
-                watch.last_line = time.monotonic()
-            watch.follower.start()
-        return PERIOD
+            if is_silent:
+                followed.last_output = time.monotonic()
+            followed.follower.start()
+        return POLL_INTERVAL
 
     @staticmethod
-    def _follows(watch: Watch) -> bool:
-        return watch.follower is not None and watch.follower.is_alive()
+    def _is_followed(followed: FollowedRun) -> bool:
+        return followed.follower is not None and followed.follower.is_alive()
 
-    def _follow(self, number: int, build: int, step: Step, watch: Watch) -> None:
-        """Read a running step's log to its end; when the stream breaks, the next step opens another."""
-        reading, heard = Reading(), 0
+    def _follow(self, number: int, build: int, step: Step, followed: FollowedRun) -> None:
+        """Read the log of a running step to its end; if it breaks off, the next step opens another stream."""
+        reader, length = LogReader(), 0
         try:
             for piece in self._drone.follow(build, step):
                 if not piece and self._is_over(number, build):
                     return
                 if not piece:
                     continue
-                watch.last_line = time.monotonic()
-                heard += len(piece)
-                watch.heard = max(watch.heard, heard)
-                if reading.feed(piece):
-                    watch.report = reading.report or watch.report
-                    self._tell(number, reading)
+                followed.last_output = time.monotonic()
+                length += len(piece)
+                followed.log_length = max(followed.log_length, length)
+                if reader.feed(piece):
+                    followed.report = reader.report or followed.report
+                    self._keep_progress(number, reader.progress)
         except CallError as error:
-            log.info("run %d: its log broke off: %s", number, error)
-        watch.due = 0.0
-        self._stirred()
+            log.info("run %d: log stream broke off: %s", number, error)
+        followed.due = 0.0
+        self._wake()
 
     def _is_over(self, number: int, build: int) -> bool:
-        """Say whether a run has its verdict, or another build by now."""
+        """Return True if a run has a result, or another build by now."""
         run = self._store.run(number)
         return not run.active or run.build != build
 
-    def _tell(self, number: int, reading: Reading) -> None:
-        """Keep how far a run has come; a stream that replays its beginning takes nothing back."""
+    def _keep_progress(self, number: int, progress: Progress) -> None:
+        """Store the progress of a run, unless a stream that replays its beginning is behind."""
         run = self._store.run(number)
-        known = run.told().get("outcomes") or {}
-        if run.active and len(reading.progress.outcomes) >= len(known):
-            self._change(run, progress=reading.progress.to_json())
+        if run.active and len(progress.outcomes) >= len(run.progress.outcomes):
+            self._update(run, progress=progress)
 
-    # -- ending
+    # -- the end
 
-    def _end(self, run: Run, build: Build, watch: Watch) -> float:
-        """Read the whole log of a build that has ended and judge it."""
-        report, log_told = watch.report, True
-        step = build.work
+    def _judge(self, run: Run, build: Build, followed: FollowedRun) -> float:
+        """Read the whole log of a finished build and judge it."""
+        step, has_log = build.work, True
         if step is not None and step.status != "skipped":
-            log_told = self._read_log(run, build, step, watch)
-            report = watch.report
-        if not log_told and report is None and not run.cancel and watch.log_tries < LOG_TRIES:
-            watch.log_tries += 1
-            return 0.5 * watch.log_tries
+            has_log = self._read_log(run, build, step, followed)
+        report = followed.report
+        wanted = not has_log and report is None and not run.cancel_reason
+        if wanted and followed.log_tries < MAX_LOG_TRIES:
+            followed.log_tries += 1
+            return LOG_RETRY_PAUSE * followed.log_tries
         run = self._store.run(run.id)
-        progress = read("").progress.of(run.told())
-        self._conclude(run, judge(run, build, progress, report))
-        return PERIOD
+        self._conclude(run, judge(run, build, run.progress, report))
+        return POLL_INTERVAL
 
-    def _read_log(self, run: Run, build: Build, step: Step, watch: Watch) -> bool:
-        """Read the log that the runner handed in; say whether it did."""
+    def _read_log(self, run: Run, build: Build, step: Step, followed: FollowedRun) -> bool:
+        """Read the uploaded log; return False if it is not there yet."""
         try:
-            reading = read(self._drone.log(build.number, step))
+            reader = drone_log.read(self._drone.log(build.number, step))
         except CallError as error:
             if error.kind == "missing":
                 return False
             raise
-        watch.report = reading.report or watch.report
-        if reading.progress.stages:
-            self._tell(run.id, reading)
+        followed.report = reader.report or followed.report
+        if reader.progress.stages:
+            self._keep_progress(run.id, reader.progress)
         return True
 
-    def _conclude(self, run: Run, verdict: Verdict) -> None:
-        """Finish a run; trouble of our own side is tried once more first."""
-        if verdict.name == "infra" and run.attempt < RETRIED and not run.cancel:
-            log.warning("run %d is tried again: %s", run.id, verdict.text)
-            self._watches.pop(run.id, None)
-            note = messages.retrying(verdict.text)
-            fresh = {"build": None, "newest": None, "progress": "{}", "place": 0}
-            self._change(run, state="accepted", attempt=run.attempt + 1, note=note, **fresh)
+    def _conclude(self, run: Run, result: Result) -> None:
+        """Finish a run, or start it once more after an infrastructure problem."""
+        if result.verdict != Verdict.INFRA or run.attempt >= MAX_ATTEMPTS or run.cancel_reason:
+            self._finish(run, result)
             return
-        self._finish(run, verdict)
+        log.warning("run %d: retrying after: %s", run.id, result.reason)
+        self._followed.pop(run.id, None)
+        self._update(
+            run,
+            state="accepted",
+            attempt=run.attempt + 1,
+            note=messages.retrying(result.reason),
+            build=None,
+            last_build_before=None,
+            progress=Progress(),
+            position=0,
+        )
 
-    def _finish(self, run: Run, verdict: Verdict) -> None:
-        metrics.VERDICTS.labels(run.lane, verdict.name).inc()
-        log.info("run %d of %s#%d: %s %s", run.id, run.repo, run.pr, verdict.name, verdict.text)
-        self._change(run, state="done", verdict=verdict.to_json(), ended=time.time(), note="")
+    def _finish(self, run: Run, result: Result) -> None:
+        metrics.VERDICTS.labels(run.lane, result.verdict).inc()
+        log.info("run %d of %s#%d: %s %s", run.id, run.repo, run.pr, result.verdict, result.reason)
+        self._update(run, state="done", result=result, finished=time.time(), note="")

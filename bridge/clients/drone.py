@@ -1,4 +1,4 @@
-"""What the bridge asks of Drone's server. Facts were measured on server 2.25 with the exec runner."""
+"""Client of the Drone server. Facts were measured on server 2.25 with the exec runner."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Any
 
 from bridge.clients.http import CallError, Http
 
-CREATE_TIMEOUT = 60.0  # seconds; without a `.drone.yml` the server tries for 45 s before it answers
+CREATE_TIMEOUT = (
+    60.0  # seconds; without a `.drone.yml` the server tries for 45 s before it responds
+)
+LOG_TIMEOUT = 60.0  # seconds
+STREAM_TIMEOUT = 120.0  # seconds without a byte; the server sends a ping every 30 s
 DONE = frozenset({"success", "skipped", "declined", "failure", "killed", "error"})
-STREAM_SILENCE = 120.0  # seconds; the server sends a ping every 30 s
 
 
 class NotStarted(Exception):
-    """Drone refused to start a build for a reason that trying again does not change."""
+    """Drone refused to start a build, for a reason that an operator has to fix."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step of a build's only pipeline; `stage` and `number` are its place in Drone's addresses."""
+    """One step of a build's only pipeline. `stage` and `number` are its position in Drone's URLs."""
 
     stage: int
     number: int
@@ -31,7 +34,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """A build. Times are unix seconds, 0 where it has not come to that."""
+    """A build. Times are unix seconds, 0 if it was not started or not finished yet."""
 
     number: int
     status: str
@@ -44,7 +47,7 @@ class Build:
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """True if the build has finished."""
         return self.status in DONE
 
     @property
@@ -54,7 +57,7 @@ class Build:
 
     @property
     def failed_clone(self) -> bool:
-        """Whether not even the trusted code could be fetched."""
+        """True if the repository of the CI could not be cloned."""
         return any(step.name == "clone" and step.status == "failure" for step in self.steps)
 
 
@@ -70,24 +73,24 @@ class Drone:
         """Start a custom build of the trusted branch with exactly these parameters.
 
         Raises:
-            NotStarted: Drone said no; the text says what an operator has to mend.
-            CallError: Drone gave no answer; the build may have been made all the same.
+            NotStarted: Drone refused; the text says what an operator has to fix.
+            CallError: Drone did not answer; it may have created the build all the same.
         """
         query = {"branch": self._branch, **parameters}
         path = f"/api/repos/{self.repo}/builds"
         try:
             body = self._http.call("POST", path, params=query, timeout=CREATE_TIMEOUT).body
         except CallError as error:
-            raise self._why_not(error) from error
+            raise self._create_error(error) from error
         if body is None:
             raise NotStarted(self._why_nothing())
-        made = _build(body)
-        if made.status == "error":
-            raise NotStarted(f"the pipeline file is not usable: {made.error}")
-        return made
+        build = _build(body)
+        if build.status == "error":
+            raise NotStarted(f"the pipeline file is invalid: {build.error}")
+        return build
 
-    def _why_not(self, error: CallError) -> Exception:
-        """Return the error to raise: what a person has to mend is told apart from what may pass."""
+    def _create_error(self, error: CallError) -> Exception:
+        """Return the error to raise: NotStarted for what an operator has to fix, else a CallError."""
         if error.status == 500 and '"Not Found"' in str(error):
             return NotStarted(f"there is no `.drone.yml` on branch {self._branch} of {self.repo}")
         if error.kind == "denied":
@@ -96,13 +99,13 @@ class Drone:
             return CallError("server", f"Drone cannot reach the forge: {error}")
         if error.kind == "missing":
             return NotStarted(
-                f"Drone knows no {self.repo} with a branch {self._branch}, "
-                "or the bridge's user is no Drone admin"
+                f"Drone has no repository {self.repo} with a branch {self._branch}, "
+                "or the bridge's user is not a Drone admin"
             )
         return error
 
     def _why_nothing(self) -> str:
-        """Return why Drone started nothing and answered null."""
+        """Return why Drone started nothing and responded with null."""
         if not self.is_active():
             return f"{self.repo} is not activated in Drone"
         return (
@@ -110,15 +113,15 @@ class Drone:
             f"or the owner of {self.repo} is inactive in Drone"
         )
 
-    def me(self) -> tuple[str, bool]:
-        """Return whose token it is and whether that user is an admin."""
+    def user(self) -> tuple[str, bool]:
+        """Return the login of the token's user, and True if it is an admin."""
         found = self._http.call("GET", "/api/user").body
         if not isinstance(found, dict) or "login" not in found:
-            raise CallError("garbled", "Drone answered no user")
+            raise CallError("garbled", "Drone's response is not a user")
         return str(found["login"]), bool(found.get("admin"))
 
     def is_active(self) -> bool:
-        """Say whether the repository is activated."""
+        """Return True if the repository is activated in Drone."""
         found = self._http.call("GET", f"/api/repos/{self.repo}").body
         return isinstance(found, dict) and bool(found.get("active"))
 
@@ -127,31 +130,31 @@ class Drone:
         return _build(self._http.call("GET", f"/api/repos/{self.repo}/builds/{number}").body)
 
     def latest(self, count: int = 50) -> list[Build]:
-        """Return the newest builds, newest first, without their steps."""
+        """Return the latest builds, latest first, without their steps."""
         params = {"page": "1", "per_page": str(count)}
         rows = self._http.call("GET", f"/api/repos/{self.repo}/builds", params=params).body
         if not isinstance(rows, list):
-            raise CallError("garbled", "Drone answered no list of builds")
+            raise CallError("garbled", "Drone's response is not a list of builds")
         return [_build(row) for row in rows]
 
     def cancel(self, number: int) -> None:
-        """Cancel a build. It says `killed` at once; its job may not hear of it and asks for itself."""
+        """Cancel a build. It is `killed` immediately; its process may not notice and checks for itself."""
         self._http.call("DELETE", f"/api/repos/{self.repo}/builds/{number}")
 
     def log(self, number: int, step: Step) -> str:
-        """Return the log of a step that has ended; 404 until the runner has handed it in."""
+        """Return the log of a finished step; "missing" until the runner has uploaded it."""
         path = f"/api/repos/{self.repo}/builds/{number}/logs/{step.stage}/{step.number}"
-        rows = self._http.call("GET", path, timeout=60.0).body
+        rows = self._http.call("GET", path, timeout=LOG_TIMEOUT).body
         return "".join(_out(row) for row in rows) if isinstance(rows, list) else ""
 
     def follow(self, number: int, step: Step) -> Iterator[str]:
-        """Yield the pieces of a running step's log, from its beginning; a line may come in two.
+        """Yield the log of a running step from its beginning, in pieces that may split a line.
 
-        An empty piece is a sign of life: the stream of a cancelled step may stay open without an end
-        (seen about one time in three), so its reader has to look whether the build has ended.
+        An empty piece is a ping. The stream of a cancelled step may stay open for ever (seen about one time
+        in three), so the reader has to check at each ping whether the build has finished.
         """
         path = f"/api/stream/{self.repo}/{number}/{step.stage}/{step.number}"
-        for line in self._http.stream(path, silence=STREAM_SILENCE):
+        for line in self._http.stream(path, silence=STREAM_TIMEOUT):
             if line == "data: eof":
                 return
             if line.startswith(":"):
@@ -183,7 +186,7 @@ def _build(row: Any) -> Build:
             steps=steps,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CallError("garbled", f"Drone answered no build: {error!r}") from error
+        raise CallError("garbled", f"Drone's response is not a build: {error!r}") from error
 
 
 def _step(stage: Mapping[str, Any], step: Mapping[str, Any]) -> Step:

@@ -1,4 +1,4 @@
-"""What the bridge asks of the forge. Facts were measured on Gitea 1.26; Forgejo answers alike."""
+"""Client of the forge. Facts were measured on Gitea 1.26; Forgejo responds alike."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
-from bridge.clients.http import Answer, CallError, Http
+from bridge.clients.http import CallError, Http, Response
+from bridge.model import StatusState
 
-State = Literal["pending", "success", "failure", "error"]
-PAGE = 50  # the forge's own cap; asking for more gives 50
-NO_COMMIT, NO_COMMENT = "f" * 40, 2**31 - 1  # what no repository has
-LONGEST_DESCRIPTION = 140  # characters; the forge takes any length, its pages do not
+PAGE_SIZE = 50  # the forge's own limit; a request for more gives 50
+UNKNOWN_COMMIT, UNKNOWN_COMMENT = "f" * 40, 2**31 - 1  # that no repository has
+MAX_DESCRIPTION = 140  # characters; the forge accepts any length, its pages do not
 
 
 class NotAMember(Exception):
-    """The bot is no member of the organisation, so it cannot be asked who is: the operator's error."""
+    """The bot is not a member of the organisation, so it cannot see who is: an operator has to fix this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment as the forge has it. pr: number of its pull request, None on a plain issue."""
+    """A comment at the forge. pr: number of its pull request, None for a plain issue."""
 
     id: int
     repo: str
     pr: int | None
-    person: str
+    author: str
     body: str
     created: datetime
     updated: datetime
@@ -36,7 +36,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """A pull request. head: full commit sha of its head."""
+    """A pull request. head: full sha of the commit at its head."""
 
     number: int
     open: bool
@@ -44,53 +44,53 @@ class Pull:
 
 
 class Gitea:
-    """The forge, seen as the bot.
+    """The forge as the bot sees it.
 
-    Every method raises CallError where the forge gives no usable answer; 404 also means "no right to see".
+    Every method raises CallError if the forge gives no usable response. 404 also means "no right to see it".
     """
 
     def __init__(self, url: str, token: str) -> None:
         headers = {"Authorization": f"token {token}", "Accept": "application/json"}
         self._http = Http("the forge", f"{url}/api/v1", headers)
 
-    def me(self) -> str:
-        """Return the bot's own login."""
+    def login(self) -> str:
+        """Return the login of the bot."""
         return str(_field(self._http.call("GET", "/user"), "login"))
 
     def now(self) -> datetime:
-        """Return the forge's own time, to the second; ours may differ."""
+        """Return the time of the forge's clock, to the second; this machine's may differ."""
         date = self._http.call("GET", "/version").headers.get("Date", "")
         try:
             return parsedate_to_datetime(date)
         except ValueError as error:
-            raise CallError("garbled", f"the forge gave no time: '{date}'") from error
+            raise CallError("garbled", f"the forge sent an invalid date: '{date}'") from error
 
     def comments(self, repo: str, since: datetime) -> Iterator[Comment]:
-        """Yield all comments of a repository that were made or changed since a moment, oldest first."""
+        """Yield all comments of a repository that were created or edited since a time, oldest first."""
         page, seen = 1, 0
         while True:
-            params = {"since": _utc(since), "limit": str(PAGE), "page": str(page)}
-            answer = self._http.call("GET", f"/repos/{repo}/issues/comments", params=params)
-            rows = _rows(answer)
+            params = {"since": _utc(since), "limit": str(PAGE_SIZE), "page": str(page)}
+            response = self._http.call("GET", f"/repos/{repo}/issues/comments", params=params)
+            rows = _rows(response)
             yield from (comment for row in rows if (comment := _comment(repo, row)) is not None)
             seen += len(rows)
-            total = answer.headers.get("X-Total-Count", "")
+            total = response.headers.get("X-Total-Count", "")
             if not rows or (total.isdigit() and seen >= int(total)):
                 return
             page += 1
 
     def comment(self, repo: str, comment: int) -> Comment | None:
-        """Return one comment, None where it is no comment."""
+        """Return one comment, None if the response is not a comment."""
         body = self._http.call("GET", f"/repos/{repo}/issues/comments/{comment}").body
         return _comment(repo, body) if isinstance(body, dict) else None
 
     def comments_on(self, repo: str, pr: int) -> list[Comment]:
-        """Return all comments on one pull request, oldest first; the forge does not page them."""
+        """Return all comments on one pull request, oldest first; the forge sends them without pages."""
         rows = _rows(self._http.call("GET", f"/repos/{repo}/issues/{pr}/comments"))
         return [comment for row in rows if (comment := _comment(repo, row)) is not None]
 
     def post(self, repo: str, pr: int, body: str) -> int:
-        """Write a comment; return its id."""
+        """Post a comment; return its id."""
         path = f"/repos/{repo}/issues/{pr}/comments"
         return int(_field(self._http.call("POST", path, body={"body": body}), "id"))
 
@@ -104,35 +104,35 @@ class Gitea:
         self._http.call("POST", path, body={"content": content})
 
     def pull(self, repo: str, pr: int) -> Pull:
-        """Return a pull request; where its fork is gone it is closed and its head stays."""
-        answer = self._http.call("GET", f"/repos/{repo}/pulls/{pr}")
-        head = _field(answer, "head")
+        """Return a pull request. If its fork was deleted, it is closed and keeps its head."""
+        response = self._http.call("GET", f"/repos/{repo}/pulls/{pr}")
+        head = _field(response, "head")
         sha = str(head.get("sha", "")) if isinstance(head, dict) else ""
-        return Pull(pr, _field(answer, "state") == "open", sha)
+        return Pull(pr, _field(response, "state") == "open", sha)
 
     def set_status(
-        self, repo: str, sha: str, *, state: State, context: str, description: str, link: str
+        self, repo: str, sha: str, *, state: StatusState, context: str, description: str, link: str
     ) -> None:
-        """Set a commit's status; the newest of a context is the one that counts."""
+        """Set a commit status; the latest one of a context counts."""
         body = {
             "state": state,
             "context": context,
-            "description": description[:LONGEST_DESCRIPTION],
+            "description": description[:MAX_DESCRIPTION],
             "target_url": link,
         }
         self._http.call("POST", f"/repos/{repo}/statuses/{sha}", body=body)
 
-    def is_member(self, org: str, person: str) -> bool:
-        """Say whether a person is a member of an organisation, a private member too.
+    def is_member(self, org: str, user: str) -> bool:
+        """Return True if a user is a member of an organisation, publicly or not.
 
-        A forge that answers 404 to everything must not turn members into strangers (incident L12), so a
-        "no" counts only from one that knows the organisation.
+        A forge that responds 404 to everything must not turn members into non-members (incident L12). So a
+        404 counts only from a forge that knows the organisation.
 
         Raises:
-            CallError: the forge gave no answer, or does not know the organisation.
-            NotAMember: the bot itself is none; the forge then answers 303 for everybody.
+            CallError: the forge did not answer, or does not know the organisation.
+            NotAMember: the bot itself is not a member; the forge then responds 303 for every user.
         """
-        path = f"/orgs/{org}/members/{quote(person, safe='')}"
+        path = f"/orgs/{org}/members/{quote(user, safe='')}"
         status = self._http.call("GET", path, ok=frozenset({204, 303, 404})).status
         if status == 303:
             raise NotAMember(org)
@@ -140,10 +140,10 @@ class Gitea:
             self._http.call("GET", f"/orgs/{org}")
         return status == 204
 
-    # -- what the bot may do, for a check
+    # -- what the bot may do, for `--check`
 
     def hooks(self, org: str) -> list[str] | None:
-        """Return where an organisation's active webhooks lead; None where the bot may not see them."""
+        """Return the URLs of an organisation's active webhooks, None if the bot may not list them."""
         try:
             rows = _rows(self._http.call("GET", f"/orgs/{org}/hooks"))
         except CallError as error:
@@ -153,40 +153,40 @@ class Gitea:
         return [str(row["config"]["url"]) for row in rows if row.get("active")]
 
     def is_archived(self, repo: str) -> bool:
-        """Say whether a repository is archived, in which nobody can comment."""
+        """Return True if a repository is archived; nobody can comment in it."""
         return bool(_field(self._http.call("GET", f"/repos/{repo}"), "archived"))
 
     def why_no_status(self, repo: str) -> str:
-        """Return why the bot may not set a commit's status, "" if it may; none is set."""
+        """Return why the bot may not set commit statuses, "" if it may. Sets none."""
         body = {"state": "pending", "context": "cc-ci/check"}
-        return self._refusal("POST", f"/repos/{repo}/statuses/{NO_COMMIT}", body)
+        return self._refusal("POST", f"/repos/{repo}/statuses/{UNKNOWN_COMMIT}", body)
 
     def why_no_reaction(self, repo: str) -> str:
-        """Return why the bot may not react to a comment, "" if it may; nothing is reacted to."""
-        body = {"content": "eyes"}
-        return self._refusal("POST", f"/repos/{repo}/issues/comments/{NO_COMMENT}/reactions", body)
+        """Return why the bot may not react to comments, "" if it may. Reacts to none."""
+        path = f"/repos/{repo}/issues/comments/{UNKNOWN_COMMENT}/reactions"
+        return self._refusal("POST", path, {"content": "eyes"})
 
     def _refusal(self, method: str, path: str, body: object) -> str:
-        """Return how the forge refuses a call; that the thing itself is not there is no refusal."""
+        """Return how the forge denies a request; that the object does not exist is not a denial."""
         try:
             self._http.call(method, path, body=body)
         except CallError as error:
             if error.kind == "denied":
-                return str(error).partition("answered ")[2]
-            if error.transient and error.status != 500:  # 500: it looked for what is not there
+                return str(error).partition(": ")[2]
+            if error.transient and error.status != 500:  # 500: it did not find the object
                 raise
         return ""
 
 
 def _comment(repo: str, row: Any) -> Comment | None:
-    """Return a comment of the forge's JSON, None for one that is not of the expected shape."""
+    """Return a comment from the forge's JSON, None if that is invalid."""
     try:
         pull = str(row["pull_request_url"] or "")
         return Comment(
             id=int(row["id"]),
             repo=repo,
             pr=int(pull.rstrip("/").rpartition("/")[2]) if pull else None,
-            person=str(row["user"]["login"]),
+            author=str(row["user"]["login"]),
             body=str(row["body"]),
             created=_time(row["created_at"]),
             updated=_time(row["updated_at"]),
@@ -195,25 +195,25 @@ def _comment(repo: str, row: Any) -> Comment | None:
         return None
 
 
-def _rows(answer: Answer) -> list[Any]:
-    """Return a list; the forge says null for an empty one in places."""
-    if answer.body is None:
+def _rows(response: Response) -> list[Any]:
+    """Return a list; the forge sends null for some empty lists."""
+    if response.body is None:
         return []
-    if not isinstance(answer.body, list):
-        raise CallError("garbled", "the forge answered no list where one was expected")
-    return answer.body
+    if not isinstance(response.body, list):
+        raise CallError("garbled", "the forge's response is not a list")
+    return response.body
 
 
-def _field(answer: Answer, key: str) -> Any:
-    if not isinstance(answer.body, dict) or key not in answer.body:
-        raise CallError("garbled", f"the forge's answer lacks '{key}'")
-    return answer.body[key]
+def _field(response: Response, key: str) -> Any:
+    if not isinstance(response.body, dict) or key not in response.body:
+        raise CallError("garbled", f"the forge's response lacks '{key}'")
+    return response.body[key]
 
 
 def _time(text: object) -> datetime:
     return datetime.fromisoformat(str(text)).astimezone(UTC)
 
 
-def _utc(moment: datetime) -> str:
-    """Return a moment as the forge takes it; an offset with a plus would reach it as a blank."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _utc(time: datetime) -> str:
+    """Return a time as the forge accepts it; the "+" of an offset would reach it as a blank."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

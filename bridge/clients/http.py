@@ -1,4 +1,4 @@
-"""One HTTP client for both servers: every way a call can go wrong has a kind and a sentence."""
+"""HTTP client for both servers: each way in which a request can fail has a kind and a message."""
 
 from __future__ import annotations
 
@@ -20,16 +20,21 @@ Kind = Literal[
 ]
 TRANSIENT: frozenset[Kind] = frozenset({"unreachable", "slow", "server", "limited", "garbled"})
 CONNECT_TIMEOUT = 5.0  # seconds
-LONGEST_ANSWER = 20_000_000  # bytes; a log is at most 5 MB, escaped
-LONGEST_CALL = 60.0  # seconds for the body of an answer
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0  # seconds between two tries
+READ_TIMEOUT = 15.0  # seconds without a byte
+BODY_TIMEOUT = 60.0  # seconds for the body of a response
+MAX_BODY = 20_000_000  # bytes; a log has at most 5 MB, escaped
+MAX_ERROR_TEXT = 300  # bytes of an error response that are reported
+CHUNK = 65_536  # bytes
+MIN_PAUSE, MAX_PAUSE = 1.0, 60.0  # seconds between two tries
 
 
 class CallError(Exception):
-    """A call that gave no usable answer.
+    """A request without a usable response.
 
-    kind: see `Kind`. status: of the HTTP answer, 0 without one. retry_after: seconds the server asked
-    us to wait.
+    Attributes:
+        kind: see `Kind`.
+        status: HTTP status of the response, 0 if there was none.
+        retry_after: seconds that the server asked to wait.
     """
 
     def __init__(self, kind: Kind, text: str, *, status: int = 0, retry_after: float = 0.0) -> None:
@@ -40,13 +45,13 @@ class CallError(Exception):
 
     @property
     def transient(self) -> bool:
-        """Whether the same call may succeed later without anybody doing anything."""
+        """True if the same request may succeed later without anybody fixing anything."""
         return self.kind in TRANSIENT
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One answer: status, headers and its JSON (None where it has no body)."""
+class Response:
+    """HTTP status, headers, and the body: parsed JSON, other text, or None if it is empty."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,7 +59,7 @@ class Answer:
 
 
 class Http:
-    """Calls one server. Redirects are never followed: the servers' own mean something else."""
+    """Sends requests to one server. Redirects are not followed: they would take the token elsewhere."""
 
     def __init__(self, name: str, base: str, headers: Mapping[str, str]) -> None:
         self.name = name
@@ -69,14 +74,20 @@ class Http:
         params: Mapping[str, str] | None = None,
         body: object = None,
         ok: frozenset[int] = frozenset({200, 201, 204}),
-        timeout: float = 15.0,
-    ) -> Answer:
-        """Make one call and return its answer.
+        timeout: float = READ_TIMEOUT,
+    ) -> Response:
+        """Send one request and return the response.
 
-        timeout: seconds between two pieces of the answer, which takes a minute at most.
+        Args:
+            method: HTTP method.
+            path: relative to the base URL.
+            params: of the query.
+            body: sent as JSON.
+            ok: HTTP statuses that count as success.
+            timeout: seconds without a byte; the whole body may take `BODY_TIMEOUT`.
 
         Raises:
-            CallError: no answer, or one whose status is not in `ok`, or one that is no JSON.
+            CallError: no response, an HTTP status that is not in `ok`, or invalid JSON.
         """
         doing = f"{method} {path} at {self.name}"
         try:
@@ -94,7 +105,7 @@ class Http:
         body: object,
         ok: frozenset[int],
         timeout: float,
-    ) -> Answer:
+    ) -> Response:
         try:
             with requests.request(
                 method,
@@ -108,21 +119,22 @@ class Http:
             ) as response:
                 content = _read(doing, response)
         except requests.Timeout as error:
-            raise CallError("slow", f"{doing}: no answer within {timeout:.0f} s") from error
+            raise CallError("slow", f"{doing}: no response within {timeout:.0f} s") from error
         except (requests.RequestException, OSError) as error:
-            raise CallError("unreachable", f"{doing}: {_root(error)}") from error
+            raise CallError("unreachable", f"{doing}: {_cause(error)}") from error
         except urllib3.exceptions.HTTPError as error:  # while the body is read
-            raise CallError(
-                "unreachable", f"{doing}: the answer broke off: {_root(error)}"
-            ) from error
+            text = f"{doing}: the response broke off: {_cause(error)}"
+            raise CallError("unreachable", text) from error
         if response.status_code not in ok:
-            raise _refused(doing, response, content)
-        return Answer(response.status_code, response.headers, _json(doing, response, content))
+            raise _error(doing, response, content)
+        return Response(response.status_code, response.headers, _parse(doing, response, content))
 
     def stream(self, path: str, *, silence: float) -> Iterator[str]:
-        """Yield the lines of an endless answer as they come.
+        """Yield the lines of an endless response as they arrive.
 
-        silence: seconds without a byte after which the stream is given up.
+        Args:
+            path: relative to the base URL.
+            silence: seconds without a byte after which the stream is given up.
 
         Raises:
             CallError: it could not be opened, broke off, or was silent for too long.
@@ -137,42 +149,41 @@ class Http:
                 stream=True,
             ) as response:
                 if response.status_code != 200:
-                    raise _refused(doing, response, b"")
+                    raise _error(doing, response, b"")
                 response.encoding = "utf-8"
                 yield from _lines(response)
         except requests.Timeout as error:
-            raise CallError("slow", f"{doing}: silent for {silence:.0f} s") from error
+            raise CallError("slow", f"{doing}: no data for {silence:.0f} s") from error
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            silent = isinstance(error, urllib3.exceptions.ReadTimeoutError)
-            raise CallError(
-                "slow" if silent else "unreachable", f"{doing}: {_root(error)}"
-            ) from error
+            timed_out = isinstance(error, urllib3.exceptions.ReadTimeoutError)
+            kind: Kind = "slow" if timed_out else "unreachable"
+            raise CallError(kind, f"{doing}: {_cause(error)}") from error
 
 
 def _read(doing: str, response: requests.Response) -> bytes:
-    """Read an answer's body: little more than the most bytes, and as long as one may take."""
-    end, content = time.monotonic() + LONGEST_CALL, bytearray()
-    while piece := response.raw.read1(65_536, decode_content=True):
+    """Read the body of a response, at most little more than `MAX_BODY`, within `BODY_TIMEOUT`."""
+    end, content = time.monotonic() + BODY_TIMEOUT, bytearray()
+    while piece := response.raw.read1(CHUNK, decode_content=True):
         content += piece
-        if len(content) > LONGEST_ANSWER:
+        if len(content) > MAX_BODY:
             break
         if time.monotonic() > end:
-            raise CallError("slow", f"{doing}: the answer takes more than {LONGEST_CALL:.0f} s")
+            raise CallError("slow", f"{doing}: the response takes more than {BODY_TIMEOUT:.0f} s")
     return bytes(content)
 
 
 def _lines(response: requests.Response) -> Iterator[str]:
     """Yield whole lines; only a line feed ends one."""
     rest = b""
-    while chunk := response.raw.read1(65_536, decode_content=True):  # as it comes, chunked or not
+    while chunk := response.raw.read1(CHUNK, decode_content=True):  # as it arrives, chunked or not
         *whole, rest = (rest + chunk).split(b"\n")
         for line in whole:
             yield line.decode("utf-8", "replace").rstrip("\r")
 
 
-def _json(doing: str, response: requests.Response, content: bytes) -> Any:
-    if len(content) > LONGEST_ANSWER:
-        raise CallError("garbled", f"{doing}: answered more than {LONGEST_ANSWER:,} bytes")
+def _parse(doing: str, response: requests.Response, content: bytes) -> Any:
+    if len(content) > MAX_BODY:
+        raise CallError("garbled", f"{doing}: the response has more than {MAX_BODY:,} bytes")
     if not content.strip():
         return None
     if "json" not in response.headers.get("Content-Type", ""):
@@ -180,20 +191,20 @@ def _json(doing: str, response: requests.Response, content: bytes) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        raise CallError("garbled", f"{doing}: the answer is no JSON: {error}") from error
+        raise CallError("garbled", f"{doing}: the response is not valid JSON: {error}") from error
 
 
-def _refused(doing: str, response: requests.Response, content: bytes) -> CallError:
+def _error(doing: str, response: requests.Response, content: bytes) -> CallError:
     status = response.status_code
     kinds: dict[int, Kind] = {401: "denied", 403: "denied", 404: "missing", 429: "limited"}
     kind: Kind = kinds.get(status, "server" if status >= 500 else "refused")
-    told = content[:300].decode("utf-8", "replace").strip()
-    text = f"{doing}: answered {status}{f' {told}' if told else ''}"
+    body = content[:MAX_ERROR_TEXT].decode("utf-8", "replace").strip()
+    text = f"{doing}: HTTP {status}{f' {body}' if body else ''}"
     return CallError(kind, text, status=status, retry_after=_retry_after(response))
 
 
 def _retry_after(response: requests.Response) -> float:
-    """Return the seconds that the server asks us to wait, 0 where it does not."""
+    """Return the seconds that the server asks to wait, 0 if it does not."""
     value = response.headers.get("Retry-After", "")
     if value.isdecimal():
         return float(value)
@@ -203,27 +214,27 @@ def _retry_after(response: requests.Response) -> float:
         return 0.0
 
 
-def _root(error: BaseException) -> str:
-    """Return what the operating system said, without the wrappings of the libraries."""
+def _cause(error: BaseException) -> str:
+    """Return the message of the operating system, without what the libraries wrap around it."""
     inner = getattr(error, "reason", None) or (error.args[0] if error.args else None)
     if isinstance(inner, BaseException):
-        return _root(inner)
+        return _cause(inner)
     return str(error).rpartition(": ")[2] or type(error).__name__
 
 
 class Backoff:
-    """How long to wait before the next try: doubling, with jitter, never less than the server asked for."""
+    """Exponential back-off with jitter; never shorter than what the server asked for."""
 
     def __init__(self) -> None:
         self.failures = 0
 
     def success(self) -> None:
-        """Start again from the shortest pause."""
+        """Start again with the shortest pause."""
         self.failures = 0
 
     def failed(self, error: CallError | None = None) -> float:
         """Return the seconds to wait after one more failure."""
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, 10))
+        pause = min(MAX_PAUSE, MIN_PAUSE * 2 ** min(self.failures, 10))
         self.failures += 1
         jittered = pause * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
         return max(float(jittered), error.retry_after if error else 0.0)

@@ -1,20 +1,21 @@
-"""Who may ask for what: the guards, in their order. A refusal tells the person why, once."""
+"""Rules on who may request what, in the order in which they are checked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from bridge.answers import messages
 from bridge.clients.gitea import Comment, Gitea, Pull
-from bridge.store import Spoken
-from contract import enrolled
+from bridge.model import CommandComment
 
 
 class Refused(Exception):
-    """A command that is not followed. reason: one word for counting; text: for the person, "" for silence."""
+    """A command that is refused.
+
+    `reason` is a word for the metrics and the database, `text` the reply, "" for none.
+    """
 
     def __init__(self, reason: str, text: str = "") -> None:
         super().__init__(reason)
@@ -23,18 +24,21 @@ class Refused(Exception):
 
 
 def is_fresh(comment: Comment, enrolled: datetime) -> bool:
-    """Say whether a comment was just made: not edited since, and not older than the enrolment."""
+    """Return True if a comment was never edited and is not older than the enrolment."""
     return comment.updated <= comment.created and comment.created >= enrolled
-
-
-def recipes(folder: Path) -> frozenset[str]:
-    """Return the enrolled recipes: the folders beside the generic stages."""
-    return enrolled.recipes(folder)
 
 
 @dataclass(frozen=True, slots=True)
 class Guards:
-    """The rules of one organisation. bot: our own login. enrolled: asks which recipes are."""
+    """The rules of one organisation.
+
+    Attributes:
+        org: organisation at the forge.
+        bot: login of the bot.
+        allowed: users who may start runs although they are not members.
+        ignored: logins of other bots.
+        enrolled: returns the enrolled recipes.
+    """
 
     org: str
     bot: str
@@ -42,34 +46,30 @@ class Guards:
     ignored: frozenset[str]
     enrolled: Callable[[], frozenset[str]] = field(default=frozenset)
 
-    def is_ours(self, person: str) -> bool:
-        """Say whether a comment is the bot's own or another bot's."""
-        return person.lower() in {name.lower() for name in (self.bot, *self.ignored)}
+    def is_bot(self, user: str) -> bool:
+        """Return True for the bot itself and for other bots."""
+        return user.lower() in {name.lower() for name in (self.bot, *self.ignored)}
 
-    def check(self, gitea: Gitea, spoken: Spoken) -> Pull:
-        """Return the pull request as it is now if the command may be followed.
+    def check(self, gitea: Gitea, comment: CommandComment) -> Pull:
+        """Return the pull request in its current state if the command is allowed.
 
         Raises:
-            Refused: it may not.
-            CallError, NotAMember: it cannot be told now.
+            Refused: it is not allowed.
+            CallError, NotAMember: this cannot be decided now.
         """
-        pull = self._open_pull(gitea, spoken)
-        if self.is_ours(spoken.person):
-            raise Refused("bot")
-        if not self._may(gitea, spoken.person):
-            raise Refused("stranger", messages.stranger(self.org))
-        recipe = spoken.repo.partition("/")[2]
-        if recipe not in self.enrolled():
-            raise Refused("not-enrolled", messages.NOT_ENROLLED)
-        return pull
-
-    def _open_pull(self, gitea: Gitea, spoken: Spoken) -> Pull:
-        pull = gitea.pull(spoken.repo, spoken.pr)
+        pull = gitea.pull(comment.repo, comment.pr)
         if not pull.open:
             raise Refused("closed")
+        if self.is_bot(comment.author):
+            raise Refused("bot")
+        if not self._is_allowed(gitea, comment.author):
+            raise Refused("stranger", messages.non_member(self.org))
+        recipe = comment.repo.partition("/")[2]
+        if recipe not in self.enrolled():
+            raise Refused("not-enrolled", messages.not_enrolled(recipe))
         return pull
 
-    def _may(self, gitea: Gitea, person: str) -> bool:
-        if person.lower() in {name.lower() for name in self.allowed}:
+    def _is_allowed(self, gitea: Gitea, user: str) -> bool:
+        if user.lower() in {name.lower() for name in self.allowed}:
             return True
-        return gitea.is_member(self.org, person)
+        return gitea.is_member(self.org, user)

@@ -1,4 +1,4 @@
-"""Hears comments. The forge's list is the only truth; the webhook only says when to look."""
+"""Finds commands in comments. Only the forge's own list counts; the webhook just says where to look."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bridge import metrics
@@ -15,138 +15,150 @@ from bridge.clients.http import Backoff, CallError
 from bridge.comments import guards
 from bridge.comments.grammar import parse_command
 from bridge.comments.guards import Guards
-from bridge.store import Spoken, Store
+from bridge.model import CommandComment, Enrolment
+from bridge.store import Store
 
-LOOK_AGAIN = 30.0  # seconds between two looks everywhere that strangers can cause
-OVERLAP = timedelta(seconds=10)  # a comment may become visible after one that is newer
-HEADS_KEPT = 1000
+MIN_SCAN_INTERVAL = 30.0  # seconds between two scans of all repositories that anybody can cause
+MISSING_PAUSE = 30.0  # seconds; a recipe may have no repository
+OVERLAP = timedelta(seconds=10)  # a comment may become visible after a newer one
+MAX_HEADS = 1000  # heads of pull requests that are remembered
+MAX_UNENROLLED = 1000  # comments in repositories that are not enrolled
 log = logging.getLogger("bridge.comments.listener")
 
 
 @dataclass
 class Listener:
-    """Looks at the enrolled repositories, on the hour of the poll and whenever it is told to.
+    """Polls the enrolled repositories periodically, and on webhook events.
 
-    poll: seconds between two looks at all of them, 0 for one at the start only. heard: called when
-    there is something new to decide.
+    Attributes:
+        gitea: the client of the forge.
+        store: the persistent state.
+        guards: the rules of the organisation.
+        poll: seconds between two scans of all repositories, 0 for one scan at the start only.
+        on_command: called when there is something new to decide on.
+        last_success: when a repository was last read, in seconds of the monotonic clock.
     """
 
     gitea: Gitea
     store: Store
     guards: Guards
     poll: float
-    heard: Callable[[], None]
-    stirred: threading.Event = field(default_factory=threading.Event)
-    last_look: float = 0.0
+    on_command: Callable[[], None]
+    last_success: float = 0.0
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
         self._due: dict[str, float] = {}
-        self._strange: set[tuple[str, int]] = set()
+        self._unenrolled: set[tuple[str, int]] = set()
         self._heads: dict[int, str] = {}
         self._backoff: dict[str, Backoff] = {}
-        self._next_poll = 0.0
-        self._polled = 0.0
+        self._next_scan = 0.0
+        self._last_scan = 0.0
 
-    def look(self, repo: str, comment: int | None = None, head: str = "") -> None:
-        """Look at a repository soon; at one comment of it where the repository is not enrolled.
+    def request_read(self, repo: str, comment: int, head: str = "") -> None:
+        """Read a repository in the next step; of one that is not enrolled, only the comment.
 
-        head: of the pull request when the comment was written; a push may come before we look.
+        Args:
+            repo: owner/name.
+            comment: id of the new comment.
+            head: commit at the head of the pull request when the comment was written, as far as known; a
+                push may come before the next step.
         """
         with self._lock:
-            if comment is not None and head:
+            if head:
                 self._heads[comment] = head
-                if len(self._heads) > HEADS_KEPT:  # most comments are none of ours
+                if len(self._heads) > MAX_HEADS:  # most comments hold no command
                     self._heads.pop(next(iter(self._heads)))
             if repo.partition("/")[2] in self.guards.enrolled():
                 self._due[repo] = 0.0
-            elif comment is not None and len(self._strange) < 1000:
-                self._strange.add((repo, comment))
-        self.stirred.set()
+            elif len(self._unenrolled) < MAX_UNENROLLED:
+                self._unenrolled.add((repo, comment))
 
-    def look_everywhere(self) -> None:
-        """Look at every repository soon, since something may have been said unheard; not too often."""
+    def request_scan(self) -> None:
+        """Read all repositories soon, since a webhook event may have been lost; not too often."""
         with self._lock:
-            self._next_poll = min(self._next_poll, self._polled + LOOK_AGAIN)
-        self.stirred.set()
+            self._next_scan = min(self._next_scan, self._last_scan + MIN_SCAN_INTERVAL)
 
     def step(self) -> float:
-        """Look at whatever is due; return the seconds until something is due again."""
-        self.stirred.clear()
+        """Read all repositories that are due; return the seconds until the next one is due."""
         now = time.monotonic()
-        if now >= self._next_poll:
-            self._all_due(now)
-        for repo in [repo for repo, at in self._due.items() if at <= now]:
-            self._try(repo)
-        self._look_at_strange()
+        if now >= self._next_scan:
+            self._schedule_all(now)
         with self._lock:
-            times = [self._next_poll, *self._due.values()]
+            due = [repo for repo, at in self._due.items() if at <= now]
+        for repo in due:
+            self._try(repo)
+        self._read_unenrolled()
+        with self._lock:
+            times = [self._next_scan, *self._due.values()]
         return max(0.0, min(times) - time.monotonic())
 
-    def _all_due(self, now: float) -> None:
+    def _schedule_all(self, now: float) -> None:
         with self._lock:
-            self._polled = now
-            self._next_poll = now + self.poll if self.poll else float("inf")
+            self._last_scan = now
+            self._next_scan = now + self.poll if self.poll else float("inf")
             for recipe in sorted(self.guards.enrolled()):
                 self._due.setdefault(f"{self.guards.org}/{recipe}", 0.0)
 
     def _try(self, repo: str) -> None:
-        """Look at one repository; where that fails, later again."""
+        """Read one repository; if that fails, schedule a retry."""
         with self._lock:
-            self._due.pop(repo, None)  # before the look: who asks from now on asks for another one
+            self._due.pop(repo, None)  # before reading: a request from now on means another reading
         backoff = self._backoff.setdefault(repo, Backoff())
         try:
-            self._look(repo)
+            self._read(repo)
         except CallError as error:
-            gone = error.kind == "missing"  # a recipe without a repository; and 404 is no proof
-            pause = max(backoff.failed(error), 30.0 if gone else 0.0)
-            log.log(logging.INFO if gone else logging.WARNING, "%s; again in %.0f s", error, pause)
+            gone = error.kind == "missing"  # a recipe without a repository; 404 is no proof of it
+            pause = max(backoff.failed(error), MISSING_PAUSE if gone else 0.0)
+            level = logging.INFO if gone else logging.WARNING
+            log.log(level, "%s; retrying in %.0f s", error, pause)
             with self._lock:
                 self._due.setdefault(repo, time.monotonic() + pause)
             return
         backoff.success()
-        self.last_look = time.monotonic()
+        self.last_success = time.monotonic()
 
-    def _look(self, repo: str) -> None:
-        times = self.store.enrolled(repo)
-        if times is None:
+    def _read(self, repo: str) -> None:
+        enrolment = self.store.enrolment(repo)
+        if enrolment is None:
             now = self.gitea.now()
             self.store.enrol(repo, now)
-            times = (now, now)
-        enrolled, since = times
-        comments = list(self.gitea.comments(repo, since))
-        spoken = [s for c in comments if guards.is_fresh(c, enrolled) and (s := self._spoken(c))]
+            enrolment = Enrolment(now, now)
+        comments = list(self.gitea.comments(repo, enrolment.since))
+        fresh = [c for c in comments if guards.is_fresh(c, enrolment.enrolled)]
         newest = max((comment.updated for comment in comments), default=None)
-        self._keep(repo, spoken, newest)
+        self._record(repo, fresh, newest)
 
-    def _keep(self, repo: str, spoken: list[Spoken], newest: datetime | None) -> None:
+    def _record(self, repo: str, comments: list[Comment], newest: datetime | None) -> None:
         since = newest - OVERLAP if newest is not None else None
-        new = self.store.heard(repo, spoken, since)
+        commands = [found for comment in comments if (found := self._command(comment))]
+        new = self.store.record_comments(repo, commands, since)
         for item in new:
             metrics.COMMENTS.labels(item.command.value).inc()
-            log.info("heard %s on %s#%d, comment %d", item.command, repo, item.pr, item.id)
+            log.info("command %s on %s#%d, comment %d", item.command, repo, item.pr, item.id)
         if new:
-            self.heard()
+            self.on_command()
 
-    def _spoken(self, comment: Comment) -> Spoken | None:
+    def _command(self, comment: Comment) -> CommandComment | None:
         command = parse_command(comment.body)
-        if command is None or comment.pr is None or self.guards.is_ours(comment.person):
+        if command is None or comment.pr is None or self.guards.is_bot(comment.author):
             return None
         created = comment.created.timestamp()
         with self._lock:
             head = self._heads.pop(comment.id, "")
-        return Spoken(comment.id, comment.repo, comment.pr, comment.person, command, created, head)
+        return CommandComment(
+            comment.id, comment.repo, comment.pr, comment.author, command, created, head
+        )
 
-    def _look_at_strange(self) -> None:
-        """Hear a comment on a repository that is not enrolled, to tell its author so."""
+    def _read_unenrolled(self) -> None:
+        """Read comments in repositories that are not enrolled, so that their authors get a reply."""
         with self._lock:
-            strange, self._strange = sorted(self._strange), set()
-        for repo, number in strange:
+            waiting, self._unenrolled = sorted(self._unenrolled), set()
+        for repo, number in waiting:
             try:
                 comment = self.gitea.comment(repo, number)
             except CallError as error:
                 log.warning("%s", error)
                 continue
             if comment is not None and comment.updated <= comment.created:
-                spoken = self._spoken(comment)
-                self._keep(repo, [spoken] if spoken else [], None)
+                self._record(repo, [comment], None)

@@ -1,4 +1,4 @@
-"""The bridge's own pages: the webhook, its health, its figures."""
+"""HTTP endpoints: `/hook` for the forge's webhook, `/healthz`, `/metrics`."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bridge import metrics
 
-LONGEST_BODY = (
-    20_000_000  # bytes; a comment of a megabyte is several, escaped and with its pull request
-)
-REPO = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
-LARGEST_ID = 2**63 - 1
-BURST, REFILL = 120.0, 2.0  # deliveries of one client at once, and a second
-CLIENTS = 1000  # that are remembered
+MAX_BODY = 20_000_000  # bytes; a comment of 1 MB is several, escaped and with its pull request
+MAX_ID = 2**63 - 1
+BURST = 120.0  # requests that one client may send without a pause
+REFILL = 2.0  # requests a second that it may send after that
+MAX_CLIENTS = 1000  # that are remembered
 COMMENTS = frozenset({"pull_request_comment", "issue_comment"})
 PULLS = frozenset({"pull_request", "pull_request_sync"})
+REPO = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+TEXT = "text/plain; charset=utf-8"
 log = logging.getLogger("bridge.web.endpoints")
 
 
-@dataclass(frozen=True, slots=True)
-class Stirred:
-    """What a delivery tells us: where to look.
+# %% Reading a request of the webhook
 
-    comment: None where it is about the pull request itself. head: of the pull request when the comment was
-    written, "" where it is not told.
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """What a webhook request is about.
+
+    `comment` is None for an event of the pull request itself. `head` is the commit at the head of the pull
+    request when the comment was written, "" if the forge did not report it.
     """
 
     repo: str
@@ -47,99 +50,109 @@ class Stirred:
 
 
 def is_signed(body: bytes, signature: str, secret: str) -> bool:
-    """Say whether a signature is the hex HMAC-SHA256 of the raw body; an empty one never is."""
+    """Return True if a signature is the hex HMAC-SHA256 of the raw body."""
     wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     given = signature.lower().encode("utf-8", "replace")
     return hmac.compare_digest(wanted.encode(), given)
 
 
-def read_delivery(event: str, body: bytes) -> Stirred | None:
-    """Return what a delivery is about, None where it does not concern us.
+def parse_event(event: str, body: bytes) -> WebhookEvent | None:
+    """Return what a request is about, None if it does not concern the bridge.
+
+    Args:
+        event: name of the event, from the headers.
+        body: raw JSON.
 
     Raises:
-        ValueError: the body is not of the expected shape.
+        ValueError: the body is invalid.
     """
     try:
         row = json.loads(body)
         if event in COMMENTS and row.get("action") == "created" and row.get("is_pull"):
             number, comment = _id(row["issue"]["number"]), _id(row["comment"]["id"])
-            return Stirred(_repo(row), number, comment, _head(row))
+            return WebhookEvent(_repo(row), number, comment, _head(row))
         if event in PULLS:
-            return Stirred(_repo(row), _id(row["number"]), None)
+            return WebhookEvent(_repo(row), _id(row["number"]), None)
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"not of the expected shape: {error!r}") from error
+        raise ValueError(f"unexpected structure: {error!r}") from error
     return None
 
 
 def _head(row: dict[str, Any]) -> str:
-    """Return the head as the forge had it when it made this delivery; older ones do not tell it."""
-    told = str(((row.get("pull_request") or {}).get("head") or {}).get("sha", ""))
-    return told if SHA.fullmatch(told) else ""
+    """Return the head at the time of the event; older forges do not report it."""
+    sha = str(((row.get("pull_request") or {}).get("head") or {}).get("sha", ""))
+    return sha if SHA.fullmatch(sha) else ""
 
 
 def _repo(row: dict[str, Any]) -> str:
-    """Return the repository's name, which becomes a part of addresses."""
+    """Return the name of the repository, which becomes a part of URLs."""
     name = row["repository"]["full_name"]
     if not REPO.fullmatch(name):
-        raise ValueError(f"{name[:100]!r} is no repository's name")
+        raise ValueError(f"{name[:100]!r} is not a repository name")
     return str(name)
 
 
 def _id(value: object) -> int:
-    if type(value) is not int or not 0 < value <= LARGEST_ID:
-        raise ValueError(f"{str(value)[:40]!r} is no number of anything")
+    if type(value) is not int or not 0 < value <= MAX_ID:
+        raise ValueError(f"{str(value)[:40]!r} is not an id")
     return value
 
 
 @dataclass
-class Rates:
-    """How many deliveries each client may still send; what is spent comes back with time."""
+class RateLimiter:
+    """A token bucket for each client. clock: returns seconds."""
 
     clock: Callable[[], float] = time.monotonic
-    _left: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
+    _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def allows(self, client: str) -> bool:
-        """Say whether a client may send one more, and count it."""
+        """Return True if a client may send one more request, and count it."""
         now = self.clock()
-        left, since = self._left.pop(client, (BURST, now))
+        left, since = self._buckets.pop(client, (BURST, now))
         left = min(BURST, left + (now - since) * REFILL)
-        self._left[client] = (left - 1 if left >= 1 else left, now)
-        while len(self._left) > CLIENTS:
-            self._left.popitem(last=False)
+        self._buckets[client] = (left - 1 if left >= 1 else left, now)
+        while len(self._buckets) > MAX_CLIENTS:
+            self._buckets.popitem(last=False)
         return left >= 1
 
 
-def make(
-    secret: str | None,
-    stirred: Callable[[Stirred], None],
-    problems: Callable[[], list[str]],
-    missed: Callable[[], None] = lambda: None,
-    rates: Rates | None = None,
-) -> Flask:
-    """Make the web application.
+# %% The application
 
-    secret: of the webhook, None to keep it closed. stirred: told of each valid delivery; it must be quick,
-    since the forge delivers one after the other. problems: what is wrong with the bridge, empty when well.
-    missed: told when a delivery was turned away unread for its client sends too many; behind a proxy
-    all clients are one, so it may have been a real one.
+
+def make_app(
+    secret: str | None,
+    on_event: Callable[[WebhookEvent], None],
+    problems: Callable[[], list[str]],
+    on_rejected: Callable[[], None] = lambda: None,
+    limiter: RateLimiter | None = None,
+) -> Flask:
+    """Return the web application.
+
+    Args:
+        secret: of the webhook; None refuses all requests.
+        on_event: called for each valid event. It must be quick: the forge sends one event after the other.
+        problems: returns what is wrong with the bridge, an empty list if it is healthy.
+        on_rejected: called when a request is refused unread for its client sends too many. Behind a proxy
+            all clients look like one, so the request may have been genuine.
+        limiter: limits requests of one client.
     """
     app = Flask("bridge", static_folder=None)
-    rates = rates or Rates()
+    limiter = limiter or RateLimiter()
 
-    def answer(status: int, text: str) -> Response:
+    def respond(status: int, text: str) -> Response:
         metrics.HOOKS.labels(str(status)).inc()
-        return Response(text + "\n", status, content_type="text/plain; charset=utf-8")
+        return Response(text + "\n", status, content_type=TEXT)
 
     @app.post("/hook")
     def hook() -> Response:
-        begun = time.monotonic()
-        if not rates.allows(request.remote_addr or ""):
-            missed()
-            return answer(429, "too many deliveries; the bridge looks for itself")
+        start = time.monotonic()
+        if not limiter.allows(request.remote_addr or ""):
+            on_rejected()
+            return respond(429, "too many requests; the bridge reads the forge on its own")
         try:
-            return answer(*_take(secret, stirred))
+            return respond(*_receive(secret, on_event))
         finally:
-            metrics.HOOK_SECONDS.observe(time.monotonic() - begun)
+            metrics.HOOK_SECONDS.observe(time.monotonic() - start)
 
     @app.get("/healthz")
     def healthz() -> tuple[Response, int]:
@@ -147,42 +160,41 @@ def make(
         return jsonify(ok=not found, problems=found), 503 if found else 200
 
     @app.get("/metrics")
-    def figures() -> Response:
+    def all_metrics() -> Response:
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
     @app.after_request
-    def plain(response: Response) -> Response:
+    def add_headers(response: Response) -> Response:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Cache-Control"] = "no-store"
         return response
 
     @app.errorhandler(HTTPException)
-    def refused(error: HTTPException) -> Response:
+    def on_error(error: HTTPException) -> Response:
         methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
         allowed = {"Allow": ", ".join(methods)} if methods else {}
-        kind = "text/plain; charset=utf-8"
-        return Response(f"{error.name}\n", error.code, allowed, content_type=kind)
+        return Response(f"{error.name}\n", error.code, allowed, content_type=TEXT)
 
     return app
 
 
-def _take(secret: str | None, stirred: Callable[[Stirred], None]) -> tuple[int, str]:
-    """Check one delivery and pass on where to look; return status and text of the answer."""
+def _receive(secret: str | None, on_event: Callable[[WebhookEvent], None]) -> tuple[int, str]:
+    """Check one request and pass the event on; return HTTP status and text of the response."""
     if secret is None:
-        return 403, "this bridge has no webhook secret, so it takes no deliveries"
+        return 403, "no webhook secret is set, so webhook requests are refused"
     if request.mimetype != "application/json":
-        return 415, "JSON is needed"
+        return 415, "the content type must be application/json"
     body = request.get_data(cache=False)
     if not is_signed(body, request.headers.get("X-Gitea-Signature", ""), secret):
-        log.warning("a delivery with a wrong signature, %d bytes", len(body))
+        log.warning("webhook request with a wrong signature, %d bytes", len(body))
         return 401, "wrong signature"
     event = request.headers.get("X-Gitea-Event-Type") or request.headers.get("X-Gitea-Event", "")
     try:
-        found = read_delivery(event, body)
+        found = parse_event(event, body)
     except ValueError as error:
-        log.warning("a signed delivery that cannot be read: %s", error)
-        return 400, "cannot be read"
+        log.warning("invalid webhook request with a correct signature: %s", error)
+        return 400, "invalid request"
     if found is None:
-        return 202, "nothing for us"
-    stirred(found)
-    return 202, "heard"
+        return 202, "ignored"
+    on_event(found)
+    return 202, "accepted"

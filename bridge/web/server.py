@@ -1,7 +1,7 @@
-"""The web server beneath the bridge's pages, with bounds against clients that mean no good.
+"""The web server, with limits against malicious clients.
 
-waitress reads a request whole before the pages see it, and gives up a client that is silent; one that
-sends a byte now and then would stay. So a request has a time to be complete in, whatever it sends.
+waitress reads a whole request before the application sees it. It drops a client that sends nothing, but not
+one that sends a byte now and then. So each request has a timeout as a whole.
 """
 
 from __future__ import annotations
@@ -16,41 +16,46 @@ from waitress.channel import HTTPChannel
 from waitress.server import BaseWSGIServer, create_server
 from waitress.trigger import trigger
 
-from bridge.web.endpoints import LONGEST_BODY
+from bridge.web.endpoints import MAX_BODY
 
-REQUEST_TIME = 15.0  # seconds for a whole request to arrive
-SILENCE = 10  # seconds without a byte
-CONNECTIONS = 64  # at once; each may hold one body
-HEADERS = 16_384  # bytes
+REQUEST_TIMEOUT = 15.0  # seconds for a whole request to arrive
+IDLE_TIMEOUT = 10  # seconds without a byte
+MAX_CONNECTIONS = 64  # at the same time; each may hold one body
+MAX_HEADERS = 16_384  # bytes
 THREADS = 8
 
 
 class Channel(HTTPChannel):
     """One connection, whose requests must arrive in time."""
 
-    request_time = REQUEST_TIME
-    _begun = 0.0
+    request_timeout = REQUEST_TIMEOUT
+    _start = 0.0
 
     def received(self, data: bytes) -> bool:
-        """Take what came; give the client up when its request has been arriving for too long."""
+        """Take data; close the connection if the request has been arriving for too long."""
         now = time.monotonic()
         if self.request is None:
-            self._begun = now
-        elif now - self._begun > self.request_time:
+            self._start = now
+        elif now - self._start > self.request_timeout:
             self.will_close = True
             return False
         return bool(super().received(data))
 
 
 class CannotListen(Exception):
-    """The address is taken, or is none of this machine's."""
+    """The address is in use, or does not belong to this machine."""
 
 
 class Server:
-    """Listens from its making on. app: the pages; host, port: where, 0 for any free port.
+    """Serves the application; listens from its creation.
+
+    Args:
+        app: the application.
+        host: address to listen on.
+        port: port to listen on, 0 for any free one.
 
     Raises:
-        CannotListen: names the address and why.
+        CannotListen: with the address and the reason.
     """
 
     def __init__(self, app: Flask, host: str, port: int) -> None:
@@ -63,11 +68,11 @@ class Server:
                 host=host,
                 port=port,
                 threads=THREADS,
-                connection_limit=CONNECTIONS,
-                channel_timeout=SILENCE,
+                connection_limit=MAX_CONNECTIONS,
+                channel_timeout=IDLE_TIMEOUT,
                 cleanup_interval=2,
-                max_request_header_size=HEADERS,
-                max_request_body_size=LONGEST_BODY + 1,
+                max_request_header_size=MAX_HEADERS,
+                max_request_body_size=MAX_BODY + 1,
                 ident="cc-ci",
             )
         except OSError as error:
@@ -85,7 +90,7 @@ class Server:
         self._inner.task_dispatcher.shutdown()
 
     def close(self) -> None:
-        """End `run`, which closes the sockets itself: one that is closed while it waits on it is an error."""
+        """Stop `run`, which closes the sockets itself: closing them from another thread is an error."""
         triggers = [found for found in self._sockets.values() if isinstance(found, trigger)]
         for found in triggers[:1]:
             found.pull_trigger(partial(wasyncore.close_all, self._sockets))

@@ -1,4 +1,4 @@
-"""Random input for the bridge: comments, webhook deliveries, build logs, untrusted text in comments."""
+"""Parsers of the bridge: commands, webhook requests and logs; and untrusted text in comments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 
 from bridge.answers import sticky_comment
 from bridge.builds import drone_log
-from bridge.builds.verdict import Verdict
-from bridge.comments.grammar import Command, parse_command, parse_trigger
-from bridge.store import Run
-from bridge.web.endpoints import REPO, Stirred, is_signed, read_delivery
+from bridge.comments.grammar import parse_command, parse_trigger
+from bridge.model import Command, Progress, Result, Run
+from bridge.web.endpoints import REPO, WebhookEvent, is_signed, parse_event
 from contract import markdown
 from contract.marker import MARKER
 from contract.report_line import STAGE_NAME, RunReport
@@ -50,7 +49,7 @@ def test_only_the_two_exact_forms_are_triggers(body: object) -> None:
     assert command is None or "!testme" in str(body)
 
 
-# -- deliveries
+# -- webhook requests
 
 
 @fuzz(
@@ -62,6 +61,7 @@ def test_only_the_two_exact_forms_are_triggers(body: object) -> None:
 def test_only_the_signature_of_the_body_is_accepted(
     body: bytes, secret: str, given: str, right: bool
 ) -> None:
+    """Any other text is refused, and none raises an error."""
     wanted = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     signature = wanted.upper() if right else given
     assert is_signed(body, signature, secret) is (signature.lower() == wanted)
@@ -86,13 +86,13 @@ EVENTS = (
 
 
 @fuzz(event=EVENTS, body=BODIES)
-def test_a_delivery_is_read_or_refused(event: str, body: bytes) -> None:
-    """A parsed delivery has numbers, and a repository name that is safe in a URL."""
+def test_webhook_request_is_parsed_or_refused(event: str, body: bytes) -> None:
+    """Parsed numbers and names are valid parts of a URL."""
     try:
-        found = read_delivery(event, body)
+        found = parse_event(event, body)
     except ValueError:
         return
-    assert found is None or isinstance(found, Stirred)
+    assert found is None or isinstance(found, WebhookEvent)
     if found is not None:
         assert REPO.fullmatch(found.repo) and ".." not in found.repo.split("/")
         assert found.pr > 0 and (found.comment is None or found.comment > 0)
@@ -124,9 +124,9 @@ LINES = st.builds(
     log=st.lists(LINES | PIECES, max_size=8).map("".join),
     cuts=st.lists(st.integers(0, 400), max_size=6),
 )
-def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None:
-    """Stage names from a log are always valid names."""
-    whole, parts = drone_log.read(log), drone_log.Reading()
+def test_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None:
+    """Stages have valid names, whatever the log contains."""
+    whole, parts = drone_log.read(log), drone_log.LogReader()
     edges = [0, *sorted(min(cut, len(log)) for cut in cuts), len(log)]
     for begin, end in itertools.pairwise(edges):
         parts.feed(log[begin:end])
@@ -136,19 +136,19 @@ def test_a_log_is_read_the_same_in_any_pieces(log: str, cuts: list[int]) -> None
     assert all(name == "" or STAGE_NAME.fullmatch(name) for name in names)
 
 
-# -- untrusted text in a comment
+# -- untrusted text in comments
 
 
 def outside_code(text: str) -> str:
-    """Return the part of a Markdown text that is not code."""
+    """Return the text of a comment without its code, as Markdown defines it."""
     text = re.sub(r"(?ms)^(`{3,})[^`\n]*\n.*?^\1`*[ \t]*$", "", text)
     text = re.sub(r"<code>[^<]*</code>", "", text)
     return re.sub(r"(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
 
 
 @fuzz(text=PIECES)
-def test_untrusted_text_is_plain_text_or_code(text: str) -> None:
-    """It stays on one line and cannot end the code or a table cell."""
+def test_untrusted_text_is_plain_words_or_code(text: str) -> None:
+    """It is one line, and nothing in it ends the code or splits a table."""
     for shown in (markdown.code_span(text), markdown.prose(text), markdown.table_cell(text)):
         assert "\n" not in shown and "\r" not in shown
         assert not re.search(r"[@<>\[\]#|!*_~\\]", outside_code(shown))
@@ -157,7 +157,7 @@ def test_untrusted_text_is_plain_text_or_code(text: str) -> None:
 
 
 @fuzz(lines=st.lists(PIECES, max_size=6))
-def test_untrusted_lines_cannot_end_their_code_block(lines: list[str]) -> None:
+def test_no_line_closes_the_fence_around_it(lines: list[str]) -> None:
     first, *within, last = markdown.fence(lines, "text").split("\n")
     assert first.removesuffix("text") == last and len(within) == len(lines)
     assert all(not re.match(rf" {{0,3}}{last}", line) for line in within)
@@ -201,24 +201,24 @@ OURS = re.compile(
 )
 
 
-def rendered(report: dict[str, Any], person: str) -> str:
+def rendered(report: dict[str, Any], user: str) -> str:
     """Return the comment about a finished run."""
     made = RunReport.model_validate(report)
-    verdict = Verdict(made.verdict, "failure", made.reason, made.model_dump(mode="json"))
-    progress = json.dumps({"version": made.version, "base_version": made.base_version})
-    run = Run(1, "org/shop", 3, "cold", "shop", "a" * 40, person, 7, 1.0, state="done", build=17,
-              progress=progress, verdict=verdict.to_json(), ended=2.0)  # fmt: skip
+    result = Result(made.verdict, "failure", made.reason, made)
+    progress = Progress(version=made.version, base_version=made.base_version)
+    run = Run(1, "org/shop", 3, "cold", "shop", "a" * 40, user, 7, 1.0, state="done", build=17,
+              progress=progress, result=result, finished=2.0)  # fmt: skip
     return sticky_comment.render(
         run, [run], sticky_comment.Links("http://drone.ours", "http://runs.ours")
     )
 
 
-@example(report=LONELY, person="alice")
-@fuzz(report=REPORTS, person=st.sampled_from(["alice", "bob-1", "x.y_z"]))
-def test_a_comment_has_no_mentions_and_no_untrusted_markup(
-    report: dict[str, Any], person: str
+@example(report=LONELY, user="alice")
+@fuzz(report=REPORTS, user=st.sampled_from(["alice", "bob-1", "x.y_z"]))
+def test_comment_mentions_nobody_and_contains_no_untrusted_markup(
+    report: dict[str, Any], user: str
 ) -> None:
-    """Wherever in a report the untrusted text is."""
-    plain = OURS.sub("", outside_code(rendered(report, person)))
+    """Wherever in a report untrusted text is."""
+    plain = OURS.sub("", outside_code(rendered(report, user)))
     assert "@" not in plain and "<" not in plain and "](" not in plain
     assert "http" not in plain and "::cc-ci::" not in plain

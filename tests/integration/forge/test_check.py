@@ -73,7 +73,7 @@ def test_a_folder_without_a_repository_is_named(shut_world: World) -> None:
     folder = shut_world.folder / "recipes" / "nowhere"
     folder.mkdir()
     (line,) = missing(shut_world, "nowhere")
-    assert f"no '{shut_world.org}/nowhere'" in line
+    assert f"no repository '{shut_world.org}/nowhere'" in line
 
 
 def test_an_archived_repository_is_named(shut_world: World) -> None:
@@ -107,8 +107,8 @@ def test_a_bot_outside_of_the_organisation_is_named(shut_world: World) -> None:
     (team,) = [t for t in teams if t["name"] == "writers"]
     shut_world.forge.call("DELETE", f"/teams/{team['id']}/members/{BOT}")
     found = missing(shut_world)
-    assert any(f"'{BOT}' is no member of '{shut_world.org}'" in line for line in found)
-    assert any("may not set a commit's status" in line for line in found)
+    assert any(f"'{BOT}' is not a member of '{shut_world.org}'" in line for line in found)
+    assert any("may not set commit statuses" in line for line in found)
 
 
 def test_a_webhook_of_the_organisation_is_seen_by_an_owner(shut_world: World) -> None:
@@ -130,7 +130,7 @@ def test_a_closed_hook_without_polling_hears_nothing(shut_world: World) -> None:
 def test_drone_s_trouble_is_named(shut_world: World) -> None:
     """An unknown repository, a refused token and a server that is away are told apart."""
     (unknown,) = missing(shut_world, DRONE_REPO="ci/other")
-    assert "Drone knows no repository 'ci/other'" in unknown
+    assert "Drone has no repository 'ci/other'" in unknown
     wrong = shut_world.folder / "wrong_token"
     wrong.write_text("wrong\n")
     (refused,) = missing(shut_world, DRONE_TOKEN_FILE=str(wrong))

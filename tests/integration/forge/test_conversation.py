@@ -177,7 +177,7 @@ def test_cancel_ends_what_runs(world: World) -> None:
     world.living(number, "running: install")
     world.say(number, "!testme cancel")
     assert world.ended(sha) == "error"
-    assert "alice cancelled it" in world.living(number, "cancelled")
+    assert "cancelled by alice" in world.living(number, "cancelled")
     assert [b["status"] for b in world.builds()] == ["killed"]
 
 

@@ -207,7 +207,7 @@ def test_a_drone_that_is_away_for_a_while(world: World) -> None:
     number, sha = world.pull()
     world.drone_toll.mood = "fail"
     world.say(number, "!testme")
-    world.living(number, "Drone gives no answer")
+    world.living(number, "Drone does not answer")
     world.drone_toll.mood = "pass"
     assert world.ended(sha) == "success"
     assert len(world.builds()) == 1
@@ -249,7 +249,9 @@ def test_our_own_trouble_is_tried_once_more(world: World) -> None:
     world.plan(sha, exit=16)
     world.say(number, "!testme")
     assert world.ended(sha) == "error"
-    assert "This says nothing about the recipe" in world.living(number, "trouble of the CI itself")
+    assert "This result says nothing about the recipe" in world.living(
+        number, "CI infrastructure error"
+    )
     assert len(world.builds()) == 2
 
 
@@ -269,7 +271,7 @@ def test_trouble_that_stays_is_told_and_lowers_nothing(world: World) -> None:
     world.plan(sha, trouble=9)
     world.say(number, "!testme")
     assert world.ended(sha) == "error"
-    assert "only 0.0 MiB are free" in world.living(number, "trouble of the CI itself")
+    assert "only 0.0 MiB are free" in world.living(number, "CI infrastructure error")
     assert len(world.builds()) == 2
 
 
@@ -279,7 +281,7 @@ def test_a_report_on_another_commit_is_no_verdict(world: World) -> None:
     world.plan(sha, ref="0" * 40)
     world.say(number, "!testme")
     assert world.ended(sha) == "error"
-    assert "another commit" in world.living(number, "trouble of the CI itself")
+    assert "different commit" in world.living(number, "CI infrastructure error")
 
 
 def test_what_an_app_prints_forges_nothing(world: World) -> None:
@@ -305,7 +307,7 @@ def test_a_bot_that_is_no_member_is_the_operators_error(make_world: Make) -> Non
     number, sha = world.pull()
     world.say(number, "!testme")
     world.until(
-        lambda: "no member of organisation" in world.bridge.daemon.log.read_text(), "an error"
+        lambda: "not a member of organisation" in world.bridge.daemon.log.read_text(), "an error"
     )
     assert world.bot_comments(number) == []
     world.forge.call("PUT", path)
@@ -419,9 +421,7 @@ def test_the_log_holds_no_secret(world: World) -> None:
     """Neither token nor the webhook's secret stands in the log, and each line is JSON."""
     world.gitea_toll.mood = "fail"
     deliver(world, b"{}")
-    world.until(
-        lambda: "answered 500" in world.bridge.daemon.log.read_text(), "an error in the log"
-    )
+    world.until(lambda: "HTTP 500" in world.bridge.daemon.log.read_text(), "an error in the log")
     text = world.bridge.daemon.log.read_text()
     for name in ("gitea_token", "hook_secret"):
         assert (world.bridge.folder / name).read_text().strip() not in text

@@ -1,4 +1,4 @@
-"""What the bridge believes of a build's log: whole marked lines of the expected form, and names in them."""
+"""Which lines of a build's log the bridge accepts: whole, valid marked lines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bridge.builds import drone_log
-from bridge.builds.drone_log import Reading
+from bridge.builds.drone_log import LogReader
 from contract.marker import MARKER, MAX_LINE
 
 REPORT: dict[str, Any] = {
@@ -33,18 +33,18 @@ def line(row: object) -> str:
     return f"{MARKER}{json.dumps(row)}\n"
 
 
-def test_a_marked_line_is_heard() -> None:
-    """What follows is not passed over because everything is."""
-    reading = drone_log.read(f"noise\n{STARTED}\n{line(REPORT)}")
-    assert reading.progress.now == "install"
-    assert reading.report is not None and reading.report.verdict == "passed"
+def test_marked_lines_are_read() -> None:
+    """So the tests below do not pass because every line is ignored."""
+    reader = drone_log.read(f"noise\n{STARTED}\n{line(REPORT)}")
+    assert reader.progress.now == "install"
+    assert reader.report is not None and reader.report.verdict == "passed"
 
 
 @pytest.mark.parametrize(
     "before", [" ", "\t", "| ", "x", "x\r", "\u2028", "x\x85", "\x0b", "\x1b[0m"]
 )
-def test_a_mark_that_does_not_begin_a_line_is_noise(before: str) -> None:
-    """Only a line feed ends a line, so that no other sign of an app's makes a beginning."""
+def test_marker_within_a_line_is_ignored(before: str) -> None:
+    """Only a line feed ends a line, so no other character from an app can start one."""
     assert drone_log.read(f"{before}{STARTED}\n").progress.now == ""
 
 
@@ -57,54 +57,53 @@ def test_a_mark_that_does_not_begin_a_line_is_noise(before: str) -> None:
     ],
     ids=lambda text: text[:30],
 )
-def test_a_marked_line_of_another_form_is_noise(text: str) -> None:
-    """It tells nothing and ends nothing."""
-    reading = Reading()
-    assert not reading.feed(f"{MARKER}{text}\n") and reading.report is None
-    assert reading.feed(f"{STARTED}\n")
+def test_invalid_marked_line_is_ignored(text: str) -> None:
+    """The lines after it are read."""
+    reader = LogReader()
+    assert not reader.feed(f"{MARKER}{text}\n") and reader.report is None
+    assert reader.feed(f"{STARTED}\n")
 
 
-def test_a_line_that_is_too_long_is_noise() -> None:
-    """Nor does what comes after its first part become a line of its own."""
+def test_too_long_line_is_ignored() -> None:
+    """The rest of such a line is not taken for a line."""
     long = MARKER + json.dumps({"event": "stage-started", "stage": "install", "x": "y" * MAX_LINE})
     assert drone_log.read(f"{long}\n").progress.now == ""
-    reading = Reading()
-    assert not reading.feed("x" * (MAX_LINE + 1))
-    assert not reading.feed(f"{STARTED}\n")
-    assert reading.feed(f"{STARTED}\n")
+    reader = LogReader()
+    assert not reader.feed("x" * (MAX_LINE + 1))
+    assert not reader.feed(f"{STARTED}\n")
+    assert reader.feed(f"{STARTED}\n")
 
 
-def test_a_line_without_an_end_is_not_kept() -> None:
-    """However much an app prints, what is remembered of it has a bound."""
-    reading = Reading()
+def test_endless_line_needs_limited_memory() -> None:
+    reader = LogReader()
     for _ in range(20):
-        reading.feed("x" * MAX_LINE)
-    assert len(pickle.dumps(reading)) < 2 * MAX_LINE
+        reader.feed("x" * MAX_LINE)
+    assert len(pickle.dumps(reader)) < 2 * MAX_LINE
 
 
 @pytest.mark.parametrize(
     "name", ["@alice", "a\nb", "A", "", "a" * 42, None, 7, ["lint"], "`x`", "a|b"]
 )
-def test_what_is_no_name_of_a_stage_is_not_repeated(name: object) -> None:
-    """Stages are told by name in comments and statuses."""
+def test_invalid_stage_name_is_not_repeated(name: object) -> None:
+    """Comments and commit statuses contain names of stages."""
     log = line({"event": "run-started", "run": "17", "stages": [name]})
     log += line({"event": "stage-started", "stage": name})
     log += line({"event": "case", "stage": name, "outcome": "pass"})
     log += line({**REPORT, "stage": name or "@bob"})
-    reading = drone_log.read(log)
-    assert (reading.progress.stages, reading.progress.now) == (["unknown"], "unknown")
-    assert list(reading.progress.outcomes) == ["unknown"]
-    assert reading.report is not None and reading.report.stage == "unknown"
+    reader = drone_log.read(log)
+    assert (reader.progress.stages, reader.progress.now) == (("unknown",), "unknown")
+    assert list(reader.progress.outcomes) == ["unknown"]
+    assert reader.report is not None and reader.report.stage == "unknown"
 
 
-def test_no_more_stages_are_told_than_a_run_may_have() -> None:
+def test_number_of_stages_is_limited() -> None:
     """Each is a row of a table."""
     found = drone_log.read(line({"event": "run-started", "stages": ["lint"] * 1000}))
     assert len(found.progress.stages) == 50
 
 
-def test_an_outcome_is_a_word_and_a_bad_one_stays() -> None:
-    """A case that passes takes back none that failed."""
+def test_outcome_is_cut_and_a_failure_stays() -> None:
+    """A later case that passes does not hide it."""
     outcomes = ("pass", "fail", "pass", "x" * 5000)
     found = drone_log.read(
         "".join(line({"event": "case", "stage": "lint", "outcome": word}) for word in outcomes)
@@ -134,13 +133,13 @@ def test_an_outcome_is_a_word_and_a_bad_one_stays() -> None:
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_a_report_of_another_form_is_no_report(key: str, value: object) -> None:
-    """A build whose harness tells what it never tells has no verdict of its own."""
+def test_invalid_report_is_ignored(key: str, value: object) -> None:
+    """The bridge then judges the build without a report."""
     assert drone_log.read(line({**REPORT, key: value})).report is None
 
 
 def test_texts_of_a_report_are_cut() -> None:
-    """Each of them is written by an app, or may be."""
+    """An app may have written them."""
     report = drone_log.read(line({**REPORT, "reason": "x" * 9000, "notes": ["y" * 9000]})).report
     assert report is not None
     assert (len(report.reason), len(report.notes[0])) == (2000, 2000)

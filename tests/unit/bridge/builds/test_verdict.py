@@ -1,4 +1,4 @@
-"""What a build came to, where the harness told it and where it did not: only a report can make it green."""
+"""The verdict on a finished build, with and without a report."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import replace
 import pytest
 
 from bridge.answers import messages
-from bridge.builds.drone_log import Progress
 from bridge.builds.verdict import judge
 from bridge.clients.drone import Build, Step
-from bridge.store import Run
+from bridge.model import Progress, Run
 from contract.report_line import RunReport
 
 SHA = "a" * 40
@@ -19,51 +18,50 @@ CLONE = Step(1, 1, "clone", "success", 0)
 
 
 def build(status: str, code: int = 1, *, clone: str = "success", error: str = "") -> Build:
-    """Return a build that has ended."""
+    """Return a finished build."""
     steps = (replace(CLONE, status=clone), Step(1, 2, "recipe", status, code))
     return Build(1, status, "custom", error, {}, 1.0, 2.0, steps)
 
 
 def report(**more: str) -> RunReport:
-    """Return a green report of exactly the run's commit and lane."""
+    """Return a report that passed, on the commit and lane of the run."""
     row = {"run": "1", "recipe": "shop", "ref": SHA, "lane": "cold", "verdict": "passed"}
     return RunReport.model_validate({**row, "commit_state": "success", **more})
 
 
 @pytest.mark.parametrize(
-    ("ended", "name", "text"),
+    ("finished", "verdict", "reason"),
     [
         (build("failure", clone="failure"), "infra", messages.CLONE_FAILED),
         (build("error", error="yaml: no"), "infra", messages.pipeline_error("yaml: no")),
-        (build("killed"), "cancelled", messages.killed_in_drone(", in backup")),
-        (build("failure", 2), "interrupted", "ended with status 2 and without a report"),
-        (build("failure", 5), "suite", "ended with status 5 and without a report"),
-        (build("failure", 16), "infra", "ended with status 16 and without a report"),
-        (build("failure", 1), "infra", "ended with status 1 and without a report"),
-        (build("success", 0), "infra", "ended with status 0 and without a report"),
+        (build("killed"), "cancelled", messages.killed_in_drone("in stage backup")),
+        (build("failure", 2), "interrupted", "stopped in stage backup (exit code 2, no report)"),
+        (build("failure", 5), "suite", "stopped in stage backup (exit code 5, no report)"),
+        (build("failure", 16), "infra", "stopped in stage backup (exit code 16, no report)"),
+        (build("failure", 1), "infra", "stopped in stage backup (exit code 1, no report)"),
+        (build("success", 0), "infra", "stopped in stage backup (exit code 0, no report)"),
     ],
 )
-def test_without_a_report_nothing_is_the_recipes_fault_or_green(
-    ended: Build, name: str, text: str
+def test_build_without_a_report_neither_passes_nor_fails(
+    finished: Build, verdict: str, reason: str
 ) -> None:
-    """The reason is what Drone knows, and where the run was by then."""
-    found = judge(RUN, ended, Progress(now="backup"), None)
-    assert (found.name, found.state) == (name, "error")
-    assert text in found.text
+    """The reason is what Drone knows, and the last stage in the log."""
+    found = judge(RUN, finished, Progress(now="backup"), None)
+    assert (found.verdict, found.state) == (verdict, "error")
+    assert reason in found.reason
 
 
-def test_a_cancelled_run_shows_only_what_is_of_its_commit() -> None:
-    """What was cancelled is never green, and a report of another commit is not shown at all."""
-    cancelled = replace(RUN, cancel="alice cancelled it")
-    ended = build("success", 0)
-    own = judge(cancelled, ended, Progress(), report())
-    other = judge(cancelled, ended, Progress(), report(ref="b" * 40))
-    assert (own.name, own.state, other.state) == ("cancelled", "error", "error")
+def test_cancelled_run_never_passes_and_shows_no_report_of_another_commit() -> None:
+    cancelled = replace(RUN, cancel_reason="cancelled by alice")
+    finished = build("success", 0)
+    own = judge(cancelled, finished, Progress(), report())
+    other = judge(cancelled, finished, Progress(), report(ref="b" * 40))
+    assert (own.verdict, own.state, other.state) == ("cancelled", "error", "error")
     assert own.report is not None and other.report is None
 
 
 @pytest.mark.parametrize(
-    ("ended", "told", "green"),
+    ("finished", "found", "passed"),
     [
         (build("success", 0), report(), True),
         (build("failure", 1), report(), False),
@@ -72,10 +70,10 @@ def test_a_cancelled_run_shows_only_what_is_of_its_commit() -> None:
         (build("success", 0), report(lane="quick"), False),
     ],
 )
-def test_only_a_green_report_of_this_commit_in_a_green_build_is_green(
-    ended: Build, told: RunReport, green: bool
+def test_run_passes_only_if_report_and_build_agree(
+    finished: Build, found: RunReport, passed: bool
 ) -> None:
-    """Everything must agree."""
-    found = judge(RUN, ended, Progress(), told)
-    assert (found.state == "success") is green
-    assert found.name == ("passed" if green else "infra")
+    """The report must have passed, be about this commit and lane, and belong to a successful build."""
+    result = judge(RUN, finished, Progress(), found)
+    assert (result.state == "success") is passed
+    assert result.verdict == ("passed" if passed else "infra")
