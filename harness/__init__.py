@@ -1,6 +1,6 @@
-"""The harness: what a suite's author imports, and nothing more.
+"""The public names of the harness, for authors of suites.
 
-Each name is loaded when somebody asks for it: who needs one module of the harness does not load them all.
+Each name is imported on first use, so that importing one module of the harness does not load all of them.
 """
 
 from importlib import import_module
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["App", "Run", "Secret", "check", "seed", "wreck"]
 
-_HOME = {
+_MODULES = {
     "App": "harness.suites.app",
     "Run": "harness.runs.run",
     "Secret": "harness.secret",
@@ -25,7 +25,7 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
-    """Load the module that a name stands in."""
-    if name not in _HOME:
+    """Import a public name on first use."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'harness' has no attribute '{name}'")
-    return getattr(import_module(_HOME[name]), name)
+    return getattr(import_module(_MODULES[name]), name)

@@ -95,7 +95,7 @@ def _run_folder(runs: Path, run_id: str | None) -> Path:
 def janitor_(domain: str) -> None:
     """Remove leftovers of dead runs."""
     settings = _settings()
-    preflight.host(settings)
+    preflight.check_host(settings)
     if domain:
         registry.keep(settings, domain, until=0.0)
     result = janitor.sweep(
@@ -121,7 +121,7 @@ def attach(domain: str) -> None:
 
 
 def _pytest(recipe: str, *options: str) -> None:
-    preflight.request(_settings().suites_dir, recipe, "", ())
+    preflight.check_request(_settings().suites_dir, recipe, "", ())
     os.chdir(CHECKOUT)
     words = [sys.executable, "-m", "pytest", "recipes_tests", "--recipe", recipe, *options]
     os.execv(sys.executable, words)  # noqa: S606 - an argument list, no shell

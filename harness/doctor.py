@@ -73,7 +73,7 @@ def _swarm(settings: Settings) -> str:
 
 
 def _space(settings: Settings) -> str:
-    preflight.host(settings)
+    preflight.check_host(settings)
     return "at least 2 GiB and 50000 inodes free, all folders writable"
 
 

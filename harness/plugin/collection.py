@@ -252,7 +252,7 @@ def pytest_collection_modifyitems(
         suite_guard.refuse_hooks(config, collection.folder)
         trust = trusted.load(collection.folder, enrolled(collection.folder))
         collection.place(items, trust)
-        preflight.request(collection.folder, recipe, config.option.ref, collection.stages)
+        preflight.check_request(collection.folder, recipe, config.option.ref, collection.stages)
     items[:] = [i for i in items if not recipe or i.stash[ITEM_STEP].recipe == recipe]
     candidates = list(items)
     yield

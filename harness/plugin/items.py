@@ -1,4 +1,4 @@
-"""Makes pytest items for checks and negative controls, and says which step of which recipe an item is."""
+"""Pytest items of checks and negative controls, and the step of a recipe that each item is."""
 
 from __future__ import annotations
 

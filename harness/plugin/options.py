@@ -72,7 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", f"ignore::{warning}")
     with as_usage():
         enrolled(found.suites_dir)
-        preflight.markers(config.option.markexpr)
+        preflight.check_markers(config.option.markexpr)
     request = _request(config.option)
     runs = Runs(found, request, console=_console(config))
     runs.session_id = workers.session_of(config) or runs.session_id
@@ -162,7 +162,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if runs is None or config.option.collectonly or hasattr(config, "workerinput"):
         return
     try:
-        preflight.host(runs.settings)
+        preflight.check_host(runs.settings)
     except CcCiError as error:
         pytest.exit(f"cannot start: {error}", returncode=INFRA_EXIT_CODE)
 

@@ -1,1 +1,1 @@
-"""One run: its lock, record and apps, whose fault a failure is, and what clears up dead runs."""
+"""Runs: locks, records and apps, whose fault a failure is, and the removal of what dead runs left."""

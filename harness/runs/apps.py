@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +26,6 @@ class Apps:
     """The apps of one run; no two of them are deployed at the same time.
 
     Attributes:
-        env_path: returns the path of an app's env file.
         by_life: the apps that are not torn down yet, by life.
         stacks: the stack names of all apps that the run ever had.
         current: the life entered last, "" before the first.
@@ -38,7 +36,6 @@ class Apps:
     run_dir: Path
     recipe: str
     recorder: Recorder
-    env_path: Callable[[App], Path]
     by_life: dict[str, App] = field(default_factory=dict)
     stacks: list[str] = field(default_factory=list)
     current: str = ""
@@ -117,7 +114,7 @@ class Apps:
             left = remove.remove_stack(
                 engine.client(),
                 app.stack,
-                env_file=self.env_path(app),
+                env_file=registry.env_path(self.run_dir, app.domain),
                 progress=self.recorder.progress,
             )
         if not left:

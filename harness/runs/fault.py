@@ -25,7 +25,7 @@ def reconsider(run: RunRecord, outcome: Outcome) -> Outcome:
     """Return the outcome with its final fault; the message explains a change."""
     if outcome.fault not in UNSURE:
         return outcome
-    problem = run.recorder.trouble or preflight.trouble(run.settings)
+    problem = run.recorder.write_error or preflight.host_problem(run.settings)
     if problem:
         return _hosts_fault(outcome, problem)
     killed = oom_kill(run)

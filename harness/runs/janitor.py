@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,6 @@ from harness.swarm import remove
 from harness.swarm.remove import Leftover
 
 LOCK_TIMEOUT = 300.0  # seconds to wait for another sweep to finish
-ABRA = "abra"  # folder in a run's directory: abra's data directory, with checkout and env files
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Sweep:
     """The result of one sweep.
 
     Attributes:
-        reaped: the domains and stacks that were removed.
+        removed: the domains and stacks that were removed.
         kept: the domains of apps that are kept for now.
         left: what could not be removed.
         ended: the ids of runs whose processes were ended already.
     """
 
-    reaped: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     left: list[Leftover] = field(default_factory=list)
     ended: set[str] = field(default_factory=set, repr=False)
@@ -48,7 +48,7 @@ class Sweep:
         """Return the result as one line."""
         left = ", ".join(f"{item.kind} {item.name} ({item.why})" for item in self.left)
         return (
-            f"reaped {', '.join(self.reaped) or 'nothing'}; kept {', '.join(self.kept) or 'nothing'}"
+            f"removed {', '.join(self.removed) or 'nothing'}; kept {', '.join(self.kept) or 'nothing'}"
             + (f"; could not remove {left}" if left else "")
         )
 
@@ -80,30 +80,31 @@ def sweep(
     owner = Owner.me(run=own_run, recipe="janitor")
     with lock.take(path, owner, what="another sweep", timeout=LOCK_TIMEOUT, progress=progress):
         for entry in registry.entries(settings):
-            _held(settings, entry, lambda held: _reap(settings, api, held, done, progress, now()))
+            with _claimed(settings, entry) as taken:
+                if taken is not None:
+                    _remove_app(settings, api, taken, done, progress, now())
         for record in registry.runs(settings):
-            _held(
-                settings,
-                record,
-                lambda held: _finalise_dead_run(settings, held, done, progress, finish),
-            )
-        _reap_unknown(settings, api, done, progress, now())
+            with _claimed(settings, record) as taken:
+                if taken is not None:
+                    _finalise_dead_run(settings, taken, done, progress, finish)
+        _remove_old_stacks(settings, api, done, progress, now())
     for item in done.left:
         progress(f"could not remove {item.kind} {item.name}: {item.why or 'it is still there'}")
     return done
 
 
-def _held(settings: Settings, entry: Entry, work: Callable[[Entry], None]) -> None:
-    """Call `work` with an entry whose owner is dead, locked meanwhile."""
+@contextmanager
+def _claimed(settings: Settings, entry: Entry) -> Iterator[Entry | None]:
+    """Lock an entry whose owner is dead for the time of a `with`; None if the owner is alive."""
     taken = registry.claim(settings, entry)
-    if taken is not None:
-        try:
-            work(taken)
-        finally:
+    try:
+        yield taken
+    finally:
+        if taken is not None:
             taken.close()
 
 
-def _reap(
+def _remove_app(
     settings: Settings,
     api: Any,
     entry: Entry,
@@ -116,13 +117,13 @@ def _reap(
         done.kept.append(entry.domain)
         return
     progress(f"removing {entry.domain}, left by run {entry.run}")
-    left = _ended(entry, done)
-    env = entry.folder / ABRA / "servers" / "default" / f"{entry.domain}.env"
-    left += [] if left else remove.remove_stack(api, entry.stack, env_file=env)
+    left = _end_processes(entry, done)
+    env_file = registry.env_path(entry.folder, entry.domain)
+    left += [] if left else remove.remove_stack(api, entry.stack, env_file=env_file)
     done.left += left
     if not left:
         registry.forget(settings, entry)
-        done.reaped.append(entry.domain)
+        done.removed.append(entry.domain)
 
 
 def _finalise_dead_run(
@@ -136,10 +137,10 @@ def _finalise_dead_run(
 
     Its entry stays while an app of the run could not be removed.
     """
-    done.left += _ended(record, done)
+    done.left += _end_processes(record, done)
     own = [entry for entry in registry.entries(settings) if entry.run_dir == record.run_dir]
     if not own:
-        shutil.rmtree(record.folder / ABRA, ignore_errors=True)
+        shutil.rmtree(record.folder / registry.ABRA, ignore_errors=True)
     try:
         finish(record.folder)
     except (OSError, CcCiError) as error:
@@ -149,7 +150,7 @@ def _finalise_dead_run(
         registry.forget(settings, record)
 
 
-def _ended(entry: Entry, done: Sweep) -> list[Leftover]:
+def _end_processes(entry: Entry, done: Sweep) -> list[Leftover]:
     """End the processes of an entry's run; return those that do not exit."""
     if not entry.domain and entry.run in done.ended:
         return []
@@ -158,7 +159,7 @@ def _ended(entry: Entry, done: Sweep) -> list[Leftover]:
     return [Leftover("process", str(p.pid), f"of run {entry.run}, does not exit") for p in alive]
 
 
-def _reap_unknown(
+def _remove_old_stacks(
     settings: Settings, api: Any, done: Sweep, progress: Callable[[str], None], now: float
 ) -> None:
     """Remove stacks that look like ours, have no entry, and are older than `janitor_max_age`."""
@@ -173,4 +174,4 @@ def _reap_unknown(
             left = remove.remove_stack(api, stack)
             done.left += left
             if not left:
-                done.reaped.append(stack)
+                done.removed.append(stack)

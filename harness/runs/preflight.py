@@ -26,7 +26,7 @@ from harness.swarm import engine
 CONNECT_TIMEOUT = 5.0  # seconds for the proxy to accept a connection
 
 
-def request(suites: Path, recipe: str, ref: str, stages: Collection[str]) -> None:
+def check_request(suites: Path, recipe: str, ref: str, stages: Collection[str]) -> None:
     """Check what was asked for: an enrolled recipe, a full sha, known stages.
 
     Args:
@@ -46,10 +46,10 @@ def request(suites: Path, recipe: str, ref: str, stages: Collection[str]) -> Non
         raise UsageError(f"REF is '{ref}', but must be a full commit sha (40 hex digits)")
     for stage in sorted(stages):
         if stage not in plan.STAGES:
-            raise UsageError(f"there is no stage '{stage}'{near(stage, sorted(plan.STAGES))}")
+            raise UsageError(f"unknown stage '{stage}'{near(stage, sorted(plan.STAGES))}")
 
 
-def markers(expression: str) -> None:
+def check_markers(expression: str) -> None:
     """Check the words of a marker expression; a misspelt one would select nothing.
 
     Args:
@@ -61,10 +61,10 @@ def markers(expression: str) -> None:
     known = (*plan.STAGES, "cold", "quick")
     for word in re.findall(r"[A-Za-z_]\w*", expression):
         if word not in (*known, "and", "or", "not"):
-            raise UsageError(f"there is no marker '{word}'{near(word, sorted(known))}")
+            raise UsageError(f"unknown marker '{word}'{near(word, sorted(known))}")
 
 
-def host(settings: Settings, api: Any = None) -> None:
+def check_host(settings: Settings, api: Any = None) -> None:
     """Check the host: Docker answers, is a swarm manager, has the proxy network; disk and memory suffice.
 
     Raises:
@@ -72,10 +72,10 @@ def host(settings: Settings, api: Any = None) -> None:
     """
     info = swarm_manager(api)
     _writable(settings)
-    enough(settings, _docker_folder(info))
+    check_resources(settings, _docker_folder(info))
 
 
-def enough(settings: Settings, docker_folder: str = "") -> None:
+def check_resources(settings: Settings, docker_folder: str = "") -> None:
     """Check that disk and memory suffice for a deployment; cheap, so it is done before each one.
 
     Args:
@@ -90,7 +90,7 @@ def enough(settings: Settings, docker_folder: str = "") -> None:
         raise InfraError(f"{lacking}; free it, then run again")
 
 
-def trouble(settings: Settings) -> str:
+def host_problem(settings: Settings) -> str:
     """Return the host's current problem, "" if it has none.
 
     Used when a case has failed: if the host has a problem, the failure says nothing about the recipe.

@@ -121,7 +121,6 @@ class RunRecord:
             run_dir=folder,
             recipe=plan.recipe,
             recorder=recorder,
-            env_path=lambda app: env_path(folder, app.domain),
         )
         return cls(settings, request, plan, run_id, folder, entry, recorder, apps)
 
@@ -133,7 +132,7 @@ class RunRecord:
     @property
     def abra_dir(self) -> Path:
         """The run's own data directory for abra."""
-        return self.dir / janitor.ABRA
+        return self.dir / registry.ABRA
 
     @property
     def checkout_dir(self) -> Path:
@@ -217,11 +216,6 @@ class RunRecord:
             except OSError as error:
                 found = [f"'{self.dir}' (could not be searched: {error.strerror})"]
         self.recorder.record("scan", clean=not (found or self.recorder.leaked), files=found)
-
-
-def env_path(run_dir: Path, domain: str) -> Path:
-    """Return the path of an app's env file in a run's own abra directory."""
-    return run_dir / janitor.ABRA / "servers" / "default" / f"{domain}.env"
 
 
 def sweep(settings: Settings, run_id: str, progress: Callable[[str], None]) -> None:

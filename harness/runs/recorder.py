@@ -67,7 +67,7 @@ class Recorder:
         self._stage = ("", "")
 
     @property
-    def trouble(self) -> str:
+    def write_error(self) -> str:
         """Why events can no longer be recorded, "" while they can."""
         return self.events.write_error
 
@@ -93,8 +93,8 @@ class Recorder:
         Raises:
             InfraError: events can no longer be recorded; only the cleanup continues.
         """
-        if self.trouble and stage != "cleanup":
-            raise InfraError(self.trouble)
+        if self.write_error and stage != "cleanup":
+            raise InfraError(self.write_error)
         if (stage, life) != self._stage:
             self._stage = (stage, life)
             self.record("stage-started", stage=stage, life=life or None)

@@ -23,6 +23,7 @@ from harness.settings import Settings
 
 RECORD = "run.json"  # in a run's directory, until the run is over and nothing of it is left
 APPS = "apps"  # folder in a run's directory: the entries of its apps
+ABRA = "abra"  # folder in a run's directory: abra's data, with the checkout and the env files
 DEAD_LOCK_TIMEOUT = 5.0  # seconds until the lock of a dead owner is free
 NAME_TIMEOUT = 120.0  # seconds to wait while a janitor removes the last app of a name
 
@@ -236,6 +237,11 @@ def _process_alive(entry: Entry) -> bool:
 
 
 # %% Files
+
+
+def env_path(run_dir: Path, domain: str) -> Path:
+    """Return the path of an app's env file in a run's own abra directory."""
+    return run_dir / ABRA / "servers" / "default" / f"{domain}.env"
 
 
 def _paths(settings: Settings, entry: Entry) -> list[Path]:

@@ -22,7 +22,7 @@ from harness.reporting import run_dir
 from harness.runs import registry
 from harness.runs.apps import Apps
 from harness.runs.deployment import Deployment
-from harness.runs.record import Request, RunRecord, env_path, sweep
+from harness.runs.record import Request, RunRecord, sweep
 from harness.runs.recorder import Recorder
 from harness.settings import Settings
 from harness.suites import trusted
@@ -138,7 +138,7 @@ class Run:
 
     def env_path(self, app: App) -> Path:
         """Return the path of the app's env file in this run's own abra directory."""
-        return env_path(self.dir, app.domain)
+        return registry.env_path(self.dir, app.domain)
 
 
 def open_run(record: RunRecord) -> Run:

@@ -45,7 +45,7 @@ def deploy(run: Run, app: App, ref: str) -> Deployment:
         TimedOut: not settled within the time of the recipe or the suite.
         InfraError: the host has too little memory or disk space.
     """
-    preflight.enough(run.settings)
+    preflight.check_resources(run.settings)
     run.checkout(ref)
     with (
         abra_refusals_fail(f"creating an app of '{run.recipe}'"),

@@ -52,7 +52,7 @@ def lose_everything(run: Run, deployment: Deployment) -> None:
         InfraError: something could not be removed, so nothing could show a restore.
     """
     app = deployment.app
-    preflight.enough(run.settings)
+    preflight.check_resources(run.settings)
     run.abra.app_undeploy(app.domain)
     left = remove.remove_stack(engine.client(), app.stack, keep_secrets=True, progress=app.progress)
     if left:

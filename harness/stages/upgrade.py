@@ -42,7 +42,7 @@ def upgrade(run: Run, app: App) -> None:
         TimedOut: not settled in time.
         InfraError: the host has too little memory or disk space.
     """
-    preflight.enough(run.settings)
+    preflight.check_resources(run.settings)
     published = run.deployments[app.domain]
     before = engine.view(app.stack)
     run.checkout(run.ref)

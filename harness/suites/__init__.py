@@ -1,1 +1,1 @@
-"""What the author of a suite writes and declares, and what the harness makes of it."""
+"""Suites: what their authors write and declare, and how the harness reads it."""

@@ -1,8 +1,8 @@
-"""What an author marks in a suite: `@seed`, `@check`, `@wreck`; and whether a suite proves anything.
+"""The decorators of suites (`@seed`, `@check`, `@wreck`), and whether a function asserts anything.
 
-A check that asserts nothing can only pass. It is refused when pytest collects it, by reading its
-source: somewhere in it, or in a function of the same file that it calls, an assertion on something
-other than a constant must stand, or a call on the app that raises by itself.
+A check without an assertion always passes. It is refused at collection, by reading its source: the function,
+or a function of the same file that it calls, must assert something that is not a constant, or use
+`pytest.raises` or `pytest.fail`.
 """
 
 from __future__ import annotations
@@ -22,22 +22,34 @@ ASSERTING_CALLS = frozenset({"raises", "fail"})
 
 
 def seed(function: F) -> F:
-    """Mark a function that creates what an owner would create; it runs once in every life."""
+    """Mark a function that creates data as an owner would; it runs once in every life.
+
+    Args:
+        function: takes the app as its only argument.
+    """
     return _mark(function, "seed")
 
 
 def check(function: F) -> F:
-    """Mark a function that asserts what must hold after install, redeploy, restore and upgrade."""
+    """Mark a function that asserts what must be true after install, redeploy, restore and upgrade.
+
+    Args:
+        function: takes the app as its only argument.
+    """
     return _mark(function, "check")
 
 
 def wreck(function: F) -> F:
-    """Mark a function that destroys, inside the app, what a backup must bring back."""
+    """Mark a function that destroys data inside the app, which a restore must bring back.
+
+    Args:
+        function: takes the app as its only argument.
+    """
     return _mark(function, "wreck")
 
 
 def role_of(function: object) -> Role | None:
-    """Return the role a suite's function was marked with, or None."""
+    """Return the role that a suite's function is marked with, None if it is not marked."""
     found = getattr(function, ROLE, None)
     return found if found in ("seed", "check", "wreck") else None
 
@@ -51,8 +63,8 @@ def _mark(function: F, role: Role) -> F:
     return function
 
 
-def proves_something(function: Callable[..., Any]) -> bool:
-    """Say whether a function can fail by an assertion of its own or of a function it calls."""
+def asserts_something(function: Callable[..., Any]) -> bool:
+    """Return True if a function, or one of its file that it calls, contains an assertion."""
     path = inspect.getsourcefile(function)
     if path is None:
         return True

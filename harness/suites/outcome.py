@@ -1,4 +1,4 @@
-"""From pytest's report of a case to what we record: outcome, whose fault, and the sentence."""
+"""The outcome of a test case, made from pytest's report: pass or fail, whose fault, and a message."""
 
 from __future__ import annotations
 
@@ -12,23 +12,31 @@ from _pytest.outcomes import Skipped
 from contract.verdicts import CaseOutcome
 from harness.errors import BaseNotDeployable, CcCiError
 
-NOT_RUN = "not run: "  # should have run and did not
-NOT_APPLICABLE = "not applicable: "  # declared by the suite, or a structural fact
-OURS = frozenset(  # what the system says when the host is at its end
+# Prefixes of a HarnessSkip's reason.
+NOT_RUN = "not run: "  # it should have run and did not: unverified
+NOT_APPLICABLE = "not applicable: "  # by recipe.yml or by the recipe's structure: skipped
+HOST_ERRORS = frozenset(  # disk full or broken, out of memory or file descriptors
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 )
 
 
 class HarnessSkip(Skipped):
-    """A skip that the harness itself decided on; only such a one is structural, or a need not met.
+    """A skip that the harness decided on, as opposed to one in a suite's code.
 
-    What a suite's code skips by itself is a test that did not run.
+    A test that a suite skips by itself is recorded as not run.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A case's outcome; `fault` is None where nothing went wrong."""
+    """The outcome of one case.
+
+    Attributes:
+        fault: whose fault it is, None if nothing went wrong.
+        message: one line.
+        details: more lines, for the report only.
+        structural: a skip because the stage does not apply to the recipe.
+    """
 
     kind: CaseOutcome
     fault: str | None = None
@@ -38,14 +46,18 @@ class Outcome:
 
 
 def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcome:
-    """Judge one phase of one case.
+    """Return the outcome of one phase of one case.
 
-    A failed assertion is the recipe's fault; any other surprise in a suite's code is the suite's;
-    what our own code raises says itself whose fault it is.
+    A failed assertion is the recipe's fault. Any other exception in a suite's code is the suite's fault.
+    Exceptions of the harness carry the fault with them.
+
+    Args:
+        report: pytest's report of the phase.
+        error: the exception that it raised, None if it raised none.
     """
     expected = getattr(report, "wasxfail", None)
     if expected is not None:
-        why = f"it is marked as expected to fail ({expected or 'no reason'}), so it proves nothing"
+        why = f"marked as expected to fail ({expected or 'no reason'}), so it proves nothing"
         return Outcome("unverified", "suite", why)
     if report.passed:
         return Outcome("pass")
@@ -69,6 +81,6 @@ def outcome_of(report: pytest.TestReport, error: BaseException | None) -> Outcom
         return Outcome(kind, "recipe", first or "assertion failed", str(report.longrepr))
     if isinstance(error, requests.RequestException):
         return Outcome(kind, "recipe", f"the app did not answer: {first}", str(report.longrepr))
-    of_the_host = isinstance(error, MemoryError) or getattr(error, "errno", None) in OURS
-    fault = "suite" if report.when == "call" and not of_the_host else "infra"
+    is_host_error = isinstance(error, MemoryError) or getattr(error, "errno", None) in HOST_ERRORS
+    fault = "suite" if report.when == "call" and not is_host_error else "infra"
     return Outcome(kind, fault, f"{type(error).__name__}: {first}", str(report.longrepr))

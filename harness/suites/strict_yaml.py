@@ -1,4 +1,4 @@
-"""Settings files in YAML, read strictly: what is unknown or wrong is a sentence with file, line and key."""
+"""Strict reading of YAML settings files: anything unknown or wrong is an error with file, line and key."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import SettingError
 
 M = TypeVar("M", bound=BaseModel)
-Where = tuple[int | str, ...]  # the keys and list places that lead to a value
+Where = tuple[int | str, ...]  # the keys and list indexes that lead to a value
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One file: its values, and its nodes, which know their lines."""
+    """One file: its values, and its YAML nodes, which have line numbers."""
 
     path: Path
     node: yaml.Node | None
     values: dict[str, Any]
 
     def line(self, where: Where) -> int:
-        """Return the line of a key or list entry, as far as the way to it leads."""
+        """Return the line of a key or list entry, or of its nearest parent that exists."""
         line, node = 1, self.node
         for part in where:
             if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
@@ -42,15 +42,15 @@ class Document:
         return line
 
     def wrong(self, where: Where, why: str) -> SettingError:
-        """Return the error of a place: file, line, why."""
+        """Return an error for a value: file, line, reason."""
         return SettingError(f"{self.path}:{self.line(where)}: {why}")
 
 
 def read(path: Path) -> Document:
-    """Read a file of `key: value` lines; a missing one is empty.
+    """Read a file of `key: value` lines; a missing file is empty.
 
     Raises:
-        SettingError: not readable, no YAML, no map, or a key that stands twice.
+        SettingError: the file cannot be read, is not YAML, is not a map, or has a key twice.
     """
     try:
         text = path.read_text()
@@ -59,7 +59,7 @@ def read(path: Path) -> Document:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingError(f"cannot read {path}: {error}") from error
     document = _parsed(path, text)
-    _refuse_twice(path, document.node)
+    _refuse_duplicates(path, document.node)
     return document
 
 
@@ -73,12 +73,14 @@ def _parsed(path: Path, text: str) -> Document:
         problem = " ".join((getattr(error, "problem", None) or str(error)).split())
         raise SettingError(f"{path}:{line}: not readable as YAML: {problem}") from error
     if values is not None and not isinstance(values, dict):
-        raise SettingError(f"{path}:1: must hold 'key: value' lines, but is '{str(values)[:60]}'")
+        raise SettingError(
+            f"{path}:1: must contain 'key: value' lines, but is '{str(values)[:60]}'"
+        )
     return Document(path, node, values or {})
 
 
-def _refuse_twice(path: Path, node: yaml.Node | None) -> None:
-    """Refuse a key that stands twice in one map: YAML would silently take the later one."""
+def _refuse_duplicates(path: Path, node: yaml.Node | None) -> None:
+    """Refuse a key that appears twice in one map: YAML would silently take the later one."""
     if not isinstance(node, yaml.MappingNode):
         return
     seen: dict[str, int] = {}
@@ -86,15 +88,18 @@ def _refuse_twice(path: Path, node: yaml.Node | None) -> None:
         line = key.start_mark.line + 1
         if key.value in seen:
             first = seen[key.value]
-            raise SettingError(f"{path}:{line}: '{key.value}' stands in line {first} already")
+            raise SettingError(f"{path}:{line}: '{key.value}' is already set in line {first}")
         seen[key.value] = line
-        _refuse_twice(path, value)
+        _refuse_duplicates(path, value)
 
 
 def checked(document: Document, model: type[M], known: Callable[[Where], Iterable[str]]) -> M:
     """Return a document's values as a model.
 
-    known: gives the keys that are allowed below a place.
+    Args:
+        document: the file as read.
+        model: the pydantic model of its values.
+        known: returns the keys that are allowed below a value.
 
     Raises:
         SettingError: an unknown key, with the one that was probably meant, or a wrong value.
@@ -123,7 +128,7 @@ def _error(
 
 
 def near(word: str, known: Iterable[str]) -> str:
-    """Return how a sentence about an unknown word goes on: the one that was meant, or all known."""
+    """Return the end of a message about an unknown word: the similar known one, or all known ones."""
     names = list(known)
     close = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known are: {', '.join(names)}"
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(names)}"

@@ -93,7 +93,7 @@ def refuse_without_assertion(item: pytest.Function) -> None:
     Raises:
         UsageError: names the test.
     """
-    if not markers.proves_something(item.function):
+    if not markers.asserts_something(item.function):
         raise UsageError(
             f"{item.nodeid} asserts nothing, so it always passes; add an assertion, or mark it "
             "@seed or @wreck if it only prepares or destroys something"

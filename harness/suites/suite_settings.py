@@ -1,7 +1,7 @@
-"""`recipe.yml` beside a suite: plain settings, one loader, unknown keys are errors.
+"""`recipe.yml` of a suite: its settings, their loader and their documentation.
 
-Every key is a field here and nowhere else, so that a key cannot be documented and dead (incident
-I1). A key whose reader is still to be written stands in PENDING: it is refused, and not documented.
+Every key is a field of `SuiteSettings` and is documented from there, so that no documented key is without
+effect (incident I1).
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from harness import plan
 from harness.recipe import hazards
 from harness.suites import strict_yaml
-from harness.suites.strict_yaml import Document, Where, near
-
-PENDING = frozenset(["timeouts.upgrade", "dependencies"])
+from harness.suites.strict_yaml import Where, near
 
 
 def _known_hazard(kind: str) -> str:
     if kind not in hazards.HAZARDS:
-        raise ValueError(f"there is no hazard '{kind}'{near(kind, hazards.HAZARDS)}")
+        raise ValueError(f"unknown hazard '{kind}'{near(kind, hazards.HAZARDS)}")
     return kind
 
 
@@ -41,43 +39,47 @@ class _Strict(BaseModel):
 
 
 class Health(_Strict):
-    """How the app says that it is up."""
+    """How to tell that the app is up."""
 
-    path: UrlPath = Field(default="/", description="path asked through the proxy")
+    path: UrlPath = Field(default="/", description="path requested through the proxy")
     statuses: Annotated[list[Status], Field(min_length=1)] = Field(
-        default=[200, 301, 302], description="statuses that count as up"
+        default=[200, 301, 302], description="HTTP statuses that count as up"
     )
 
 
 class Timeouts(_Strict):
-    """Bounds in seconds."""
+    """Timeouts in seconds."""
 
-    deploy: Seconds = Field(default=600, description="a deployment until it settled")
-    health: Seconds = Field(default=300, description="settled until the route answers")
-    backup: Seconds = Field(default=300, description="one backup")
-    restore: Seconds = Field(default=300, description="one restore")
-    upgrade: Seconds = Field(default=600, description="the upgrade until it settled")
+    deploy: Seconds = Field(
+        default=600, description="from a deployment until it is settled, in seconds"
+    )
+    health: Seconds = Field(
+        default=300, description="from settled until the route answers, in seconds"
+    )
+    backup: Seconds = Field(default=300, description="one backup, in seconds")
+    restore: Seconds = Field(default=300, description="one restore, in seconds")
 
 
 class Probes(_Strict):
     """What else must answer before the app counts as up."""
 
     tcp: list[Target] = Field(
-        default=[], description="`service:port`, each to accept three connections in a row"
+        default=[], description="`service:port`; each must accept three connections in a row"
     )
 
 
 class SuiteSettings(_Strict):
-    """The settings of one suite; all optional."""
+    """The settings of one suite; all are optional."""
 
-    health: Health = Field(default=Health(), description="how the app says that it is up")
-    timeouts: Timeouts = Field(default=Timeouts(), description="bounds in seconds")
+    health: Health = Field(default=Health(), description="how to tell that the app is up")
+    timeouts: Timeouts = Field(default=Timeouts(), description="timeouts in seconds")
     env: dict[EnvKey, str] = Field(default={}, description="values set in the app's env file")
     compose_overlays: list[FileName] = Field(
-        default=[], description="compose files of the suite, added to all"
+        default=[], description="compose files in the suite's folder, added to each deployment"
     )
-    not_applicable: dict[str, Reason] = Field(default={}, description="stage: why it cannot apply")
-    dependencies: list[str] = Field(default=[], description="recipes that must run beside this one")
+    not_applicable: dict[str, Reason] = Field(
+        default={}, description="stage: why it does not apply"
+    )
     probes: Probes = Field(default=Probes(), description="what else must answer")
     allow: list[HazardKind] = Field(
         default=[], description="what the recipe may ask of the host, by name"
@@ -87,45 +89,35 @@ class SuiteSettings(_Strict):
 def load(path: Path) -> SuiteSettings:
     """Read a recipe.yml; without the file everything has its default.
 
+    Args:
+        path: the file's path.
+
     Raises:
         SettingError: names file, line and key, and what was probably meant.
     """
     document = strict_yaml.read(path)
     found = strict_yaml.checked(document, SuiteSettings, _known)
-    _refuse_pending(document, found)
     for stage in found.not_applicable:
         if stage not in plan.STAGES:
-            why = f"there is no stage '{stage}'{near(stage, plan.STAGES)}"
+            why = f"unknown stage '{stage}'{near(stage, plan.STAGES)}"
             raise document.wrong(("not_applicable", stage), why)
     return found
 
 
-def _refuse_pending(document: Document, found: BaseModel, above: str = "") -> None:
-    for name in sorted(found.model_fields_set):
-        key = f"{above}{name}"
-        if key in PENDING:
-            why = f"nothing reads '{key}' yet, so it may not be set"
-            raise document.wrong(tuple(key.split(".")), why)
-        value = getattr(found, name)
-        if isinstance(value, BaseModel):
-            _refuse_pending(document, value, f"{key}.")
-
-
 def _known(where: Where) -> list[str]:
-    """Return the keys that are allowed below a place."""
-    found = SuiteSettings() if not where else getattr(SuiteSettings(), str(where[0]))
-    above = f"{where[0]}." if where else ""
-    return [name for name in type(found).model_fields if f"{above}{name}" not in PENDING]
+    """Return the keys that are allowed below a value."""
+    group = getattr(SuiteSettings(), str(where[0])) if where else SuiteSettings()
+    return list(type(group).model_fields)
 
 
-def registry(model: type[BaseModel] = SuiteSettings, above: str = "") -> Iterator[dict[str, str]]:
-    """Yield every key that may be set: its dotted name, type, default and meaning."""
+def documented_keys(
+    model: type[BaseModel] = SuiteSettings, above: str = ""
+) -> Iterator[dict[str, str]]:
+    """Yield every key: its dotted name, type, default and meaning."""
     for name, field in model.model_fields.items():
-        if f"{above}{name}" in PENDING:
-            continue
         default: Any = field.default
         if isinstance(default, BaseModel):
-            yield from registry(type(default), f"{above}{name}.")
+            yield from documented_keys(type(default), f"{above}{name}.")
             continue
         yield {
             "key": f"{above}{name}",
@@ -141,9 +133,10 @@ def _type(default: Any) -> str:
 
 
 def document() -> str:
-    """Return the table of all keys for the documentation, made from the fields themselves."""
+    """Return the table of all keys for the documentation, made from the fields."""
     rows = ["| key | type | default | meaning |", "|---|---|---|---|"]
     rows += [
-        f"| `{r['key']}` | {r['type']} | `{r['default']}` | {r['meaning']} |" for r in registry()
+        f"| `{r['key']}` | {r['type']} | `{r['default']}` | {r['meaning']} |"
+        for r in documented_keys()
     ]
     return "\n".join(rows) + "\n"

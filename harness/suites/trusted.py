@@ -1,4 +1,4 @@
-"""`recipes_tests/trusted.yml`: the recipes whose own tests, found in their repository, may run."""
+"""`recipes_tests/trusted.yml`: which recipes may run the tests in their own repository."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ FILE = "trusted.yml"
 FOLDER = "tests"  # in a recipe's repository
 PATTERN = "test_*.py"
 NOT_TRUSTED = (
-    f"its own tests ({FOLDER}/{PATTERN}) were not run: not trusted; see recipes_tests/{FILE}"
+    f"the recipe's own tests ({FOLDER}/{PATTERN}) were not run: not trusted; "
+    f"see recipes_tests/{FILE}"
 )
 
 
 class Trust(BaseModel):
-    """How far one recipe is trusted."""
+    """The trust in one recipe's own tests."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     timeout: Annotated[int, Field(ge=1, le=1800)] = Field(
-        default=300, description="seconds that all of its own tests together may take"
+        default=300, description="seconds for all of the recipe's own tests together"
     )
 
 
@@ -36,7 +37,9 @@ class _File(RootModel[dict[str, Trust]]):
 def load(suites: Path, enrolled: Collection[str]) -> Mapping[str, Trust]:
     """Return the trusted recipes; without the file there are none.
 
-    enrolled: the recipes that have a suite.
+    Args:
+        suites: the folder of all suites.
+        enrolled: the recipes that have a suite.
 
     Raises:
         SettingError: names file, line and key, and what was probably meant.
@@ -55,7 +58,7 @@ def _known(where: Where) -> list[str]:
 
 
 def tests_of(checkout: Path) -> Path | None:
-    """Return the folder of a recipe's own tests, None where its checkout has no test in it."""
+    """Return the folder of a recipe's own tests, None if a checkout has none."""
     folder = checkout / FOLDER
     if folder.is_symlink() or not any(folder.rglob(PATTERN)):
         return None

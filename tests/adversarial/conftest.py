@@ -17,7 +17,7 @@ def no_docker(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace Docker: one node, enough disk and memory, nothing to pull, every deployment settles."""
     node = {"node.id": "n1", "node.hostname": "here", "node.role": "manager"}
     monkeypatch.setattr(engine, "nodes", lambda: [node])
-    monkeypatch.setattr(preflight, "enough", lambda found: None)
+    monkeypatch.setattr(preflight, "check_resources", lambda found: None)
     monkeypatch.setattr(images, "pull", lambda *words, **more: None)
     for name in ("settle", "healthy"):
         monkeypatch.setattr(deploy, name, lambda *words, **more: None)

@@ -198,7 +198,7 @@ def test_after_a_reboot_a_process_with_the_old_pid_is_nobody(
         for path in (*place.folder.rglob(entry.domain), *run.dir.glob("run.json")):
             text = path.read_text().replace(f'"pid": {entry.pid}', f'"pid": {os.getpid()}')
             path.write_text(text.replace(entry.started, registry.start_time(os.getpid())))
-        assert "reaped" in after_reboot(place, reboot)
+        assert "removed" in after_reboot(place, reboot)
         tried.none_lost(run.left())
         place.go_on()
 

@@ -31,8 +31,8 @@ def pytest_configure() -> None:
     engine: Any = FakeDocker()
     swarm.client = lambda: engine
     swarm.view = lambda stack, api=None: swarm.StackView(stack, ())
-    preflight.host = lambda settings, api=None: None
-    preflight.trouble = lambda settings: ""
+    preflight.check_host = lambda settings, api=None: None
+    preflight.host_problem = lambda settings: ""
     fault.oom_kill = lambda run: None
     remove.leftovers = lambda api, stack: ()
     git.fetch_checkout = _fetched

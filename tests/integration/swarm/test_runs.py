@@ -196,7 +196,7 @@ def test_a_failed_run_can_be_kept_and_is_cleaned_up_when_told() -> None:
     assert f"cc-ci janitor --now {domain}" in run.out
     attached = cli("attach", domain)
     assert "docker exec -it" in attached and domain in attached
-    assert f"reaped {domain}" in cli("janitor", "--now", domain)
+    assert f"removed {domain}" in cli("janitor", "--now", domain)
     nothing_left(run)
 
 

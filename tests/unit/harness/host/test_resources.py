@@ -99,8 +99,8 @@ def test_every_folder_that_a_run_writes_to_is_checked(
     engine = SimpleNamespace(info=lambda: {"DockerRootDir": str(paths["docker"])})
     monkeypatch.setattr(swarm, "client", lambda: engine)
     with pytest.raises(InfraError, match=f"only 0.0 MiB are free in '{paths[name]}'"):
-        preflight.enough(found)
-    assert str(paths[name]) in preflight.trouble(found)
+        preflight.check_resources(found)
+    assert str(paths[name]) in preflight.host_problem(found)
 
 
 def test_an_engine_that_does_not_answer_is_an_infrastructure_problem(
@@ -112,7 +112,9 @@ def test_an_engine_that_does_not_answer_is_an_infrastructure_problem(
         raise InfraError("cannot talk to Docker")
 
     monkeypatch.setattr(swarm, "client", away)
-    assert preflight.trouble(settings.load({})) == "Docker does not answer: cannot talk to Docker"
+    assert (
+        preflight.host_problem(settings.load({})) == "Docker does not answer: cannot talk to Docker"
+    )
 
 
 def test_a_proxy_that_refuses_connections_is_an_infrastructure_problem(
@@ -122,7 +124,7 @@ def test_a_proxy_that_refuses_connections_is_an_infrastructure_problem(
     monkeypatch.setattr(swarm, "client", lambda: engine)
     monkeypatch.setattr(preflight, "_shortage", lambda settings, folder: "")
     found = settings.load({"CCCI_PROXY": "127.0.0.1:1", "CCCI_SETTINGS": "/dev/null"})
-    problem = preflight.trouble(found)
+    problem = preflight.host_problem(found)
     assert problem == "the proxy does not accept connections at 127.0.0.1:1: Connection refused"
 
 

@@ -1,4 +1,4 @@
-"""What a suite must not replace: also the names that it imports itself."""
+"""Replaced parts of the harness are noticed, including the names that suites import."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from harness.plugin import suite_guard
 
 
 @pytest.mark.parametrize("name", harness.__all__)
-def test_a_name_that_suites_import_stays_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One suite that replaces `harness.check` would take the checks of the next."""
+def test_a_replaced_public_name_is_noticed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A suite that replaces `harness.check` would take the checks of the next suite."""
     monkeypatch.setattr(suite_guard, "_loaded", {})
     suite_guard.remember()
     assert suite_guard.replaced() == []

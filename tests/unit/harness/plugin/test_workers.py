@@ -1,4 +1,4 @@
-"""Sessions with workers: real pytest-xdist, real workers that are killed, no Swarm."""
+"""Sessions with workers: real pytest-xdist, workers that are killed, no Swarm."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def pytest_xdist_make_scheduler(config, log):
     return RecipeScheduling(config, log)
 
 @pytest.fixture
-def told(request):
-    with open(os.environ["TOLD"], "a") as file:
+def recorded(request):
+    with open(os.environ["RECORD"], "a") as file:
         file.write(request.node.nodeid + "\\n")
 """
 TESTS = """
@@ -33,7 +33,7 @@ import os, signal
 import pytest
 
 @pytest.mark.parametrize("step", range(4))
-def test_step(told, step):
+def test_step(recorded, step):
     if {recipe!r} == "b" and step == 1:
         os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -41,42 +41,41 @@ def test_step(told, step):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[int, tuple[str, ...]]:
-    """A session of three recipes with two workers, in which a test of the second kills its worker."""
+    """Exit code and tests of a session with two workers, in which recipe b kills its worker."""
     tmp_path = tmp_path_factory.mktemp("killed")
     (tmp_path / "conftest.py").write_text(CONFTEST)
     for recipe in "abc":
         (tmp_path / recipe).mkdir()
         (tmp_path / recipe / f"test_{recipe}.py").write_text(TESTS.format(recipe=recipe))
-    told = tmp_path / "told"
+    record = tmp_path / "record"
     words = [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider", str(tmp_path)]
-    env = {**os.environ, "TOLD": str(told), "PYTHONPATH": str(CHECKOUT)}
+    env = {**os.environ, "RECORD": str(record), "PYTHONPATH": str(CHECKOUT)}
     done = subprocess.run(words, cwd=tmp_path, env=env, capture_output=True, timeout=120)
-    return done.returncode, tuple(told.read_text().split())
+    return done.returncode, tuple(record.read_text().split())
 
 
-def test_what_a_killed_worker_had_begun_is_not_begun_again(
+def test_a_recipe_whose_worker_was_killed_is_not_continued(
     ran: tuple[int, tuple[str, ...]],
 ) -> None:
-    """Its recipe is over: nothing runs twice, nothing runs that needs what did not happen."""
-    status, told = ran
-    assert status == 1
-    assert [test.partition("::")[2] for test in told if "/b/" in f"/{test}"] == [
+    """Another worker has nothing to build on, and must not run anything twice."""
+    exit_code, tests = ran
+    assert exit_code == 1
+    assert [test.partition("::")[2] for test in tests if "/b/" in f"/{test}"] == [
         "test_step[0]",
         "test_step[1]",
     ]
 
 
-def test_what_a_killed_worker_had_not_begun_goes_to_another(
+def test_recipes_that_a_killed_worker_had_not_begun_run_on_another(
     ran: tuple[int, tuple[str, ...]],
 ) -> None:
-    """The other recipes run, each once."""
-    _, told = ran
+    _, tests = ran
     for recipe in "ac":
-        assert len([test for test in told if f"/{recipe}/" in f"/{test}"]) == 4
+        assert len([test for test in tests if f"/{recipe}/" in f"/{test}"]) == 4
 
 
 def test_a_planned_recipe_that_never_ran_is_not_green(tmp_path: Path) -> None:
-    """A controller knows from its workers what was to be tested; one green run of two is no success."""
+    """The controller knows from its workers what was to be tested; one green run of two is not enough."""
     folder = tmp_path / "s-hello"
     folder.mkdir()
     green = (CHECKOUT / "tests" / "data" / "events" / "green.jsonl").read_text()

@@ -28,7 +28,7 @@ MIB = 1024**2
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunRecord]:
     """A run on a host that is well, with one stack."""
-    monkeypatch.setattr(preflight, "trouble", lambda settings: "")
+    monkeypatch.setattr(preflight, "host_problem", lambda settings: "")
     made = bare_run(tmp_path, lambda line: None)
     made.apps.stacks.append("stack")
     yield made
@@ -64,7 +64,7 @@ def test_on_a_host_in_trouble_nobody_else_is(
     run: RunRecord, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host's trouble comes first in the sentence; what was seen stays in it."""
-    monkeypatch.setattr(preflight, "trouble", lambda settings: "only 0.0 MiB are free in '/x'")
+    monkeypatch.setattr(preflight, "host_problem", lambda settings: "only 0.0 MiB are free in '/x'")
     found = blame.reconsider(run, Outcome("fail", fault, "no page"))
     assert (found.kind, found.fault) == ("fail", "infra")
     assert found.message == "only 0.0 MiB are free in '/x' (test failed with: no page)"
@@ -77,7 +77,7 @@ def test_what_blames_nobody_is_left_alone(
     run: RunRecord, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Trouble never turns a pass into anything, nor is the host asked."""
-    monkeypatch.setattr(preflight, "trouble", lambda settings: pytest.fail("asked"))
+    monkeypatch.setattr(preflight, "host_problem", lambda settings: pytest.fail("asked"))
     assert blame.reconsider(run, outcome) == outcome
 
 

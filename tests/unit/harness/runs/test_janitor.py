@@ -51,7 +51,7 @@ def test_incident_c2_a_live_run_is_never_reaped(here: Settings, live: Holder) ->
     api = FakeDocker()
     api.deploy(STACK, created="2020-01-01T00:00:00.0Z")
     before = api.names()
-    assert sweep(here, api).reaped == []
+    assert sweep(here, api).removed == []
     assert api.names() == before
 
 
@@ -64,7 +64,7 @@ def test_a_dead_run_is_reaped_at_once(here: Settings, live: Holder, tmp_path: Pa
     api.deploy(STACK)
     finished: list[Path] = []
     live.kill()
-    assert sweep(here, api, finish=finished.append).reaped == [DOMAIN]
+    assert sweep(here, api, finish=finished.append).removed == [DOMAIN]
     assert api.names() == set() and not env.exists()
     assert registry.entries(here) == [] and list(here.active_dir.iterdir()) == []
     assert finished == [tmp_path / "runs" / "run-7"]
@@ -100,7 +100,7 @@ def test_a_pid_given_to_another_program_is_not_the_owner(here: Settings, live: H
     """The process id lives, but it is not the process that wrote the entry."""
     live.kill()
     rewritten(here.active_dir / DOMAIN, pid=os.getpid(), started="1")
-    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
 def test_an_entry_that_does_not_say_when_its_owner_started_is_nobody_s(
@@ -109,7 +109,7 @@ def test_an_entry_that_does_not_say_when_its_owner_started_is_nobody_s(
     """A process that is gone has no start time either, which is no match."""
     live.kill()
     rewritten(here.active_dir / DOMAIN, started="")
-    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
 def test_a_held_lock_is_proof_of_life_whatever_the_process_says(
@@ -134,7 +134,7 @@ def test_a_process_that_runs_is_proof_of_life_whatever_became_of_its_lock(
     (entry,) = registry.entries(here)
     assert registry.owner_alive(here, entry)
     assert not registry.is_free(tmp_path / "runs" / "run-7")
-    assert sweep(here, FakeDocker()).reaped == []
+    assert sweep(here, FakeDocker()).removed == []
 
 
 def test_an_entry_that_changed_hands_is_not_taken_for_the_old_one(
@@ -164,7 +164,7 @@ def test_a_name_is_not_given_away_while_its_last_owner_is_removed(
     api = Busy()
     api.deploy(STACK)
     live.kill()
-    assert sweep(here, api).reaped == [DOMAIN]
+    assert sweep(here, api).removed == [DOMAIN]
     registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
 
 
@@ -182,7 +182,7 @@ def test_a_lock_that_somebody_looks_at_is_taken_a_moment_later(
 
     live.kill()
     monkeypatch.setattr(lock, "try_take", looked_at)
-    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    assert sweep(here, FakeDocker()).removed == [DOMAIN]
     asked.clear()
     words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
     registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
@@ -202,7 +202,7 @@ def test_two_sweeps_do_not_work_at_once(here: Settings, monkeypatch: pytest.Monk
     with pytest.raises(TimedOut, match="another sweep"):
         sweep(here, FakeDocker())
     first.release()
-    assert sweep(here, FakeDocker()).reaped == []
+    assert sweep(here, FakeDocker()).removed == []
 
 
 def test_what_does_not_end_keeps_its_app_and_its_entry(
@@ -216,10 +216,10 @@ def test_what_does_not_end_keeps_its_app_and_its_entry(
     deaf = orphans.Process(2**22, "1", 1, 1)
     monkeypatch.setattr(orphans, "terminate", lambda folder, domains=(): [deaf])
     done = sweep(here, api)
-    assert done.reaped == [] and api.names() == before
+    assert done.removed == [] and api.names() == before
     assert {item.kind for item in done.left} == {"process"}
     monkeypatch.undo()
-    assert sweep(here, api).reaped == [DOMAIN]
+    assert sweep(here, api).removed == [DOMAIN]
 
 
 def test_an_entry_of_another_boot_is_dead(here: Settings, live: Holder) -> None:
@@ -227,7 +227,7 @@ def test_an_entry_of_another_boot_is_dead(here: Settings, live: Holder) -> None:
     live.kill()
     start = registry.start_time(os.getpid())
     rewritten(here.active_dir / DOMAIN, pid=os.getpid(), started=start, boot="other")
-    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
 def test_a_kept_app_stays_until_its_time_is_over(here: Settings, live: Holder) -> None:
@@ -237,9 +237,9 @@ def test_a_kept_app_stays_until_its_time_is_over(here: Settings, live: Holder) -
     live.kill()
     registry.keep(here, DOMAIN, until=time.time() + 60)
     first = sweep(here, api)
-    assert (first.kept, first.reaped) == ([DOMAIN], [])
+    assert (first.kept, first.removed) == ([DOMAIN], [])
     later = time.time() + 61
-    assert sweep(here, api, now=lambda: later).reaped == [DOMAIN]
+    assert sweep(here, api, now=lambda: later).removed == [DOMAIN]
     assert api.names() == set()
 
 
@@ -252,7 +252,7 @@ def test_a_stack_nobody_knows_is_reaped_by_age_alone(
     api = FakeDocker()
     api.deploy(STACK, created=made)
     created = 1_767_225_600.0  # that moment in unix seconds
-    assert sweep(here, api, now=lambda: created + age).reaped == reaped
+    assert sweep(here, api, now=lambda: created + age).removed == reaped
 
 
 @pytest.mark.parametrize("kind", ["service", "network", "volume", "secret", "config"])
@@ -263,7 +263,7 @@ def test_whatever_is_left_of_a_stack_nobody_knows_goes(here: Settings, kind: str
     for other in set(api.objects) - {kind}:
         api.objects[other].clear()
     later = 1_767_225_600.0 + 7300
-    assert sweep(here, api, now=lambda: later).reaped == [STACK]
+    assert sweep(here, api, now=lambda: later).removed == [STACK]
     assert api.names() == set()
 
 
@@ -283,7 +283,7 @@ def test_what_is_not_ours_is_never_touched(here: Settings, stack: str) -> None:
     api = FakeDocker()
     api.deploy(stack, created="2001-01-01T00:00:00.0Z")
     before = api.names()
-    assert sweep(here, api).reaped == []
+    assert sweep(here, api).removed == []
     assert api.names() == before
 
 
@@ -295,7 +295,7 @@ def test_a_stack_nobody_knows_that_does_not_go_is_not_called_reaped(
     stuck = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
     stuck.deploy(STACK, created="2001-01-01T00:00:00.0Z")
     done = sweep(here, stuck)
-    assert (done.reaped, [item.name for item in done.left]) == ([], [f"{STACK}_content"])
+    assert (done.removed, [item.name for item in done.left]) == ([], [f"{STACK}_content"])
 
 
 def test_an_app_that_cannot_be_registered_is_none(here: Settings, tmp_path: Path) -> None:
@@ -322,11 +322,11 @@ def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
     stuck = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
     stuck.deploy(STACK)
     done = sweep(here, stuck)
-    assert [item.name for item in done.left] == [f"{STACK}_content"] and done.reaped == []
+    assert [item.name for item in done.left] == [f"{STACK}_content"] and done.removed == []
     assert "could not remove volume" in str(done)
     assert [entry.domain for entry in registry.entries(here)] == [DOMAIN]
     assert [record.run for record in registry.runs(here)] == ["run-7"] and checkout.exists()
-    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    assert sweep(here, FakeDocker()).removed == [DOMAIN]
     assert registry.runs(here) == [] and not checkout.exists()
 
 
@@ -349,7 +349,7 @@ def test_one_that_is_only_waited_for_does_not_live(here: Settings, live: Holder)
     live.process.kill()  # and not waited for
     os.waitid(os.P_PID, live.process.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{live.process.pid}/stat").exists()
-    assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+    assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
 def test_a_run_that_died_before_it_had_an_app_is_reaped_too(here: Settings, tmp_path: Path) -> None:
@@ -378,7 +378,7 @@ def test_a_machine_s_registry_that_was_emptied_is_no_loss(here: Settings, live: 
     live.kill()
     for path in here.active_dir.iterdir():
         path.unlink()
-    assert sweep(here, api).reaped == [DOMAIN]
+    assert sweep(here, api).removed == [DOMAIN]
     assert api.names() == set()
 
 
@@ -391,7 +391,7 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_sweep(
     def full(folder: Path) -> None:
         raise OSError("no space left on device")
 
-    assert sweep(here, FakeDocker(), finish=full).reaped == [DOMAIN]
+    assert sweep(here, FakeDocker(), finish=full).removed == [DOMAIN]
     assert [record.run for record in registry.runs(here)] == ["run-7"]
     sweep(here, FakeDocker())
     assert registry.runs(here) == []
@@ -429,7 +429,7 @@ def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
 
     api = Busy()
     try:
-        assert sweep(replace(here, janitor_max_age=0.0), api).reaped == []
+        assert sweep(replace(here, janitor_max_age=0.0), api).removed == []
         assert made[0].said == "held" and api.names() != set()
     finally:
         for holder in made:
@@ -441,7 +441,7 @@ def test_the_same_number_of_another_drone_is_another_run(here: Settings, live: H
     other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "/elsewhere/run-7"})
     live.kill()
     try:
-        assert sweep(here, FakeDocker()).reaped == [DOMAIN]
+        assert sweep(here, FakeDocker()).removed == [DOMAIN]
         assert other.poll() is None
     finally:
         other.kill()

@@ -42,14 +42,14 @@ def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_host_that_has_everything_is_taken(here: Settings) -> None:
     """A manager with the proxy's network, whose folders can be written to."""
-    preflight.host(here, engine(PROXY))
+    preflight.check_host(here, engine(PROXY))
 
 
 @pytest.mark.parametrize("state", [{"LocalNodeState": "inactive"}, {"ControlAvailable": False}])
 def test_an_engine_that_is_no_manager_is_refused(here: Settings, state: dict[str, object]) -> None:
     """Neither an engine outside of a swarm nor a worker can be deployed to."""
     with pytest.raises(InfraError, match="not a swarm manager; run `docker swarm init`"):
-        preflight.host(here, engine(PROXY, **state))
+        preflight.check_host(here, engine(PROXY, **state))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_a_host_without_the_proxys_network_is_refused(
 ) -> None:
     """Docker matches names by their beginning, and a local network of that name reaches no service."""
     with pytest.raises(InfraError, match="no network 'proxy'; run `docker network create"):
-        preflight.host(here, engine(there))
+        preflight.check_host(here, engine(there))
 
 
 @pytest.mark.parametrize("name", ["runs", "active", "slots", "lock"])
@@ -74,15 +74,15 @@ def test_a_folder_that_cannot_be_written_is_refused(
     with monkeypatch.context() as patch:
         patch.setattr(os, "access", lambda path, mode: path != folder and may(path, mode))
         with pytest.raises(InfraError, match=f"no permission to write to '{folder}'"):
-            preflight.host(here, engine(PROXY))
+            preflight.check_host(here, engine(PROXY))
     with monkeypatch.context() as patch:
         patch.setattr(os, "statvfs", lambda path: read_only if path == folder else statvfs(path))
         with pytest.raises(InfraError, match=f"'{folder}' is mounted read-only"):
-            preflight.host(here, engine(PROXY))
+            preflight.check_host(here, engine(PROXY))
     folder.rmdir()
     folder.write_text("")
     with pytest.raises(InfraError, match=f"cannot create '{folder}'"):
-        preflight.host(here, engine(PROXY))
+        preflight.check_host(here, engine(PROXY))
 
 
 def test_a_host_short_of_memory_is_refused_and_in_trouble(
@@ -94,8 +94,8 @@ def test_a_host_short_of_memory_is_refused_and_in_trouble(
     )
     monkeypatch.setattr(swarm, "client", lambda: engine(PROXY))
     with pytest.raises(InfraError, match=r"only 9\.0 MiB of memory are available; free it"):
-        preflight.host(here, engine(PROXY))
-    assert preflight.trouble(here) == "only 9.0 MiB of memory are available"
+        preflight.check_host(here, engine(PROXY))
+    assert preflight.host_problem(here) == "only 9.0 MiB of memory are available"
 
 
 @pytest.mark.parametrize("error", [DockerException("gone"), InfraError("gone"), OSError("gone")])
@@ -108,4 +108,4 @@ def test_whatever_an_engine_that_is_away_raises_is_trouble(
         raise error
 
     monkeypatch.setattr(swarm, "client", lambda: SimpleNamespace(info=away))
-    assert preflight.trouble(here) == "Docker does not answer: gone"
+    assert preflight.host_problem(here) == "Docker does not answer: gone"

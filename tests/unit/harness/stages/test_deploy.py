@@ -57,7 +57,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     made.abra = Abra(made)
     (made.checkout_dir / "compose.yml").write_text(COMPOSE)
     (made.checkout_dir / ".env.sample").write_text(SAMPLE)
-    monkeypatch.setattr(preflight, "enough", lambda settings: None)
+    monkeypatch.setattr(preflight, "check_resources", lambda settings: None)
     monkeypatch.setattr(images, "pull", lambda names, progress: made.notes.extend(names))
     monkeypatch.setattr(engine, "view", lambda stack: engine.StackView(stack, ()))
     monkeypatch.setattr(engine, "nodes", list)

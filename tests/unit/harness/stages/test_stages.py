@@ -81,7 +81,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     """A run in which nothing fails."""
     made = FakeRun()
     for module, names in {
-        preflight: "enough",
+        preflight: "check_resources",
         admission: "admit_checkout admit_deployment warn",
         images: "pull",
         provision: "make_secrets",
@@ -101,24 +101,24 @@ def run(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
 
 
 RELIES_ON = [
-    ("install", "enough", 1, "checkout"),
+    ("install", "check_resources", 1, "checkout"),
     ("install", "admit_checkout", 1, "app_new"),
     ("install", "admit_deployment", 1, "pull"),
     ("install", "settle", 1, "post_deploy"),
     ("install", "post_deploy", 1, "-"),
     ("back_up", "settle", 1, "app_backup_create"),
     ("back_up", "verify", 1, "-"),
-    ("restore", "enough", 1, "app_undeploy"),
+    ("restore", "check_resources", 1, "app_undeploy"),
     ("restore", "remove_stack", 1, "app_deploy"),
     ("restore", "settle", 1, "app_restore"),
     ("restore", "post_deploy", 1, "app_restore"),
     ("restore", "healthy", 1, "app_restore"),
     ("restore", "settle", 2, "-"),
     ("restore", "healthy", 2, "-"),
-    ("base", "enough", 1, "checkout"),
+    ("base", "check_resources", 1, "checkout"),
     ("base", "healthy", 1, "seed"),
     ("base", "seed", 1, "-"),
-    ("upgrade", "enough", 1, "checkout"),
+    ("upgrade", "check_resources", 1, "checkout"),
     ("upgrade", "admit_checkout", 1, "pull"),
     ("upgrade", "admit_deployment", 1, "pull"),
     ("upgrade", "settle", 1, "remove_orphans"),

@@ -1,4 +1,4 @@
-"""What a suite's author holds in hand: an app whose answers are never empty by accident."""
+"""The API for suite authors: a failure raises and never returns an empty value."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from harness.swarm import containers, engine
 
 @pytest.fixture
 def app() -> App:
-    """An app that nothing was deployed for."""
+    """An app of which nothing is deployed."""
     return App(
         domain="a.ci.test",
         stack="a_ci_test",
@@ -26,21 +26,21 @@ def app() -> App:
     )
 
 
-def test_incident_b4_a_command_that_fails_is_no_empty_answer(
+def test_incident_b4_a_failed_command_raises_with_its_output(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """B4: a status other than 0 raises, with what the command said."""
+    """B4: a query that failed looked like an empty result."""
     done = containers.Output(3, "", "no such table: users")
     monkeypatch.setattr(containers, "execute", lambda *words, **options: done)
-    with pytest.raises(RecipeFailure, match=r"status 3(.|\n)*no such table: users"):
+    with pytest.raises(RecipeFailure, match=r"exited with code 3: no such table: users"):
         app.exec("app", "sqlite3", "x.db", "SELECT 1")
 
 
 @pytest.mark.usefixtures("moving_clock")
-def test_incident_b4_a_container_that_does_not_come_is_named(
+def test_incident_b4_waiting_for_a_container_times_out_with_its_state(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """B4: without a running container there is a bound and a sentence, never an empty value."""
+    """B4: without a running container an empty value was returned."""
     stopped = SimpleNamespace(tasks=(SimpleNamespace(running=False, state="failed"),))
     view: Any = SimpleNamespace(service=lambda name: stopped)
     monkeypatch.setattr(engine, "view", lambda stack: view)
@@ -48,10 +48,10 @@ def test_incident_b4_a_container_that_does_not_come_is_named(
         containers.find("s", "app")
 
 
-def test_testinfra_looks_into_the_services_container(
+def test_host_is_the_services_container_and_fails_immediately_when_stopped(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of a stopped app it fails immediately, so a test that uses it has a quick negative control."""
+    """The negative control of a test that uses it must not wait."""
     monkeypatch.setattr(containers, "find", lambda stack, service: f"{stack}.{service}")
     assert app.host("db").backend.get_pytest_id() == "docker://a_ci_test.db"
     app.stopped = True

@@ -1,4 +1,4 @@
-"""What a suite's author marks, and refusing what proves nothing."""
+"""The decorators of suites, and whether a function asserts anything."""
 
 from pathlib import Path
 from types import ModuleType
@@ -10,7 +10,7 @@ from harness.suites import markers
 
 
 def module(tmp_path: Path, code: str) -> ModuleType:
-    """Import a piece of code as a suite's file."""
+    """Import code as a suite's file."""
     import importlib.util
 
     path = tmp_path / "test_x.py"
@@ -23,8 +23,7 @@ def module(tmp_path: Path, code: str) -> ModuleType:
 
 
 @pytest.mark.parametrize("role", ["seed", "check", "wreck"])
-def test_a_function_knows_its_role(role: str) -> None:
-    """The decorators mark and change nothing else."""
+def test_a_decorator_returns_the_same_function_with_a_role(role: str) -> None:
 
     def function() -> None: ...
 
@@ -33,18 +32,16 @@ def test_a_function_knows_its_role(role: str) -> None:
 
 
 def test_an_unmarked_function_has_no_role() -> None:
-    """Ordinary functions are not ours."""
     assert markers.role_of(lambda: None) is None
 
 
 def test_two_roles_are_refused() -> None:
-    """A function is one of the three."""
     with pytest.raises(UsageError, match="marked twice"):
         markers.check(markers.seed(lambda: None))
 
 
 @pytest.mark.parametrize(
-    ("body", "proves"),
+    ("body", "asserts"),
     [
         ("assert app.get('/').text == 'x'", True),
         ("app.get('/')", False),
@@ -57,20 +54,19 @@ def test_two_roles_are_refused() -> None:
         ("...", False),
     ],
 )
-def test_a_check_proves_something_only_if_it_can_fail(
-    tmp_path: Path, body: str, proves: bool
+def test_a_check_must_contain_an_assertion_that_can_fail(
+    tmp_path: Path, body: str, asserts: bool
 ) -> None:
-    """An assertion of its own or of a function it calls makes a check; a constant does not."""
+    """Its own, or one of a function that it calls; `assert True` does not count."""
     code = (
         "import pytest\n"
         "def helper(app):\n    assert app.ok\n"
         "def other(app):\n    app.do()\n"
         f"def it(app):\n    {body}\n"
     )
-    assert markers.proves_something(module(tmp_path, code).it) is proves
+    assert markers.asserts_something(module(tmp_path, code).it) is asserts
 
 
-def test_functions_that_call_each_other_are_read_once(tmp_path: Path) -> None:
-    """A loop of calls does not hang the collection."""
+def test_functions_that_call_each_other_do_not_loop_for_ever(tmp_path: Path) -> None:
     code = "def it(app):\n    b(app)\ndef b(app):\n    it(app)\n"
-    assert markers.proves_something(module(tmp_path, code).it) is False
+    assert markers.asserts_something(module(tmp_path, code).it) is False
