@@ -1,4 +1,4 @@
-"""Checks of a recipe's `.env.sample`: every line has only one meaning, and no key is reserved.
+"""A recipe's `.env.sample`: every line must have only one meaning, and no reserved key.
 
 abra, Docker and this harness parse env files differently. A line that they could read differently is
 refused; otherwise one value would be checked and another one deployed.
@@ -7,7 +7,13 @@ refused; otherwise one value would be checked and another one deployed.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
+from harness.errors import RecipeFailure
+from harness.recipe.env_file import UNDECODABLE
+from harness.recipe.limits import MAX_FILE_SIZE
+
+# Variables that change what abra, Docker, git, a shell or this harness does.
 RESERVED_NAMES = re.compile(
     r"STACK_NAME|PATH|IFS|CDPATH|BASH_ENV|SHELLOPTS|BASHOPTS|PROMPT_COMMAND|PS4|GLOBIGNORE|GODEBUG"
     r"|LD_\w+|ABRA_\w+|CCCI_\w+|SSH_ASKPASS|SSH_AUTH_SOCK"
@@ -21,6 +27,20 @@ SETTING = re.compile(
     r"[ \t]*(?:\#.*)?"
 )
 CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\x85\u2028\u2029]")
+
+
+def read(checkout: Path) -> str:
+    """Return the text of a checkout's `.env.sample`.
+
+    Raises:
+        RecipeFailure: It is missing or larger than 1 MiB.
+    """
+    path = checkout / ".env.sample"
+    if not path.is_file():
+        raise RecipeFailure("the recipe has no file '.env.sample', so abra cannot create an app")
+    if path.stat().st_size > MAX_FILE_SIZE:
+        raise RecipeFailure("'.env.sample' of the recipe is larger than 1 MiB")
+    return path.read_bytes().decode(errors=UNDECODABLE)
 
 
 def problem(text: str, recipe: str) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import RecipeFailure
-from harness.recipe import post_deploy
+from harness.recipe import env_sample, post_deploy
 from harness.recipe.compose import Compose
-from harness.recipe.env_file import UNDECODABLE, EnvFile, SecretSpec, secret_specs
-from harness.recipe.limits import MAX_FILE_SIZE
+from harness.recipe.env_file import EnvFile, SecretSpec, secret_specs
 from harness.suites.app import App
 
 
@@ -42,7 +40,7 @@ class Deployment:
         """
         env = EnvFile.read(env_path)
         values = {**env.values(), "STACK_NAME": app.stack}
-        return cls(app, env, Compose.load(checkout, values), read_sample(checkout))
+        return cls(app, env, Compose.load(checkout, values), env_sample.read(checkout))
 
     @property
     def secrets(self) -> list[SecretSpec]:
@@ -56,17 +54,3 @@ class Deployment:
             RecipeFailure: `POST_DEPLOY_CMDS` is invalid.
         """
         return post_deploy.post_deploy_commands(self.env.get("POST_DEPLOY_CMDS") or "")
-
-
-def read_sample(checkout: Path) -> str:
-    """Return the text of a checkout's `.env.sample`.
-
-    Raises:
-        RecipeFailure: it is missing or larger than 1 MiB.
-    """
-    path = checkout / ".env.sample"
-    if not path.is_file():
-        raise RecipeFailure("the recipe has no file '.env.sample', so abra cannot create an app")
-    if path.stat().st_size > MAX_FILE_SIZE:
-        raise RecipeFailure("'.env.sample' of the recipe is larger than 1 MiB")
-    return path.read_bytes().decode(errors=UNDECODABLE)

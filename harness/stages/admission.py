@@ -12,7 +12,7 @@ from harness.errors import RecipeFailure
 from harness.recipe import abra_sh, env_sample, flaws, hazards, yaml_loading
 from harness.recipe.env_file import SecretSpec
 from harness.recipe.hazards import Hazard
-from harness.runs.deployment import Deployment, read_sample
+from harness.runs.deployment import Deployment
 from harness.runs.run import Run
 from harness.swarm import engine
 
@@ -28,7 +28,7 @@ def admit_checkout(run: Run) -> None:
             does more than export values and define functions; names file and line.
     """
     yaml_loading.require_readable(run.checkout_dir)
-    wrong = env_sample.problem(read_sample(run.checkout_dir), run.recipe)
+    wrong = env_sample.problem(env_sample.read(run.checkout_dir), run.recipe)
     if wrong:
         raise RecipeFailure(f"'.env.sample' of the recipe, {wrong}")
     problem = abra_sh.problem(run.checkout_dir)

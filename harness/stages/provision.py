@@ -8,8 +8,9 @@ import string
 import tempfile
 from pathlib import Path
 
+from harness.recipe import env_sample
 from harness.recipe.env_file import EnvFile, SecretSpec, missing_lines
-from harness.runs.deployment import Deployment, read_sample
+from harness.runs.deployment import Deployment
 from harness.runs.run import Run
 from harness.secret import Secret
 from harness.suites.app import App
@@ -38,7 +39,7 @@ def prepare_upgrade(run: Run, published: Deployment) -> Deployment:
     """
     app = published.app
     path = run.env_path(app)
-    lines = missing_lines(published.sample, read_sample(run.checkout_dir))
+    lines = missing_lines(published.sample, env_sample.read(run.checkout_dir))
     env = EnvFile.read(path)
     for line in lines:
         env.append(line.replace(f"{run.recipe}.example.com", app.domain))
