@@ -1,4 +1,4 @@
-"""An in-memory engine that knows exactly the calls which removal makes, and refuses what Docker refuses."""
+"""A fake Docker engine in memory, with the calls that removal makes and Docker's refusals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.swarm.engine import NAMESPACE
 
 
 class Refused(APIError):
-    """What the SDK raises for a status of the engine."""
+    """The SDK's error for an HTTP status of the engine."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -23,7 +23,7 @@ class Refused(APIError):
 
 
 class FakeDocker:
-    """Holds objects by kind and name; `stuck` names objects that will not go."""
+    """Has objects by kind and name; those named in `stuck` cannot be removed."""
 
     def __init__(self, *, stuck: frozenset[str] = frozenset()) -> None:
         self.objects: dict[str, dict[str, dict[str, Any]]] = {
@@ -33,7 +33,7 @@ class FakeDocker:
         self.stuck = stuck
 
     def deploy(self, stack: str, *, created: str = "2026-01-01T00:00:00.0Z") -> None:
-        """Make one object of each kind for a stack, as abra and Swarm would name them."""
+        """Create one object of each kind for a stack, with the names that abra and Swarm give them."""
         label = {NAMESPACE: stack}
         spec = {"Name": f"{stack}_app", "Labels": label}
         self.objects["service"][f"{stack}_app"] = {"Spec": spec, "CreatedAt": created}
@@ -83,7 +83,7 @@ class FakeDocker:
         return self._list("network", filters)
 
     def volumes(self) -> dict[str, Any]:
-        """List volumes; an engine without any says null."""
+        """List volumes; null without any, like the real engine."""
         return {"Volumes": self._list("volume", None) or None}
 
     def secrets(self) -> list[dict[str, Any]]:
@@ -95,7 +95,7 @@ class FakeDocker:
         return self._list("config", None)
 
     def tasks(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
-        """List tasks; they go with their service."""
+        """List no tasks; they are removed with their service."""
         return []
 
     def remove_service(self, name: str) -> None:
@@ -103,7 +103,7 @@ class FakeDocker:
         self._remove("service", name)
 
     def remove_container(self, name: str, *, force: bool, v: bool) -> None:
-        """Remove a container, which Swarm starts again while its service exists."""
+        """Remove a container by force."""
         assert force
         self._remove("container", name)
 
@@ -112,7 +112,7 @@ class FakeDocker:
         self._remove("network", name)
 
     def remove_volume(self, name: str) -> None:
-        """Remove a volume; one in use is refused."""
+        """Remove a volume unless it is in use."""
         self._remove("volume", name)
 
     def remove_secret(self, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Another process that holds what a run holds: a lock, a record, the entry of an app."""
+"""Another process that holds a lock, a run's record or an app's registry entry."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ sys.stdin.read()
 
 
 class Holder:
-    """Another process that holds something until it is killed."""
+    """A process that holds something until it is killed."""
 
     def __init__(self, here: Settings, *words: str, run: str = "") -> None:
         env = {
@@ -53,10 +53,10 @@ class Holder:
             text=True,
         )
         assert self.process.stdout is not None
-        self.said = self.process.stdout.readline().strip()
+        self.answer = self.process.stdout.readline().strip()
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """Kill it by SIGKILL."""
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
@@ -65,7 +65,7 @@ class Holder:
 
 
 def below(folder: Path) -> Settings:
-    """Return settings whose folders are all below one."""
+    """Return settings with all folders below this one."""
     folders = {
         "CCCI_LOCK_DIR": "lock",
         "CCCI_ACTIVE_DIR": "active",

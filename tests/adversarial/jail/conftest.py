@@ -1,4 +1,4 @@
-"""The jail's tests need what the jail needs; where it is missing they say what."""
+"""Fixtures for tests of the jail; without bubblewrap or root they are skipped."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from harness.jail import jail
-from tests.adversarial.jail.jail_env import Stranger, proxy
+from tests.adversarial.jail.jail_env import UntrustedSuite, proxy
 from tests.support.figures import Part, record_cases
 
 pytest_runtest_makereport = record_cases(Part.ATTACKS)
 
 
 @pytest.fixture(autouse=True)
-def _jail_can_be_had() -> None:
+def _require_jail() -> None:
     if missing := jail.why_unavailable():
         pytest.skip(missing)
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Iterator[Stranger]:
-    """Somebody whose suites are run, with an app to be reached."""
+def suite(tmp_path: Path) -> Iterator[UntrustedSuite]:
+    """Runs untrusted suites, with an app that they can reach."""
     with proxy() as address:
-        yield Stranger(tmp_path, address)
+        yield UntrustedSuite(tmp_path, address)

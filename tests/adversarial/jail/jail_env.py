@@ -1,4 +1,4 @@
-"""What the tests of the jail share: an app that answers, a suite of a stranger, a look at what is left."""
+"""An app that answers, a runner of untrusted suites, and checks of what they leave behind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOMAIN = "app.ci.test"
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Says who was asked for."""
+    """Answers with the name of the requested host."""
 
     def do_GET(self) -> None:
         """Answer with the Host header."""
@@ -30,12 +30,12 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def proxy() -> Iterator[tuple[str, int]]:
-    """Run a proxy with one app behind it on the host's loopback; yield its address."""
+    """Run a proxy on the host's loopback with one app behind it; yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
@@ -47,33 +47,33 @@ def proxy() -> Iterator[tuple[str, int]]:
 
 
 @dataclass(frozen=True)
-class Stranger:
-    """Runs suites that nobody of ours wrote."""
+class UntrustedSuite:
+    """Runs untrusted code as a suite in a jail."""
 
     folder: Path
     address: tuple[str, int]
 
     def write(self, code: str) -> Path:
-        """Write a suite; return its folder."""
+        """Write a suite with one file; return its folder."""
         tests = self.folder / "tests"
         tests.mkdir(exist_ok=True)
         (tests / "test_own.py").write_text(code)
         return tests
 
-    def leave(self, name: str, text: str) -> None:
-        """Put a file beside the suite."""
+    def add_file(self, name: str, text: str) -> None:
+        """Add a file to the suite."""
         tests = self.folder / "tests"
         tests.mkdir(exist_ok=True)
         (tests / name).write_text(text)
 
     def run(self, code: str, *, seconds: float = 60.0) -> JailResult:
-        """Run a suite of this code in a jail."""
+        """Run a suite with this code in a jail."""
         tests = self.write(code)
         return jail.run_tests(tests, Target(DOMAIN, self.address), seconds=seconds)
 
 
 def processes_of(uid: int) -> list[int]:
-    """Return the processes that run as a user."""
+    """Return the ids of a user's processes, without zombies."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -87,20 +87,20 @@ def processes_of(uid: int) -> list[int]:
     return found
 
 
-def ended(uid: int) -> None:
-    """Require that every process of a user ends by itself, within seconds."""
+def await_exit(uid: int) -> None:
+    """Require that all processes of a user exit within 10 s."""
     wait.until(
         lambda: wait.Look(str(processes_of(uid)), None if processes_of(uid) else True),
-        what="the jail's processes to end",
+        what="the jail's processes to exit",
         timeout=10,
         every=0.02,
     )
 
 
-def nothing_left(pid: int = 0) -> None:
-    """Require that no process, folder or control group of a jail is left."""
+def assert_nothing_left(pid: int = 0) -> None:
+    """Require that a jail left no process, folder or control group behind."""
     pid = pid or os.getpid()
-    ended(jail.FIRST_UID + pid)
-    groups = os.walk("/sys/fs/cgroup")  # a glob fails when another's group goes while it looks
+    await_exit(jail.FIRST_UID + pid)
+    groups = os.walk("/sys/fs/cgroup")  # a glob fails if a group is removed meanwhile
     assert [folder for folder, *_ in groups if Path(folder).name == f"cc-ci-{pid}"] == []
     assert not (files.JAILS_DIR / str(pid)).exists()

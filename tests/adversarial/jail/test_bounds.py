@@ -1,4 +1,4 @@
-"""Control groups that bound a tree of processes, and the relay that belongs to a jail."""
+"""Control groups that limit a tree of processes, and the jail's relay."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ from harness.settings import CHECKOUT
 LIMITS = Limits(memory=64 * 1024 * 1024, processes=8, processors=0.5)
 
 
-def test_what_is_in_a_group_ends_with_it() -> None:
-    """A process of ours that was put into it is killed at its end, and the group is gone."""
+def test_processes_in_a_group_are_killed_with_it() -> None:
     process = subprocess.Popen(["sleep", "600"])
     try:
         with cgroup.group(LIMITS) as files:
@@ -38,8 +37,8 @@ def test_what_is_in_a_group_ends_with_it() -> None:
     assert not any(file.parent.exists() for file in files)
 
 
-def test_a_busy_process_gets_no_more_than_its_share() -> None:
-    """The kernel holds it back again and again, however idle the host is."""
+def test_processor_time_is_limited() -> None:
+    """The kernel throttles a busy process even on an idle host."""
     words = [sys.executable, "-c", "while True: pass"]
     process = subprocess.Popen(words)
     try:
@@ -50,17 +49,17 @@ def test_a_busy_process_gets_no_more_than_its_share() -> None:
 
             def look() -> wait.Look[bool]:
                 lines = (folder / "cpu.stat").read_text().splitlines()
-                held = dict(line.split() for line in lines)["nr_throttled"]
-                return wait.Look(held, True if int(held) > 3 else None)
+                throttled = dict(line.split() for line in lines)["nr_throttled"]
+                return wait.Look(throttled, True if int(throttled) > 3 else None)
 
-            assert wait.until(look, what="it to be held back", timeout=30, every=0.02)
+            assert wait.until(look, what="it to be throttled", timeout=30, every=0.02)
     finally:
         process.kill()
         process.wait()
 
 
-def test_a_group_of_one_that_lives_is_not_swept() -> None:
-    """Only what a dead process left is removed by the next."""
+def test_the_group_of_a_live_process_is_not_removed() -> None:
+    """Only groups of dead processes are removed."""
     parent = os.getppid()
     folder = next(path for path in cgroup.ROOT.glob("**/cgroup.procs")).parent / f"cc-ci-{parent}"
     folder.mkdir()
@@ -72,10 +71,9 @@ def test_a_group_of_one_that_lives_is_not_swept() -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_both_versions_of_control_groups_are_known(
+def test_both_versions_of_control_groups_are_supported(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, version: int
 ) -> None:
-    """The same bounds, under the names that each version has for them."""
     monkeypatch.setattr(cgroup, "ROOT", tmp_path)
     if version == 2:
         (tmp_path / "cgroup.controllers").touch()
@@ -83,28 +81,28 @@ def test_both_versions_of_control_groups_are_known(
     values = {key: value for part in made for key, value in part.values}
     if version == 2:
         assert [part.folder for part in made] == [tmp_path / "x"]
-        assert made[0].swap == ("memory.swap.max", "0"), "it would swap instead"
+        assert made[0].swap == ("memory.swap.max", "0"), "it would swap otherwise"
         assert values == {"memory.max": "67108864", "pids.max": "8", "cpu.max": "50000 100000"}
     else:
         kinds = {part.folder.parent.name for part in made}
         assert kinds == {"memory", "pids", "cpu"}
         swap = {part.swap for part in made}
-        assert ("memory.memsw.limit_in_bytes", "67108864") in swap, "it would swap instead"
+        assert ("memory.memsw.limit_in_bytes", "67108864") in swap, "it would swap otherwise"
         assert (values["memory.limit_in_bytes"], values["pids.max"]) == ("67108864", "8")
         assert (values["cpu.cfs_quota_us"], values["cpu.cfs_period_us"]) == ("50000", "100000")
 
 
-def test_without_control_groups_nothing_runs(
+def test_without_control_groups_the_jail_does_not_work(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """What cannot be bounded is trouble of the host, said before anything is started."""
+    """It is an infrastructure error, reported before anything is started."""
     monkeypatch.setattr(cgroup, "ROOT", tmp_path / "nowhere")
     with pytest.raises(InfraError, match="cannot limit processes by control groups"):
         jail.check()
 
 
-def test_a_relay_makes_so_many_connections_at_once_and_no_more() -> None:
-    """The next one waits until one of them ends, so that a suite cannot take all of the proxy's."""
+def test_the_relay_limits_concurrent_connections() -> None:
+    """Otherwise a suite could use up all connections of the proxy."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
         proxy = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=200))
@@ -128,8 +126,8 @@ def test_a_relay_makes_so_many_connections_at_once_and_no_more() -> None:
         stack.enter_context(proxy.accept()[0])
 
 
-def test_a_relay_whose_jail_is_gone_already_does_not_stay() -> None:
-    """Its parent may die before it can ask to be told of that."""
+def test_a_relay_without_its_jail_exits() -> None:
+    """Its parent may die before the parent-death signal is set."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
         words = [sys.executable, "-I", str(jail.RELAY), "relay", str(fd), "127.0.0.1", "9", "1"]
@@ -143,7 +141,7 @@ from harness.jail import files
 from harness.errors import InfraError
 files.JAILS_DIR = pathlib.Path(sys.argv[1])
 kept = []
-for name in ("4194304", str(os.getpid())):  # of a dead process, and what this one left
+for name in ("4194304", str(os.getpid())):  # of a dead process, and of an earlier jail of this one
     place = files.JAILS_DIR / name / "site" / "package"
     place.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
@@ -163,11 +161,11 @@ print(list(files.JAILS_DIR.iterdir()))
 """
 
 
-def test_what_is_mounted_in_a_jail_s_folder_is_not_emptied_with_it(tmp_path: Path) -> None:
-    """Mounts of a jail that became the host's have the host's own Python packages behind them."""
+def test_mounts_in_a_jails_folder_are_not_emptied(tmp_path: Path) -> None:
+    """If a jail's mounts appear on the host, they lead to the host's own Python packages."""
     words = ["unshare", "--mount", sys.executable, "-c", CLEARING, str(tmp_path)]
     done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True)
     assert done.stderr == ""
     refused, *held = done.stdout.splitlines()
     assert refused.startswith(f"something is mounted below '{tmp_path}/")
-    assert held == ["True", "True", "[]"], "emptied, or not cleared once nothing was mounted"
+    assert held == ["True", "True", "[]"], "emptied, or not removed after unmounting"

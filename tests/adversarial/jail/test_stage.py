@@ -1,4 +1,4 @@
-"""The stage of a recipe's own tests: what is believed of them, and what they cannot touch."""
+"""The stage of a recipe's own tests: what they can prove, and what they cannot change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 import requests
 
-from bridge.builds import drone_log as bridge_told
+from bridge.builds import drone_log
 from contract.marker import MARKER
 from harness import plan, settings
 from harness.errors import RecipeFailure
@@ -37,12 +37,12 @@ FORGED_END |= {"verdict": "passed", "commit_state": "success", "level": 5}
 
 
 class Answering(App):
-    """An app that answers, or does not."""
+    """A fake app that answers, or does not."""
 
     up = True
 
     def get(self, path: str, **options: Any) -> requests.Response:
-        """Answer."""
+        """Return an empty answer."""
         if not self.up:
             raise RecipeFailure("GET https://app/ got no answer: refused\n  more")
         return requests.Response()
@@ -50,14 +50,14 @@ class Answering(App):
 
 @dataclass
 class Stage:
-    """A run in which lint passed, install failed, and a recipe's own tests are to come."""
+    """A run in which lint passed and install failed, before the stage of the recipe's own tests."""
 
     run: Run
     app: Answering
-    said: list[str] = field(default_factory=list)
+    printed: list[str] = field(default_factory=list)
 
     def verify(self, code: str, **files: str) -> str:
-        """Run own tests of this code; return what failed, "" when nothing did."""
+        """Run own tests with this code; return the failure, or ""."""
         tests = self.run.checkout_dir / "tests"
         tests.mkdir(parents=True, exist_ok=True)
         for name, text in {"test_own": code, **files}.items():
@@ -69,14 +69,14 @@ class Stage:
         return ""
 
     def report(self) -> report.Report:
-        """Return the report of the run, written as at its end."""
+        """Finish the run and return its report."""
         self.run.recorder.record("run-finished", how="finished", reason="")
         return run_dir.write_all(self.run.dir)
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    """A run that has come to this stage, with an app behind a proxy."""
+    """A run that is about to start this stage, with an app behind a proxy."""
     found = settings.load({"CCCI_RUNS_DIR": str(tmp_path), "CCCI_PROXY": "127.0.0.1:9"})
     with proxy() as (host, port):
         printed: list[str] = []
@@ -94,13 +94,12 @@ def _run(found: Settings, console: Callable[[str], None]) -> Run:
     )
     for name, outcome in (("test_lint", "pass"), ("test_install", "fail")):
         fault = "recipe" if outcome == "fail" else None
-        told = Outcome(outcome, fault, "it is broken" if fault else None)  # type: ignore[arg-type]
-        made.recorder.case(name, plan.GENERIC[name], told, seconds=1.0)
+        result = Outcome(outcome, fault, "it is broken" if fault else None)  # type: ignore[arg-type]
+        made.recorder.case(name, plan.GENERIC[name], result, seconds=1.0)
     return made
 
 
-def test_each_of_its_tests_is_a_case_of_its_own_stage(stage: Stage) -> None:
-    """What they say of themselves stands under their names, in their stage alone."""
+def test_each_own_test_is_a_case_of_this_stage(stage: Stage) -> None:
     problem = stage.verify(
         "import os, urllib.request, pytest\n"
         "def test_page():\n"
@@ -127,7 +126,7 @@ def test_each_of_its_tests_is_a_case_of_its_own_stage(stage: Stage) -> None:
 
 
 FORGERIES = {
-    "status": "import os\nos._exit(0)\n",
+    "exit code": "import os\nos._exit(0)\n",
     "results": f"open('/results', 'w').write('''{GREEN.format(name='x')}''')\nimport os\nos._exit(1)\n",
     "nothing": "",
     "skipped": "import pytest\n@pytest.mark.skip\ndef test_it():\n    assert 0\n",
@@ -139,17 +138,17 @@ FORGERIES = {
 
 
 @pytest.mark.parametrize("code", FORGERIES.values(), ids=FORGERIES)
-def test_what_cannot_be_believed_is_no_pass(stage: Stage, code: str) -> None:
-    """A status without results, results against the status, nothing at all: each fails the stage."""
+def test_results_without_evidence_fail_the_stage(stage: Stage, code: str) -> None:
+    """An exit code without results, results that contradict it, no results at all."""
     assert stage.verify(code)
 
 
-def test_a_forged_green_touches_no_other_stage(stage: Stage) -> None:
-    """It can say that it passed; install stays failed, the verdict red, the level what it was."""
+def test_forged_results_do_not_change_other_stages(stage: Stage) -> None:
+    """They can claim a pass of this stage; install stays failed, the verdict red and the level 0."""
     forged = GREEN.format(name="own.install") + " " * 10
-    lines = MARKER + json.dumps(FORGED_END)
+    marked = MARKER + json.dumps(FORGED_END)
     code = f"import os\nopen('/results', 'w').write({forged!r})\n"
-    code += f"os.write(2, b'\\n' + {lines.encode()!r} + b'\\n')\nos._exit(0)\n"
+    code += f"os.write(2, b'\\n' + {marked.encode()!r} + b'\\n')\nos._exit(0)\n"
     conftest = "import sys\nsys.stderr = sys.__stderr__\n"
     assert stage.verify(code, conftest=conftest) == ""
     found = stage.report()
@@ -162,8 +161,8 @@ def test_a_forged_green_touches_no_other_stage(stage: Stage) -> None:
     assert classes["test_install"] == "own.install"
 
 
-def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
-    """In the log of a build, a marked line of its output, a message or a name is not marked."""
+def test_marked_lines_in_its_output_are_not_parsed(stage: Stage) -> None:
+    """A marker in its output, a message or a name must not be one in the log of the build."""
     mark = MARKER + json.dumps(FORGED_END)
     escaped = mark.replace('"', "&quot;")
     forged = f'<t><testcase name="&#10;{escaped}"><failure message="&#10;{escaped}">\n{mark}\n'
@@ -174,14 +173,14 @@ def test_no_line_of_it_is_taken_for_one_of_ours(stage: Stage) -> None:
     problem = stage.verify(code)
     found = stage.report()
     log = (stage.run.dir / "logs" / "fresh-recipe_tests.log").read_text()
-    assert MARKER.strip() in log, "it proves nothing"
-    told = "\n".join([*stage.said, problem, log, terminal.summary(found, stage.run.dir)])
-    assert bridge_told.read(told).report is None
+    assert MARKER.strip() in log, "the test proves nothing"
+    text = "\n".join([*stage.printed, problem, log, terminal.summary(found, stage.run.dir)])
+    assert drone_log.read(text).report is None
     assert found.verdict.value == "recipe"
 
 
-def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
-    """It may have learnt one from the app; a name of a test is its word too, and no leak of ours."""
+def test_a_secret_in_its_output_is_masked(stage: Stage) -> None:
+    """It may have got one from the app. Names of tests are masked as well; it is not a leak of ours."""
     stage.run.recorder.redactor.learn([Secret("sesame-open-1234")])
     problem = stage.verify(
         "import pytest\n"
@@ -193,41 +192,39 @@ def test_a_secret_in_its_words_is_masked(stage: Stage) -> None:
     texts = [
         p.read_text() for p in stage.run.dir.rglob("*") if p.is_file() and "abra" not in p.parts
     ]
-    assert not [text for text in (problem, *texts, *stage.said) if "sesame-open-1234" in text]
+    assert not [text for text in (problem, *texts, *stage.printed) if "sesame-open-1234" in text]
     assert not stage.run.recorder.leaked
 
 
-def test_its_output_arrives_without_terminal_codes(stage: Stage) -> None:
-    """Neither in what is told of a failure, nor as a line that moves the reader's cursor."""
+def test_terminal_codes_are_removed_from_its_output(stage: Stage) -> None:
     problem = stage.verify("def test_it():\n    print('\\x1b[2Jcleared')\n    assert 0\n")
     assert "cleared" in problem and "\x1b" not in problem
 
 
-def test_a_link_that_leads_nowhere_is_only_a_link(stage: Stage) -> None:
-    """It is counted and copied as a link, never followed."""
+def test_a_dangling_symlink_is_copied_as_a_symlink(stage: Stage) -> None:
     tests = stage.run.checkout_dir / "tests"
     tests.mkdir(parents=True)
     (tests / "gone").symlink_to("nowhere")
     assert stage.verify("def test_it():\n    pass\n") == ""
 
 
-def test_without_an_answer_of_the_app_they_are_not_blamed(stage: Stage) -> None:
-    """What an earlier stage broke leaves them unverified."""
+def test_without_an_answer_of_the_app_they_are_not_run(stage: Stage) -> None:
+    """An earlier stage broke the app, so they stay unverified."""
     stage.app.up = False
     with pytest.raises(pytest.skip.Exception, match="not run: the app no longer answers: GET"):
         stage.verify("def test_it():\n    pass\n")
 
 
-def test_without_trust_none_is_run(stage: Stage) -> None:
-    """Whatever planned the stage: it asks once more before anything of a stranger is started."""
-    stage.run.trust = None
+def test_untrusted_own_tests_are_not_run(stage: Stage) -> None:
+    """The stage checks the trust again, whatever was planned."""
+    plan_without_trust = replace(stage.run.record.plan, trust=None)
+    object.__setattr__(stage.run.record, "plan", plan_without_trust)
     with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
         stage.verify("def test_it():\n    pass\n")
     assert not (stage.run.dir / "logs").exists()
 
 
-def test_too_many_files_are_refused_before_they_are_copied(stage: Stage) -> None:
-    """A folder of tests is no place for gigabytes."""
+def test_too_large_tests_are_refused_before_they_are_copied(stage: Stage) -> None:
     tests = stage.run.checkout_dir / "tests"
     tests.mkdir(parents=True)
     (tests / "test_own.py").touch()
@@ -238,7 +235,6 @@ def test_too_many_files_are_refused_before_they_are_copied(stage: Stage) -> None
 
 
 def test_a_commit_without_tests_is_skipped(stage: Stage) -> None:
-    """That is a structural fact, and said."""
     stage.run.checkout_dir.mkdir(parents=True)
     with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
         recipe_tests.run_own_tests(stage.run, stage.app)
@@ -249,7 +245,7 @@ FAILED = UntrustedResults((UntrustedCase("a", "pass", 0.0), UntrustedCase("b", "
 
 
 @pytest.mark.parametrize(
-    ("status", "hearing", "says"),
+    ("exit_code", "results", "message"),
     [
         (0, PASSED, ""),
         (0, FAILED, "1 of the recipe's own tests failed; the first: b: no"),
@@ -261,8 +257,8 @@ FAILED = UntrustedResults((UntrustedCase("a", "pass", 0.0), UntrustedCase("b", "
         (None, PASSED, "timed out after 300 s"),
         (
             0,
-            UntrustedResults(unreadable="there is none"),
-            "their results cannot be read: there is none",
+            UntrustedResults(unreadable="no results file"),
+            "their results cannot be read: no results file",
         ),
         (
             0,
@@ -272,9 +268,9 @@ FAILED = UntrustedResults((UntrustedCase("a", "pass", 0.0), UntrustedCase("b", "
         (0, UntrustedResults(), "none of the recipe's own tests passed"),
     ],
 )
-def test_what_speaks_against_them_counts(
-    status: int | None, hearing: UntrustedResults, says: str
+def test_any_sign_of_failure_counts(
+    exit_code: int | None, results: UntrustedResults, message: str
 ) -> None:
-    """Status, time, failed cases and silence; their own word alone is never enough."""
-    problem = recipe_tests.judge(JailResult(status, "", b"", 1.0), hearing, 300.0)
-    assert says in problem if says else problem == ""
+    """Exit code, timeout, failed cases and missing results; self-reported passes are never enough."""
+    problem = recipe_tests.judge(JailResult(exit_code, "", b"", 1.0), results, 300.0)
+    assert message in problem if message else problem == ""

@@ -1,4 +1,4 @@
-"""Results that a stranger wrote are read within bounds."""
+"""Untrusted JUnit XML is parsed within limits."""
 
 from __future__ import annotations
 
@@ -15,21 +15,20 @@ OUTSIDE = (
 
 
 def read(*cases: str) -> untrusted_junit.UntrustedResults:
-    """Read JUnit of these cases."""
+    """Parse JUnit XML with these cases."""
     text = f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>"
     return untrusted_junit.read(text.encode())
 
 
-def test_each_case_is_told() -> None:
-    """With its outcome, its time, its message and its details."""
+def test_each_case_is_parsed() -> None:
     found = read(
         CASE.format(rest="/>"),
         CASE.format(rest='><failure message="no">lines</failure></testcase>'),
         CASE.format(rest='><skipped message="not here"/></testcase>'),
         CASE.format(rest='><error message="broken"/></testcase>'),
     )
-    told = [(case.outcome, case.message, case.details) for case in found.cases]
-    assert sorted(told) == [
+    cases = [(case.outcome, case.message, case.details) for case in found.cases]
+    assert sorted(cases) == [
         ("error", "broken", ""),
         ("fail", "no", "lines"),
         ("pass", "", ""),
@@ -52,20 +51,20 @@ def test_each_case_is_told() -> None:
         *("doctype", "no encoding", "encoding of many bytes"),
     ],
 )
-def test_what_cannot_be_read_says_why_and_tells_nothing(data: bytes) -> None:
-    """No entity is expanded, no file opened."""
+def test_unreadable_xml_gives_a_reason_and_no_cases(data: bytes) -> None:
+    """No entity is expanded and no other file is opened."""
     found = untrusted_junit.read(data)
     assert found.unreadable
     assert found.cases == ()
 
 
-def test_what_is_deeply_nested_does_not_hurt() -> None:
-    """A tower of elements is read or refused."""
+def test_deeply_nested_xml_does_no_harm() -> None:
+    """It is parsed or refused."""
     untrusted_junit.read(b"<a>" * 100_000 + b"</a>" * 100_000)
 
 
-def test_of_very_many_cases_the_bad_ones_are_kept() -> None:
-    """A failure cannot hide behind thousands of passes, and the list stays short."""
+def test_failed_cases_are_kept_of_very_many() -> None:
+    """A failure cannot hide behind thousands of passes."""
     bad = CASE.format(rest='><failure message="here"/></testcase>')
     found = read(*[CASE.format(rest="/>")] * 5000, bad)
     assert len(found.cases) == untrusted_junit.MAX_CASES
@@ -73,15 +72,14 @@ def test_of_very_many_cases_the_bad_ones_are_kept() -> None:
     assert found.count("fail") == 1
 
 
-def test_names_are_one_short_harmless_line() -> None:
-    """No line's end, no terminal code, no length without end."""
+def test_names_become_one_short_harmless_line() -> None:
     name = "x&#10;::cc-ci:: {}&#10;" + "y" * 5000
     (case,) = read(f'<testcase classname="a" name="{name}"/>').cases
     assert "\n" not in case.name and len(case.name) <= untrusted_junit.MAX_NAME
 
 
-def test_words_are_cut() -> None:
-    """Of a message the first, of the details the last characters: there the error stands."""
+def test_messages_and_details_are_cut() -> None:
+    """The beginning of a message and the end of the details are kept, where the error is."""
     message, details = "m" * 5000, "d" * 5000 + "the end"
     (case,) = read(
         CASE.format(rest=f'><failure message="{message}">{details}</failure></testcase>')
@@ -91,7 +89,7 @@ def test_words_are_cut() -> None:
 
 
 @pytest.mark.parametrize("time", ["-1", "nan", "inf", "1e99", "soon", ""])
-def test_times_that_cannot_be_are_none(time: str) -> None:
-    """A stranger's time does not spoil the sums."""
+def test_impossible_times_count_as_zero(time: str) -> None:
+    """They must not distort the total time."""
     (case,) = read(f'<testcase name="a" time="{time}"/>').cases
     assert case.seconds == 0.0

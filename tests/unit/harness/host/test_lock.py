@@ -24,7 +24,7 @@ def test_the_kernel_releases_a_lock_when_its_owner_is_killed(here: Settings) -> 
     path = lock.recipe_lock(here, "hello")
     holder = Holder(here, "lock", str(path))
     try:
-        assert holder.said == "held" and lock.try_take(path, me()) is None
+        assert holder.answer == "held" and lock.try_take(path, me()) is None
     finally:
         holder.kill()
     taken = lock.try_take(path, me())

@@ -35,7 +35,7 @@ def here(tmp_path: Path) -> Settings:
 def live(here: Settings, tmp_path: Path) -> Iterator[Holder]:
     """A live run that holds the app of STACK."""
     holder = Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7"))
-    assert holder.said == "held"
+    assert holder.answer == "held"
     yield holder
     holder.kill()
 
@@ -430,7 +430,7 @@ def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
     api = Busy()
     try:
         assert sweep(replace(here, janitor_max_age=0.0), api).removed == []
-        assert made[0].said == "held" and api.names() != set()
+        assert made[0].answer == "held" and api.names() != set()
     finally:
         for holder in made:
             holder.kill()
