@@ -1,7 +1,7 @@
 """Every sentence that the bot posts. Untrusted text in it is shown as code, on which a forge does not act.
 
-Reasons and notes are passed through `contract.markdown.prose`: those of plain words and punctuation are
-shown as they are, others as code. That is why there is no Markdown in them.
+Reasons and notes are passed through `contract.markdown.prose`, which shows plain words as they are and other
+text as code. So there is no Markdown in them, and no `!testme`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def superseded(user: str, sha: str) -> str:
 
 def pushed(sha: str) -> str:
     """Return the reason if the head of the pull request changes."""
-    return f"a newer commit was pushed, {sha[:8]}; comment !testme to test it"
+    return f"a newer commit was pushed, {sha[:8]}; to test it, comment again"
 
 
 def cancelled_by(user: str) -> str:
@@ -128,7 +128,7 @@ def drone_never_answered(minutes: float) -> str:
 
 def not_started(reason: str) -> str:
     """Return the reason if Drone refused to start the build."""
-    return f"{reason}; an operator has to fix this, then comment !testme again"
+    return f"{reason}; an operator has to fix this, then comment again"
 
 
 def lost(minutes: float) -> str:

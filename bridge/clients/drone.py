@@ -92,7 +92,7 @@ class Drone:
     def _create_error(self, error: CallError) -> Exception:
         """Return the error to raise: NotStarted for what an operator has to fix, else a CallError."""
         if error.status == 500 and '"Not Found"' in str(error):
-            return NotStarted(f"there is no `.drone.yml` on branch {self._branch} of {self.repo}")
+            return NotStarted(f"there is no .drone.yml on branch {self._branch} of {self.repo}")
         if error.kind == "denied":
             return NotStarted("Drone does not accept the bridge's token")
         if error.kind == "missing" and "dial tcp" in str(error):
@@ -109,7 +109,7 @@ class Drone:
         if not self.is_active():
             return f"{self.repo} is not activated in Drone"
         return (
-            "no pipeline of `.drone.yml` is for custom events, "
+            "no pipeline of .drone.yml is for custom events, "
             f"or the owner of {self.repo} is inactive in Drone"
         )
 

@@ -1,1 +1,1 @@
-"""The bridge, with a real Gitea."""
+"""Tests of the bridge with a real Gitea."""

@@ -1,4 +1,4 @@
-"""One Gitea and one Drone for all conversations; each conversation has its own organisation and bridge."""
+"""One Gitea and one Drone for all tests; each test has its own organisation and bridge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.ci.drone import Drone, choose_drone
 from sandbox.forge.gitea import Gitea
 from sandbox.host import paths
 from sandbox.host.paths import CI_REPO
-from tests.integration.forge.conversation import BOT, MEMBER, STRANGER, World
+from tests.integration.forge.conversation import BOT, MEMBER, NON_MEMBER, World
 from tests.support.figures import Part, record_cases
 from tests.support.ports import free_port
 
@@ -43,12 +43,12 @@ pytest_runtest_makereport = record_cases(Part.BRIDGE, by="test")
 
 @pytest.fixture(scope="session")
 def forge() -> Iterator[Gitea]:
-    """Hand out a real Gitea with its people and the CI's own repository."""
+    """Hand out a real Gitea with users and the repository of the CI."""
     folder = Path(tempfile.mkdtemp(prefix="ccci-forge-"))
     folder.chmod(0o755)  # Gitea does not run as root, and pytest's own folders are root's alone
     made = Gitea(folder / "gitea", free_port(), tied=True)
     made.start()
-    for name in (BOT, MEMBER, STRANGER):
+    for name in (BOT, MEMBER, NON_MEMBER):
         made.ensure_user(name)
     made.create_organisation("ci", {})
     made.create_repository("ci", "cc-ci")
@@ -61,13 +61,13 @@ def forge() -> Iterator[Gitea]:
 
 @pytest.fixture(scope="session")
 def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hand out the folder that tells fake runs how to go."""
+    """Hand out the folder with the scripts of fake runs."""
     return tmp_path_factory.mktemp("plans")
 
 
 @pytest.fixture(scope="session")
 def drone(forge: Gitea, plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
-    """Hand out a Drone whose recipe-ci tells fake runs: the real one where the environment names it."""
+    """Hand out a Drone with fake runs: the stand-in, or a real one if the environment names it."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(paths.CHECKOUT)}
     made = choose_drone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
@@ -80,7 +80,7 @@ def drone(forge: Gitea, plans: Path, tmp_path_factory: pytest.TempPathFactory) -
 def make_world(
     forge: Gitea, drone: Drone, plans: Path, tmp_path: Path
 ) -> Iterator[Callable[..., World]]:
-    """Hand out a way to make worlds; they are closed afterwards."""
+    """Hand out a function that makes worlds; they are closed afterwards."""
     made: list[World] = []
 
     def make(path: str = "both", **settings: str) -> World:
@@ -96,7 +96,7 @@ def make_world(
 
 @pytest.fixture
 def world(make_world: Callable[..., World]) -> World:
-    """Hand out a world whose bridge runs, with webhook and polling."""
+    """Hand out a world with a running bridge, with webhook and polling."""
     found = make_world()
     found.open()
     return found

@@ -1,4 +1,4 @@
-"""A small world for one conversation: an organisation at a real Gitea, a Drone, and a bridge of its own."""
+"""The world of one test: an organisation at a real Gitea, a Drone, and a bridge of its own."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ import requests
 from sandbox.ci.bridge import Bridge
 from sandbox.ci.drone import Drone
 from sandbox.forge.gitea import Gitea
-from tests.integration.forge.faulty_proxy import Toll
+from tests.integration.forge.faulty_proxy import FaultyProxy
 from tests.support.ports import free_port
 
 Path_ = Literal["hook", "poll", "both"]
-BOT, MEMBER, STRANGER = "ccbot", "alice", "mallory"
-LEFT = (
+BOT, MEMBER, NON_MEMBER = "ccbot", "alice", "mallory"
+UNFINISHED = (
     "SELECT count(*) FROM runs WHERE status != 'told' OR state != 'done'",
     "SELECT count(*) FROM comments WHERE decision IS NULL",
     "SELECT count(*) FROM reactions WHERE done = 0",
     "SELECT count(*) FROM answers WHERE done = 0",
 )
-PATIENCE = 40.0  # seconds; a bound for a broken bridge, not a measure
+TIMEOUT = 40.0  # seconds; far more than a working bridge needs
 
 
 @dataclass
 class World:
-    """One organisation with one recipe. plans: the folder that tells fake runs how to go."""
+    """One organisation with one recipe. plans: the folder with the scripts of fake runs."""
 
     folder: Path
     forge: Gitea
@@ -43,9 +43,12 @@ class World:
     settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.recipe = f"shop-{self.org}"  # a person has one fork of a name
+        self.recipe = f"shop-{self.org}"  # a user has one fork of a name
         self.repo = f"{self.org}/{self.recipe}"
-        self.gitea_toll, self.drone_toll = Toll(self.forge.url), Toll(self.drone.url)
+        self.gitea_proxy, self.drone_proxy = (
+            FaultyProxy(self.forge.url),
+            FaultyProxy(self.drone.url),
+        )
         self._branches = 0
         recipes = self.folder / "recipes"
         (recipes / self.recipe).mkdir(parents=True)
@@ -53,11 +56,11 @@ class World:
             self.folder / "bridge",
             free_port(),
             self.forge,
-            self.drone_toll.url,
+            self.drone_proxy.url,
             self.drone.token,
             self.org,
             {
-                "GITEA_URL": self.gitea_toll.url,
+                "GITEA_URL": self.gitea_proxy.url,
                 "DRONE_PUBLIC_URL": self.drone.url,
                 "BRIDGE_POLL_SECONDS": "0" if self.path == "hook" else "0.5",
                 "BRIDGE_RECIPES_DIR": str(recipes),
@@ -70,25 +73,25 @@ class World:
         self.forge.commit(self.repo, "main", "compose.yml", "services: {}\n")
 
     def open(self) -> None:
-        """Start the bridge and let the forge deliver to it; return when the repository is enrolled."""
+        """Start the bridge and add the webhook; return when the repository is enrolled."""
         self.bridge.start()
         if self.path != "poll":
             self.forge.add_webhook(self.org, f"{self.bridge.url}/hook", self.bridge.hook_secret)
         self.until(lambda: self._enrolled(), "the bridge enrols the repository")
 
     def _enrolled(self) -> bool:
-        return any("/issues/comments" in path for _, _, path in self.gitea_toll.calls)
+        return any("/issues/comments" in path for _, _, path in self.gitea_proxy.calls)
 
     def close(self) -> None:
-        """End the bridge and let every fake run go on."""
+        """Stop the bridge and let every fake run continue."""
         for hold in self.plans.glob("*.hold"):
             hold.unlink()
-        self.gitea_toll.mood = self.drone_toll.mood = "pass"
+        self.gitea_proxy.mode = self.drone_proxy.mode = "pass"
         self.bridge.stop()
-        self.gitea_toll.close()
-        self.drone_toll.close()
+        self.gitea_proxy.close()
+        self.drone_proxy.close()
 
-    # -- what people do
+    # -- what users do
 
     def pull(self, *, user: str = MEMBER) -> tuple[int, str]:
         """Open a pull request; return its number and head."""
@@ -106,32 +109,32 @@ class World:
         head = self.forge.call("GET", f"/repos/{self.repo}/pulls/{number}")["head"]
         return self.forge.commit(head["repo"]["full_name"], head["ref"], "note.txt", text)
 
-    def say(self, number: int, body: str, *, user: str = MEMBER) -> int:
-        """Write a comment; return its id."""
+    def comment(self, number: int, body: str, *, user: str = MEMBER) -> int:
+        """Post a comment; return its id."""
         return self.forge.comment(self.repo, number, body, user=user)
 
-    def shut(self, number: int) -> None:
+    def close_pull(self, number: int) -> None:
         """Close a pull request."""
         self.forge.call("PATCH", f"/repos/{self.repo}/pulls/{number}", {"state": "closed"})
 
-    # -- how runs go
+    # -- scripts of runs
 
     def plan(self, sha: str, **script: Any) -> None:
-        """Say how the run of a commit goes; see fake_recipe_ci."""
+        """Write the script of the run of a commit; see fake_recipe_ci."""
         (self.plans / f"{sha}.json").write_text(json.dumps(script))
 
     def hold(self, sha: str) -> None:
-        """Let the run of a commit wait in its second stage."""
+        """Make the run of a commit wait in its second stage."""
         (self.plans / f"{sha}.hold").touch()
 
     def release(self, sha: str) -> None:
-        """Let it go on."""
+        """Let it continue."""
         (self.plans / f"{sha}.hold").unlink()
 
-    # -- what can be seen
+    # -- what users see
 
-    def until(self, holds: Callable[[], object], what: str, *, seconds: float = PATIENCE) -> Any:
-        """Wait until something holds; return it."""
+    def until(self, holds: Callable[[], object], what: str, *, seconds: float = TIMEOUT) -> Any:
+        """Wait until a condition is true; return its value."""
         end = time.monotonic() + seconds
         while not (found := holds()):
             if time.monotonic() > end:
@@ -140,17 +143,17 @@ class World:
                     if self.bridge.daemon.log.exists()
                     else ""
                 )
-                raise AssertionError(f"it did not come to this: {what}\n{log}")
+                raise AssertionError(f"timed out waiting for: {what}\n{log}")
             time.sleep(0.05)
         return found
 
     def status(self, sha: str, lane: str = "cold") -> tuple[str, str]:
-        """Return state and description of the commit's status in a lane's context."""
+        """Return state and description of the commit status of a lane."""
         context = "cc-ci/testme" if lane == "cold" else "cc-ci/testme-quick"
         return self.forge.statuses(self.repo, sha).get(context, ("", ""))
 
-    def ended(self, sha: str, lane: str = "cold") -> str:
-        """Wait for the verdict on a commit; return the state of its status."""
+    def final_state(self, sha: str, lane: str = "cold") -> str:
+        """Wait until the commit status is final; return its state."""
         return str(
             self.until(
                 lambda: (state := self.status(sha, lane)[0]) not in ("", "pending") and state,
@@ -163,8 +166,8 @@ class World:
         found = self.forge.comments(self.repo, number)
         return [row["body"] for row in found if row["user"]["login"] == BOT]
 
-    def living(self, number: int, words: str) -> str:
-        """Wait until the bot's only comment contains some words; return its text."""
+    def sticky_comment(self, number: int, words: str) -> str:
+        """Wait until a sticky comment of the bot contains some words; return its text."""
 
         def seen() -> str:
             bodies = [
@@ -177,10 +180,12 @@ class World:
         try:
             return str(self.until(seen, f"a comment with '{words}' on #{number}"))
         except AssertionError as error:
-            raise AssertionError(f"{error}\nthe bot says: {self.bot_comments(number)}") from None
+            raise AssertionError(
+                f"{error}\ncomments of the bot: {self.bot_comments(number)}"
+            ) from None
 
     def rendered(self, body: str) -> str:
-        """Return a comment's text as the forge shows it, in HTML."""
+        """Return the HTML that the forge renders from a comment."""
         answer = requests.post(
             f"{self.forge.url}/api/v1/markdown",
             json={"Text": body, "Mode": "comment", "Context": self.repo},
@@ -199,12 +204,12 @@ class World:
             b for b in reversed(answer.json()) if (b.get("params") or {}).get("SRC") == self.repo
         ]
 
-    def quiet(self) -> None:
-        """Wait until the bridge has told everything of all its runs."""
-        self.until(self.is_quiet, "the bridge has told everything")
+    def wait_until_idle(self) -> None:
+        """Wait until the bridge has published everything."""
+        self.until(self.is_idle, "the bridge is idle")
 
-    def is_quiet(self) -> bool:
-        """Say whether the bridge has nothing left to decide or to tell."""
+    def is_idle(self) -> bool:
+        """Return True if the bridge has nothing left to decide or publish."""
         address = f"file:{self.bridge.folder}/bridge.sqlite?mode=ro"
         with contextlib.closing(sqlite3.connect(address, uri=True)) as db:
-            return all(db.execute(query).fetchone()[0] == 0 for query in LEFT)
+            return all(db.execute(query).fetchone()[0] == 0 for query in UNFINISHED)

@@ -1,8 +1,8 @@
-"""What a Drone step runs in these tests in place of pytest: tells a run by the harness's own words.
+"""A fake run: the Drone step runs this instead of pytest; it prints marked lines made by the harness.
 
-A file `<PLANS>/<REF>.json` says how it goes: {"fail": stage, "exit": status without a report,
-"noise": lines that an app would print, "trouble": how many attempts meet a full disk while they
-install}. It waits before its second stage while `<PLANS>/<REF>.hold` is there.
+The file `<PLANS>/<REF>.json` is its script: {"fail": stage that fails, "exit": exit code without a report,
+"noise": lines that an app would print, "trouble": number of attempts that find the disk full in install}.
+It waits before its second stage while `<PLANS>/<REF>.hold` exists.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ REF = ENV["REF"]
 
 
 def say(line: str) -> None:
-    """Print a line at once."""
+    """Print a line without buffering."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 
 
 def attempts() -> int:
-    """Return how often this commit was tried before, and count this time."""
+    """Return the number of earlier attempts for this commit, and count this one."""
     file = PLANS / f"{REF}.tried"
     before = int(file.read_text()) if file.exists() else 0
     file.write_text(str(before + 1))
@@ -37,7 +37,7 @@ def attempts() -> int:
 
 
 def main() -> int:
-    """Tell one run; return the exit status that pytest would have."""
+    """Print one run; return the exit code that pytest would have."""
     wanted = PLANS / f"{REF}.json"
     script = json.loads(wanted.read_text()) if wanted.exists() else {}
     trouble = attempts() < script.get("trouble", 0)
@@ -51,11 +51,11 @@ def main() -> int:
         path = Path(folder) / "events.jsonl"
         log = events.EventLog(path)
 
-        def tell(name: str, **data: object) -> None:
+        def record(name: str, **data: object) -> None:
             line = events.marked(log.write(name, **data))
             say(line) if line else None
 
-        tell(
+        record(
             "run-started",
             run=ENV["DRONE_BUILD_NUMBER"],
             recipe=ENV["RECIPE"],
@@ -70,16 +70,16 @@ def main() -> int:
         for line in script.get("noise", []):
             say(line)
         for number, stage in enumerate(stages):
-            tell("stage-started", stage=stage, life="fresh")
+            record("stage-started", stage=stage, life="fresh")
             end = time.monotonic() + 120
             while number == 1 and (PLANS / f"{REF}.hold").exists() and time.monotonic() < end:
                 time.sleep(0.02)
             bad = script.get("fail") == stage
             if trouble and stage == "install":
                 full = {"fault": "infra", "message": "only 0.0 MiB are free in '/var/lib/docker'"}
-                tell("case", id="test_install", stage=stage, outcome="fail", seconds=0.1, **full)
+                record("case", id="test_install", stage=stage, outcome="fail", seconds=0.1, **full)
                 break
-            tell(
+            record(
                 "case",
                 id=f"test_{stage}",
                 stage=stage,
@@ -92,7 +92,7 @@ def main() -> int:
             )
         if "exit" in script:
             return int(script["exit"])
-        tell("run-finished", how="finished", reason="")
+        record("run-finished", how="finished", reason="")
         made = report.build(events.read(path).events)
         say(report_line.line(made))
         return made.verdict.exit_code

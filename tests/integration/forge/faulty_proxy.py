@@ -1,4 +1,4 @@
-"""A proxy between the bridge and a server, which can fail, hang or raise an alarm at a chosen call."""
+"""A proxy between the bridge and a server that can fail, hang, or call back at a chosen request."""
 
 from __future__ import annotations
 
@@ -10,34 +10,37 @@ from typing import Literal
 
 import requests
 
-Mood = Literal["pass", "fail", "hang", "limit", "missing"]
+Mode = Literal["pass", "fail", "hang", "limit", "missing"]
 REFUSALS = {"fail": 500, "limit": 429, "missing": 404}
 DROPPED = frozenset({"connection", "transfer-encoding", "content-length", "content-encoding"})
 
 
-class Toll:
-    """Forwards every call.
+class FaultyProxy:
+    """Forwards every request.
 
-    mood: how it treats calls. before, after: called around each forwarded call. endless: a stream goes on
-    with pings after its end, as long as its reader stays; streams: how many are open.
+    Attributes:
+        mode: how it treats requests.
+        before, after: called around each forwarded request.
+        endless: streams continue with pings after their end until the reader leaves.
+        streams: number of open streams.
     """
 
     def __init__(self, target: str) -> None:
         self.target = target
-        self.mood: Mood = "pass"
+        self.mode: Mode = "pass"
         self.before: Callable[[str, str, bytes], None] = lambda method, path, body: None
         self.after: Callable[[str, str, bytes], None] = lambda method, path, body: None
         self.calls: list[tuple[float, str, str]] = []
         self.refused = 0
         self.endless = False
         self.streams = 0
-        toll = self
+        proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def _serve(self) -> None:
-                toll.serve(self)
+                proxy.serve(self)
 
             do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _serve  # noqa: N815 - its base's names
 
@@ -50,22 +53,22 @@ class Toll:
 
     @property
     def url(self) -> str:
-        """Its own address."""
+        """The URL of the proxy."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
     def close(self) -> None:
-        """End it."""
-        self.mood = "fail"
+        """Stop it."""
+        self.mode = "fail"
         self._server.shutdown()
         self._server.server_close()
 
     def serve(self, handler: BaseHTTPRequestHandler) -> None:
-        """Treat one call."""
+        """Handle one request."""
         body = handler.rfile.read(int(handler.headers.get("Content-Length") or 0))
         self.calls.append((time.monotonic(), handler.command, handler.path))
-        while self.mood == "hang":
+        while self.mode == "hang":
             time.sleep(0.02)
-        if self.mood in REFUSALS:
+        if self.mode in REFUSALS:
             self.refused += 1
             self._refuse(handler)
             return
@@ -76,7 +79,7 @@ class Toll:
             handler.close_connection = True
 
     def _refuse(self, handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(REFUSALS.get(self.mood, 500))
+        handler.send_response(REFUSALS.get(self.mode, 500))
         handler.send_header("Retry-After", "2")
         handler.send_header("Content-Length", "14")
         handler.send_header("Content-Type", "application/json")
@@ -121,7 +124,7 @@ class Toll:
                     chunk = chunk.replace(b"event: error\ndata: eof\n\n", b"")
                 handler.wfile.write(chunk)
                 handler.wfile.flush()
-            while self.endless and self.mood == "pass":
+            while self.endless and self.mode == "pass":
                 handler.wfile.write(b": ping\n\n")
                 handler.wfile.flush()
                 time.sleep(0.05)

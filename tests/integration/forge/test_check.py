@@ -1,4 +1,4 @@
-"""The check of an enrolment: all is well, or it says what is missing (incident L7)."""
+"""`python -m bridge --check`: everything is in order, or it names what is missing (incident L7)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Make = Callable[..., World]
 
 
 def check(world: World, recipe: str = "", **settings: str) -> tuple[int, str]:
-    """Run the check with the bridge's own settings; return its status and what it printed."""
+    """Run the check with the settings of the bridge; return exit code and output."""
     done = subprocess.run(
         [sys.executable, "-m", "bridge", "--check", *([recipe] if recipe else [])],
         env={**world.bridge.environment(), **settings},
@@ -28,58 +28,60 @@ def check(world: World, recipe: str = "", **settings: str) -> tuple[int, str]:
 
 
 def missing(world: World, recipe: str = "", **settings: str) -> list[str]:
-    """Return the lines of what is missing; the status has to say so too."""
-    status, text = check(world, recipe, **settings)
+    """Return the lines about missing things; the exit code must agree."""
+    exit_code, text = check(world, recipe, **settings)
     found = [line for line in text.splitlines() if line.startswith("✗")]
-    assert status == (1 if found else 0), text
+    assert exit_code == (1 if found else 0), text
     return found
 
 
 @pytest.fixture
-def shut_world(make_world: Make) -> World:
-    """Hand out a world whose bridge does not run; its settings are there."""
+def world_without_bridge(make_world: Make) -> World:
+    """Hand out a world with the settings of a bridge that is not started."""
     world = make_world("poll")
     world.bridge.folder.mkdir(parents=True)
     return world
 
 
 def token_file(world: World, *scopes: str) -> str:
-    """Make a token of the bot with these scopes; return its file."""
+    """Create a token of the bot with these scopes; return its file."""
     path = world.folder / "narrow_token"
     path.write_text(world.forge.token(BOT, scopes))
     return str(path)
 
 
-def test_an_enrolled_recipe_is_found_well(shut_world: World) -> None:
-    """Every part is named with what was seen; nothing is changed at the forge."""
-    _, sha = shut_world.pull()
-    status, text = check(shut_world)
-    assert status == 0, text
+def test_complete_enrolment_has_no_findings(world_without_bridge: World) -> None:
+    """Each part is printed with what was found; nothing is changed at the forge."""
+    _, sha = world_without_bridge.pull()
+    exit_code, text = check(world_without_bridge)
+    assert exit_code == 0, text
     assert all(line.startswith("✓") for line in text.splitlines())
     for part in ("forge", "membership", "webhook", "Drone", "suite", "repository", "status"):
         assert part in text
-    assert shut_world.status(sha) == ("", "")
+    assert world_without_bridge.status(sha) == ("", "")
 
 
-def test_a_recipe_without_a_folder_is_named(shut_world: World) -> None:
-    """L7: a recipe outside of the list, where `!testme` did nothing and nobody knew why."""
-    shut_world.forge.create_repository(shut_world.org, "unlisted")
-    (line,) = missing(shut_world, "unlisted")
+def test_recipe_without_a_folder_is_reported(world_without_bridge: World) -> None:
+    """L7: `!testme` had no effect in a recipe that was not enrolled, and nobody knew why."""
+    world_without_bridge.forge.create_repository(world_without_bridge.org, "unlisted")
+    (line,) = missing(world_without_bridge, "unlisted")
     assert "unlisted: suite" in line and "docs/enroll.md" in line
 
 
-def test_a_folder_without_a_repository_is_named(shut_world: World) -> None:
-    """A recipe that the forge does not show to the bot can never be commented on."""
-    folder = shut_world.folder / "recipes" / "nowhere"
+def test_folder_without_a_repository_is_reported(world_without_bridge: World) -> None:
+    """Nobody can comment in a repository that the bot cannot see."""
+    folder = world_without_bridge.folder / "recipes" / "nowhere"
     folder.mkdir()
-    (line,) = missing(shut_world, "nowhere")
-    assert f"no repository '{shut_world.org}/nowhere'" in line
+    (line,) = missing(world_without_bridge, "nowhere")
+    assert f"no repository '{world_without_bridge.org}/nowhere'" in line
 
 
-def test_an_archived_repository_is_named(shut_world: World) -> None:
-    """Nobody can comment there."""
-    shut_world.forge.call("PATCH", f"/repos/{shut_world.repo}", {"archived": True})
-    (line,) = missing(shut_world)
+def test_archived_repository_is_reported(world_without_bridge: World) -> None:
+    """Nobody can comment in it."""
+    world_without_bridge.forge.call(
+        "PATCH", f"/repos/{world_without_bridge.repo}", {"archived": True}
+    )
+    (line,) = missing(world_without_bridge)
     assert "archived" in line
 
 
@@ -92,48 +94,53 @@ def test_an_archived_repository_is_named(shut_world: World) -> None:
         ("read:user", "forge"),
     ],
 )
-def test_a_token_without_a_scope_is_named(shut_world: World, lacks: str, part: str) -> None:
-    """Each scope that the token lacks is named in what mends it."""
+def test_missing_token_scope_is_reported(
+    world_without_bridge: World, lacks: str, part: str
+) -> None:
+    """The fix names the scope."""
     kept = [scope for scope in BOT_SCOPES if scope != lacks]
     if lacks == "write:repository":
         kept.append("read:repository")
-    found = missing(shut_world, GITEA_TOKEN_FILE=token_file(shut_world, *kept))
+    found = missing(world_without_bridge, GITEA_TOKEN_FILE=token_file(world_without_bridge, *kept))
     assert any(part in line and lacks in line for line in found), found
 
 
-def test_a_bot_outside_of_the_organisation_is_named(shut_world: World) -> None:
-    """Membership shows to members only, and rights come by a team."""
-    teams = shut_world.forge.call("GET", f"/orgs/{shut_world.org}/teams")
+def test_bot_that_is_not_a_member_is_reported(world_without_bridge: World) -> None:
+    """Only members can see who is a member, and permissions come from a team."""
+    teams = world_without_bridge.forge.call("GET", f"/orgs/{world_without_bridge.org}/teams")
     (team,) = [t for t in teams if t["name"] == "writers"]
-    shut_world.forge.call("DELETE", f"/teams/{team['id']}/members/{BOT}")
-    found = missing(shut_world)
-    assert any(f"'{BOT}' is not a member of '{shut_world.org}'" in line for line in found)
+    world_without_bridge.forge.call("DELETE", f"/teams/{team['id']}/members/{BOT}")
+    found = missing(world_without_bridge)
+    assert any(f"'{BOT}' is not a member of '{world_without_bridge.org}'" in line for line in found)
     assert any("may not set commit statuses" in line for line in found)
 
 
-def test_a_webhook_of_the_organisation_is_seen_by_an_owner(shut_world: World) -> None:
-    """A token that may list them sees that none leads to a bridge, and later that one does."""
-    owner = shut_world.folder / "owner_token"
-    owner.write_text(shut_world.forge.token("ops"))
+def test_missing_webhook_is_reported_if_the_token_may_list_webhooks(
+    world_without_bridge: World,
+) -> None:
+    owner = world_without_bridge.folder / "owner_token"
+    owner.write_text(world_without_bridge.forge.token("ops"))
     keys = {"GITEA_TOKEN_FILE": str(owner), "BRIDGE_ALLOWED": "ops"}
-    assert any("webhook" in line for line in missing(shut_world, **keys))
-    shut_world.forge.add_webhook(shut_world.org, "http://127.0.0.1:9/hook", "secret")
-    assert not any("webhook" in line for line in missing(shut_world, **keys))
+    assert any("webhook" in line for line in missing(world_without_bridge, **keys))
+    world_without_bridge.forge.add_webhook(
+        world_without_bridge.org, "http://127.0.0.1:9/hook", "secret"
+    )
+    assert not any("webhook" in line for line in missing(world_without_bridge, **keys))
 
 
-def test_a_closed_hook_without_polling_hears_nothing(shut_world: World) -> None:
-    """With neither way to hear of a comment the bridge is deaf."""
+def test_neither_webhook_nor_polling_is_reported(world_without_bridge: World) -> None:
+    """The bridge would never find a comment."""
     keys = {"BRIDGE_HOOK_SECRET_FILE": "", "BRIDGE_POLL_SECONDS": "0"}
-    assert any("neither" in line for line in missing(shut_world, **keys))
+    assert any("neither" in line for line in missing(world_without_bridge, **keys))
 
 
-def test_drone_s_trouble_is_named(shut_world: World) -> None:
-    """An unknown repository, a refused token and a server that is away are told apart."""
-    (unknown,) = missing(shut_world, DRONE_REPO="ci/other")
+def test_problems_with_drone_are_reported(world_without_bridge: World) -> None:
+    """An unknown repository, a refused token, and a server that is down."""
+    (unknown,) = missing(world_without_bridge, DRONE_REPO="ci/other")
     assert "Drone has no repository 'ci/other'" in unknown
-    wrong = shut_world.folder / "wrong_token"
+    wrong = world_without_bridge.folder / "wrong_token"
     wrong.write_text("wrong\n")
-    (refused,) = missing(shut_world, DRONE_TOKEN_FILE=str(wrong))
+    (refused,) = missing(world_without_bridge, DRONE_TOKEN_FILE=str(wrong))
     assert "Drone refuses the token" in refused
-    (away,) = missing(shut_world, DRONE_URL="http://127.0.0.1:9")
+    (away,) = missing(world_without_bridge, DRONE_URL="http://127.0.0.1:9")
     assert "Connection refused" in away

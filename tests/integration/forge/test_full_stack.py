@@ -1,7 +1,7 @@
-"""The whole loop: a comment at a real Gitea, a run on the real Swarm, the answer on the pull request.
+"""The full stack: a comment at a real Gitea, a run on the real Swarm, the result on the pull request.
 
-It is the sandbox's own code that people get by `make sandbox`, in a folder and on ports of its own. What is
-tested is the checkout's last commit, since Drone clones it.
+This is `make sandbox` in a folder and on ports of its own. It tests the last commit of the checkout, because
+Drone clones it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from tests.support.poll import until
 
 pytestmark = [pytest.mark.forge, pytest.mark.swarm]
 STAGES = ("lint", "install", "functional", "redeploy", "backup", "restore", "upgrade", "cleanup")
-PATIENCE = 600.0  # seconds; others may hold the machine's slots
-ACKNOWLEDGED = 8.0  # seconds; polling alone would take ten. People wait for less than three
+TIMEOUT = 600.0  # seconds; other runs may hold the machine's slots
+ACKNOWLEDGED = 8.0  # seconds; polling alone would take ten, users get it in less than three
 
 
 def four_free_ports() -> int:
@@ -45,7 +45,7 @@ def four_free_ports() -> int:
 
 @pytest.fixture(scope="module")
 def loop() -> Iterator[FullStack]:
-    """Hand out a loop with one good and one broken pull request; nothing of it stays."""
+    """Hand out a stack with one good and one broken pull request; nothing of it remains."""
     folder = Path(tempfile.mkdtemp(prefix="ccci-loop-"))
     made = FullStack(folder, four_free_ports(), tied=True)
     try:
@@ -70,15 +70,15 @@ class Talk:
         self.sha = str(self.forge.call("GET", path)["head"]["sha"])
         self.comment = self.forge.comment(self.repo, number, "!testme", user=MEMBER)
 
-    def until(self, holds: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-        """Wait until something holds; return it."""
+    def until(self, holds: Callable[[], Any], what: str, seconds: float = TIMEOUT) -> Any:
+        """Wait until a condition is true; return its value."""
         try:
             return until(what, holds, within=seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.answer()}") from None
 
     def status(self) -> tuple[str, str]:
-        """Return state and description of the commit's status."""
+        """Return state and description of the commit status."""
         return self.forge.statuses(self.repo, self.sha).get("cc-ci/testme", ("", ""))
 
     def answer(self) -> str:
@@ -94,8 +94,8 @@ class Talk:
             ACKNOWLEDGED,
         )
 
-    def ended(self) -> tuple[str, str]:
-        """Wait for the verdict, in the status and in the comment; return state and description."""
+    def final_state(self) -> tuple[str, str]:
+        """Wait for the verdict in commit status and comment; return state and description."""
         self.until(lambda: self.status()[0] not in ("", "pending"), "verdict")
         words = self.status()[1]
         self.until(lambda: words in self.answer(), "comment with the verdict")
@@ -103,22 +103,19 @@ class Talk:
 
 
 def test_from_a_comment_to_a_verdict(loop: FullStack) -> None:
-    """A good pull request ends green with level 5 and every stage, a broken one red with stage and reason."""
+    """A good pull request passes with level 5 and every stage; a broken one fails with stage and reason."""
     red, good = Talk(loop, RED), Talk(loop, GOOD)
     red.acknowledged()
     good.acknowledged()
-    assert red.ended() == ("failure", "the recipe failed in install")
+    assert red.final_state() == ("failure", "the recipe failed in install")
     assert "❌ | install" in red.answer()
     assert "crash loop" in red.answer() and "no licence found" in red.answer()
-    assert good.ended() == ("success", "passed, level 5")
+    assert good.final_state() == ("success", "passed, level 5")
     assert [stage for stage in STAGES if f"| ✅ | {stage} |" not in good.answer()] == []
     assert f"{loop.files_url}/" in good.answer()
 
 
-def test_a_second_set_up_finds_what_is_there(
-    loop: FullStack, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Nothing is made twice, and each part is said to be there."""
+def test_second_set_up_creates_nothing(loop: FullStack, capsys: pytest.CaptureFixture[str]) -> None:
     loop.up((GOOD, RED))
     said = capsys.readouterr().out
     assert said.count("found running") == 4
@@ -127,8 +124,8 @@ def test_a_second_set_up_finds_what_is_there(
     assert "!testme" in loop.guide() and loop.forge.passwords()[MEMBER] in loop.guide()
 
 
-def test_what_was_killed_is_started_again(loop: FullStack) -> None:
-    """A part that died, as all do when the machine is switched off, comes back with its data."""
+def test_killed_parts_are_started_again(loop: FullStack) -> None:
+    """As after switching the machine off; their data remains."""
     before = loop.forge.daemon.pid()
     loop.bridge.daemon.kill()
     loop.forge.daemon.kill()
@@ -138,11 +135,11 @@ def test_what_was_killed_is_started_again(loop: FullStack) -> None:
     assert pull_requests.number(loop.forge, RED) is not None
 
 
-def test_a_stranger_on_a_port_is_named(tmp_path: Path) -> None:
-    """A program that is not ours is neither used nor ended."""
-    with socket.socket() as stranger:
-        stranger.bind(("127.0.0.1", 0))
-        stranger.listen()
-        port = stranger.getsockname()[1]
+def test_port_of_another_program_is_reported(tmp_path: Path) -> None:
+    """That program is neither used nor killed."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
         with pytest.raises(SetupError, match=f"port {port} is taken by a program that is not"):
             FullStack(tmp_path, port).up(())

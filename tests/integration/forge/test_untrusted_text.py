@@ -1,4 +1,4 @@
-"""Foreign text in comments as a real Gitea shows it: it mentions nobody and breaks out of nothing."""
+"""Untrusted text in comments as a real Gitea renders it: no mention, no link, no markup."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ATTACKS = [
 
 
 class Seen(HTMLParser):
-    """What a page shows: its links and images, and the text outside of code."""
+    """Links and images of a page, and its text outside code."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class Seen(HTMLParser):
         self._code = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note a tag and where it leads."""
+        """Record a tag and where it leads."""
         self.tags.append(tag)
         found = dict(attrs)
         self.links += [value for key in ("href", "src") if (value := found.get(key))]
@@ -59,16 +59,16 @@ class Seen(HTMLParser):
         assert not [key for key in found if key.startswith("on")]
 
     def handle_endtag(self, tag: str) -> None:
-        """Note the end of code."""
+        """Record the end of code."""
         self._code -= tag in ("code", "pre")
 
     def handle_data(self, data: str) -> None:
-        """Note text outside of code."""
+        """Record text outside code."""
         self.plain += "" if self._code else data
 
 
 def shown(forge: Gitea, text: str) -> Seen:
-    """Return what the forge makes of a comment."""
+    """Return what the forge renders from a comment."""
     answer = requests.post(
         f"{forge.url}/api/v1/markdown",
         json={"Text": text, "Mode": "comment", "Context": "ci/cc-ci"},
@@ -82,7 +82,7 @@ def shown(forge: Gitea, text: str) -> Seen:
 
 
 def hostile(attack: str) -> dict[str, object]:
-    """Return a report with an attack in every place that holds foreign text."""
+    """Return a report with an attack in every untrusted text."""
     case = {"id": attack, "stage": attack, "life": attack, "outcome": "fail", "message": attack}
     return {
         "run": "17",
@@ -106,16 +106,16 @@ def hostile(attack: str) -> dict[str, object]:
     }
 
 
-def test_a_forge_mentions_people_where_nothing_protects_them(forge: Gitea) -> None:
-    """So that the test below can fail."""
+def test_forge_mentions_and_links_plain_text(forge: Gitea) -> None:
+    """So the test below can fail."""
     seen = shown(forge, f"hello @{MEMBER}, see http://evil.example")
     assert any(link.endswith(f"/{MEMBER}") for link in seen.links)
     assert "http://evil.example" in seen.links
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_foreign_text_does_nothing_wherever_it_stands(forge: Gitea, attack: str) -> None:
-    """No mention, no link but ours, no picture, no heading of its own, no table cut in two."""
+def test_untrusted_text_has_no_effect(forge: Gitea, attack: str) -> None:
+    """No mention, no link but ours, no picture, no heading, no split table."""
     seen = shown(forge, rendered(json.loads(json.dumps(hostile(attack))), "bob"))
     ours = ("http://drone.ours/", "http://runs.ours/")
     assert [link for link in seen.links if not link.startswith(ours)] == []
