@@ -10,6 +10,7 @@ import textwrap
 import urllib.parse
 import zipfile
 from collections.abc import Callable
+from typing import Literal
 from xml.sax.saxutils import escape
 
 from harness.secret import Redactor, Secret
@@ -104,10 +105,10 @@ def zipped(name: str, *parts: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def tarred(name: str, *parts: bytes, mode: str = "w:gz") -> bytes:
+def tarred(name: str, *parts: bytes, mode: Literal["w", "w:gz"] = "w:gz") -> bytes:
     """Return a tar archive with one or more files."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode=mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=buffer, mode=mode) as archive:
         for number, data in enumerate(parts):
             entry = tarfile.TarInfo(f"{name}{number or ''}")
             entry.size = len(data)
