@@ -1,4 +1,4 @@
-"""Waiting for something that happens, bounded."""
+"""Waiting with a timeout, and looking at processes that a test has started indirectly."""
 
 from __future__ import annotations
 
@@ -9,28 +9,31 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-EVERY = 0.03  # seconds
+POLL_INTERVAL = 0.03  # seconds
 
 
-def until(what: str, look: Callable[[], T | None], *, within: float = 20.0) -> T:
-    """Return the first true answer of `look`.
+def until(what: str, look: Callable[[], T | None], *, timeout: float = 20.0) -> T:
+    """Call a function until it returns something true, and return that.
 
-    within: seconds.
+    Args:
+        what: what the test waits for, for the message.
+        look: the function.
+        timeout: seconds.
 
     Raises:
-        AssertionError: there was none in time; says what was waited for and the last answer.
+        AssertionError: it timed out; the message has the last value.
     """
-    end = time.monotonic() + within
+    end = time.monotonic() + timeout
     while True:
         seen = look()
         if seen:
             return seen
-        assert time.monotonic() < end, f"waited {within:.0f} s for {what}; last seen: {seen!r}"
-        time.sleep(EVERY)
+        assert time.monotonic() < end, f"waited {timeout:.0f} s for {what}; last seen: {seen!r}"
+        time.sleep(POLL_INTERVAL)
 
 
-def living(pid: int) -> bool:
-    """Say whether a process is there and no zombie."""
+def is_alive(pid: int) -> bool:
+    """Return True if a process exists and is not a zombie."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -38,16 +41,16 @@ def living(pid: int) -> bool:
     return text.rsplit(")", 1)[1].split()[0] != "Z"
 
 
-def number_in(path: Path) -> int:
-    """Return the number that a step wrote into a file, 0 while it is not there."""
+def read_number(path: Path) -> int:
+    """Return the number in a file, 0 as long as there is none."""
     try:
         return int(path.read_text())
     except (OSError, ValueError):
         return 0
 
 
-def end(pid: int) -> None:
-    """Kill one process, if it is still there."""
+def kill(pid: int) -> None:
+    """Kill one process if it still exists."""
     try:
         os.kill(pid, 9)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""Fixtures of Drone's contract: one Drone for most tests, and stand-ins with settings of their own."""
+"""Fixtures of the Drone tests: one shared Drone, and stand-ins with settings of their own."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from typing import Any
 import pytest
 
 from tests.integration.drone import real_env
-from tests.integration.drone.drone_env import Place
-from tests.integration.drone.standin_env import StandIn
-from tests.support.poll import end
+from tests.integration.drone.drone_env import DroneEnv
+from tests.integration.drone.standin_env import StandInEnv
+from tests.support.poll import kill
 
-MakeStandIn = Callable[..., StandIn]
+StartStandIn = Callable[..., StandInEnv]
 
 
 @pytest.fixture(scope="session")
-def drone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """Return a running Drone: real servers where the environment names them, else the stand-in."""
+def drone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DroneEnv]:
+    """Return a running Drone: real servers if the environment names their programs, else the stand-in."""
     folder = tmp_path_factory.mktemp("drone")
-    place: Place
+    env: DroneEnv
     if real_env.is_configured():
-        place = real_env.Real(folder)
+        env = real_env.RealDroneEnv(folder)
         try:
-            place.set_up()
-            yield place
+            env.set_up()
+            yield env
         finally:
-            place.stop()
+            env.stop()
         return
-    place = StandIn(folder)
+    env = StandInEnv(folder)
     try:
-        place.start()
-        yield place
+        env.start()
+        yield env
     finally:
-        place.stop()
+        env.stop()
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Iterator[MakeStandIn]:
-    """Return a maker of stand-ins with settings of their own."""
-    made: list[StandIn] = []
+def start_standin(tmp_path: Path) -> Iterator[StartStandIn]:
+    """Return a function that starts a stand-in with its own settings."""
+    started: list[StandInEnv] = []
 
-    def one(**settings: Any) -> StandIn:
-        made.append(StandIn(tmp_path / f"standin{len(made)}", **settings))
-        made[-1].start()
-        return made[-1]
+    def start(**settings: Any) -> StandInEnv:
+        started.append(StandInEnv(tmp_path / f"standin{len(started)}", **settings))
+        started[-1].start()
+        return started[-1]
 
-    yield one
-    for place in made:
-        place.stop()
+    yield start
+    for env in started:
+        env.stop()
 
 
 @pytest.fixture
-def left() -> Iterator[list[int]]:
-    """Return a list for the processes that a test leaves behind on purpose."""
+def leftover_pids() -> Iterator[list[int]]:
+    """Return a list for processes that a test leaves running on purpose; they are killed after it."""
     pids: list[int] = []
     yield pids
     for pid in pids:
-        end(pid)
+        kill(pid)

@@ -1,4 +1,4 @@
-"""A Drone to test against: its address, its tokens, its CI repository, and what can happen to it."""
+"""A Drone to test against: its URL and tokens, its CI repository, and calls to its API."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.support.poll import until
 
 SLUG = "ci/cc-ci"
 REPO = f"/api/repos/{SLUG}"
-OVER = ("success", "failure", "killed", "error", "skipped")
+DONE = ("success", "failure", "killed", "error", "skipped")
 IDENTITY = ("-c", "user.name=ops", "-c", "user.email=ops@bench.test")
 
 
 def git(folder: Path, *words: str) -> str:
-    """Run git in a folder and return what it printed."""
+    """Run git in a folder and return its output."""
     done = subprocess.run(
         ["git", *IDENTITY, *words], cwd=folder, capture_output=True, text=True, timeout=60
     )
@@ -28,27 +28,34 @@ def git(folder: Path, *words: str) -> str:
 
 
 def pipeline(name: str, *steps: str, event: str = "custom", extra: str = "") -> str:
-    """Return one document of a `.drone.yml`; `steps` are ready-made list items."""
+    """Return one pipeline of a `.drone.yml`.
+
+    Args:
+        name: its name.
+        steps: texts that `step` returns.
+        event: the event that triggers it.
+        extra: further lines of YAML.
+    """
     head = f"kind: pipeline\ntype: exec\nname: {name}\n{extra}trigger:\n  event: [{event}]\n"
     return head + "steps:\n" + "".join(steps)
 
 
 def step(name: str, *commands: str, extra: str = "") -> str:
-    """Return one step; each command becomes a literal block."""
+    """Return the text of one step, with each command as a literal block."""
     lines = [f"- name: {name}\n", extra, "  commands:\n"]
     for command in commands:
         lines.append("  - |-\n" + "".join(f"    {line}\n" for line in command.splitlines()))
     return "".join(lines)
 
 
-class Place(ABC):
+class DroneEnv(ABC):
     """One Drone with its runner and one CI repository."""
 
     real = False
     url: str
-    tokens: Mapping[str, str]  # by login: bridge (admin) and plainbot (not)
-    hook: str  # where the forge delivers to, with the secret in the query
-    remote: str  # where the CI repository is pushed to
+    tokens: Mapping[str, str]  # by login: bridge (an admin) and plainbot (not an admin)
+    hook: str  # URL for deliveries of the forge, with the secret in the query
+    remote: str  # git remote of the CI repository
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -56,37 +63,41 @@ class Place(ABC):
 
     @abstractmethod
     def start(self) -> None:
-        """Start what is not running."""
+        """Start the processes that do not run."""
 
     @abstractmethod
     def stop(self) -> None:
-        """End every process, politely."""
+        """Stop every process."""
 
     @abstractmethod
     def crash_runner(self) -> None:
-        """Kill the runner without notice, then start it again."""
+        """Kill the runner with SIGKILL and start it again."""
 
     @abstractmethod
     def restart(self) -> None:
-        """Stop the server politely and start it again."""
+        """Stop the server with SIGTERM and start it again."""
 
     @abstractmethod
     def runner_root(self) -> Path:
-        """Return the folder that holds the runner's workspaces."""
+        """Return the folder with the runner's workspaces."""
 
     def call(
         self, method: str, path: str, *, user: str = "bridge", **more: Any
     ) -> requests.Response:
-        """Send one request as a user, "" for nobody."""
+        """Send one request as a user, without a token if `user` is ""."""
         token = self.tokens.get(user, user)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= more.pop("headers", {})
         more.setdefault("timeout", 60)
         return requests.request(method, self.url + path, headers=headers, **more)
 
+    def build_answer(self, number: int) -> requests.Response:
+        """Return the answer to a request for one build."""
+        return self.call("GET", f"{REPO}/builds/{number}")
+
     def build(self, number: int) -> dict[str, Any]:
         """Return one build with its stages."""
-        answer = self.call("GET", f"{REPO}/builds/{number}")
+        answer = self.build_answer(number)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
@@ -101,28 +112,28 @@ class Place(ABC):
         """Cancel a build."""
         return self.call("DELETE", f"{REPO}/builds/{number}")
 
-    def reached(self, number: int, *states: str, within: float = 30.0) -> dict[str, Any]:
-        """Wait until a build has one of these states and return it."""
+    def wait_for(self, number: int, *states: str, timeout: float = 30.0) -> dict[str, Any]:
+        """Wait until a build has one of these states and return the build."""
 
         def look() -> dict[str, Any] | None:
             found = self.build(number)
             return found if found["status"] in states else None
 
-        return until(f"build {number} to be {' or '.join(states)}", look, within=within)
+        return until(f"build {number} to be {' or '.join(states)}", look, timeout=timeout)
 
-    def over(self, number: int, *, within: float = 40.0) -> dict[str, Any]:
-        """Wait until a build and its stages are done and return it."""
-        self.reached(number, *OVER, within=within)
+    def finished(self, number: int, *, timeout: float = 40.0) -> dict[str, Any]:
+        """Wait until a build and its stages are done and return the build."""
+        self.wait_for(number, *DONE, timeout=timeout)
 
         def look() -> dict[str, Any] | None:
             found = self.build(number)
             stages = found.get("stages", [])
-            return found if all(stage["status"] in OVER for stage in stages) else None
+            return found if all(stage["status"] in DONE for stage in stages) else None
 
-        return until(f"the stages of build {number} to end", look, within=within)
+        return until(f"the stages of build {number} to end", look, timeout=timeout)
 
     def log(self, number: int, step: int, stage: int = 1) -> str:
-        """Return what a finished step wrote."""
+        """Return the log of a finished step."""
         path = f"{REPO}/builds/{number}/logs/{stage}/{step}"
 
         def look() -> requests.Response | None:
@@ -140,7 +151,14 @@ class Place(ABC):
         *,
         message: str | None = None,
     ) -> str:
-        """Commit on a branch of the CI repository, made from main when new; return the sha."""
+        """Commit to a branch of the CI repository and return the commit's sha; a new branch starts at main.
+
+        Args:
+            branch: the branch.
+            yml: text of `.drone.yml`, None to leave it out.
+            files: texts of further files by name.
+            message: the commit message.
+        """
         work = self.work
         if not work.exists():
             work.mkdir(parents=True)
@@ -157,8 +175,8 @@ class Place(ABC):
         for name, text in written.items():
             (work / name).write_text(text)
         git(work, "add", "-A")
-        told = message or f"pipelines of {branch} [CI SKIP]"
-        git(work, "commit", "-q", "--allow-empty", "-m", told)
+        subject = message or f"pipelines of {branch} [CI SKIP]"
+        git(work, "commit", "-q", "--allow-empty", "-m", subject)
         sha = git(work, "rev-parse", "HEAD")
         git(work, "push", "-q", self.remote, branch)
         git(work, "checkout", "-q", "main")

@@ -1,4 +1,4 @@
-"""Real servers: the sandbox's Gitea and Drone, with the users and the repository that the contract needs."""
+"""Real servers: the sandbox's Gitea and Drone, with the users and the repository that the tests need."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 from sandbox.ci.real_drone import RealDrone, is_configured
 from sandbox.forge.gitea import ADMIN, Gitea
-from tests.integration.drone.drone_env import SLUG, Place
+from tests.integration.drone.drone_env import SLUG, DroneEnv
 from tests.support.ports import free_port
 
-__all__ = ["Real", "is_configured"]
+__all__ = ["RealDroneEnv", "is_configured"]
 
 
-class Real(Place):
-    """A forge and a Drone, each process of it our own."""
+class RealDroneEnv(DroneEnv):
+    """A real Gitea, Drone server and runner as child processes."""
 
     real = True
 
     def __init__(self, folder: Path, *, capacity: int = 8) -> None:
         super().__init__(folder)
-        # Gitea does not run as root, and pytest's own folders are root's alone.
+        # Gitea does not run as root, and only root may read pytest's own folders.
         self._open_folder = Path(tempfile.mkdtemp(prefix="ccci-drone-"))
         self._open_folder.chmod(0o755)
         self.forge = Gitea(self._open_folder / "gitea", free_port(), tied=True)
@@ -30,7 +30,7 @@ class Real(Place):
         self.url = self.drone.url
 
     def set_up(self) -> None:
-        """Make users, the repository and the log-in, once."""
+        """Create the users and the repository, start the servers and log in; called once."""
         self.forge.start()
         self.forge.create_organisation("ci", {})
         self.forge.create_repository("ci", "cc-ci")
@@ -49,7 +49,7 @@ class Real(Place):
         self.drone.start()
 
     def stop(self) -> None:
-        """End all processes; what a runner still waits for is left behind."""
+        """Stop all processes; the runner is killed because it would wait for running steps."""
         self.drone.worker.kill()
         self.drone.stop()
         self.forge.stop()
@@ -66,5 +66,5 @@ class Real(Place):
         self.drone.start_runner()
 
     def runner_root(self) -> Path:
-        """Return the runner's root."""
+        """Return the folder with the runner's workspaces."""
         return self.drone.runner_root

@@ -1,4 +1,4 @@
-"""The stand-in as a process of our own, with a bare repository beside it."""
+"""The stand-in for Drone as a child process, with a bare git repository as its forge."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import Any
 
 import requests
 
-from tests.integration.drone.drone_env import SLUG, Place, git
-from tests.support.poll import living, until
+from tests.integration.drone.drone_env import SLUG, DroneEnv, git
+from tests.support.poll import is_alive, until
 from tests.support.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[3]
 HOOK_SECRET = "between forge and drone"
 
 
-class StandIn(Place):
+class StandInEnv(DroneEnv):
     """One process of `sandbox.standins.drone`."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
@@ -53,7 +53,7 @@ class StandIn(Place):
 
     @property
     def pid(self) -> int:
-        """The process that serves."""
+        """Pid of the stand-in."""
         assert self.process is not None
         return self.process.pid
 
@@ -74,33 +74,33 @@ class StandIn(Place):
         until("the stand-in to answer", self._answers)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process alone."""
+        """Send a signal to the process, not to its group."""
         os.kill(self.pid, number)
 
-    def ended(self, *, within: float = 10.0) -> int:
-        """Return the exit status of the process."""
+    def exit_code(self, *, timeout: float = 10.0) -> int:
+        """Wait for the process to exit and return its exit code."""
         assert self.process is not None
-        return self.process.wait(within)
+        return self.process.wait(timeout)
 
     def stop(self) -> None:
-        """Kill the process; the children of its steps were the tests' to end."""
-        if self.process is not None and living(self.pid):
+        """Kill the process; tests kill the children of its steps themselves."""
+        if self.process is not None and is_alive(self.pid):
             self.signal(signal.SIGKILL)
-            self.ended()
+            self.exit_code()
 
     def restart(self) -> None:
-        """End the process politely and start it again."""
+        """Stop the process with SIGTERM and start it again."""
         self.signal(signal.SIGTERM)
-        assert self.ended() == 0
+        assert self.exit_code() == 0
         self.start()
 
     def crash_runner(self) -> None:
-        """Kill the process, which is runner and server, and start it again."""
+        """Kill the process, which is both runner and server, and start it again."""
         self.stop()
         self.start()
 
     def runner_root(self) -> Path:
-        """Return where the workspaces are."""
+        """Return the folder with the workspaces."""
         return self.folder / "data/runner"
 
     def _answers(self) -> bool:
@@ -113,6 +113,6 @@ class StandIn(Place):
 
 
 def _environment() -> Mapping[str, str]:
-    """Return an environment in which nothing of pytest's own reaches the steps."""
+    """Return an environment without pytest's own variables, which would reach the steps."""
     kept = {key: os.environ[key] for key in ("PATH", "USER", "LANG") if key in os.environ}
     return {**kept, "HOME": "/nonexistent"}

@@ -1,25 +1,24 @@
-"""Making builds: what a caller may send, and what Drone answers."""
+"""Creating builds and reading the API: what a caller may send, and what Drone answers."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recordings import exchanges, like
-from tests.integration.drone.standin_env import StandIn
+from tests.integration.drone.drone_env import REPO, DroneEnv, pipeline, step
+from tests.integration.drone.recordings import COMMIT_KEYS, assert_like_recording, exchanges
+from tests.integration.drone.standin_env import StandInEnv
 
 pytestmark = pytest.mark.contract
 
 QUICK = step("run", "true")
-OWN_TEXT = ("message", "ref", "source", "target")
 
 
-def test_a_created_build_is_pending_and_shows_its_parameters(drone: Place) -> None:
-    """Every key of the query except branch and commit becomes a parameter."""
+def test_a_created_build_is_pending_and_shows_its_parameters(drone: DroneEnv) -> None:
+    """Every key of the query except branch and commit is a parameter."""
     sha = drone.push("create", pipeline("create", QUICK))
     asked = {"branch": "create", "commit": sha, "RECIPE": "hello", "REF": "abc", "MODE": "x"}
     answer = drone.call("POST", f"{REPO}/builds", params=asked)
-    like(answer, "build-create", but=OWN_TEXT)
+    assert_like_recording(answer, "build-create", ignore=COMMIT_KEYS)
     build = answer.json()
     assert build["params"] == {"MODE": "x", "RECIPE": "hello", "REF": "abc"}
     assert build["after"] == build["before"] == sha
@@ -28,28 +27,27 @@ def test_a_created_build_is_pending_and_shows_its_parameters(drone: Place) -> No
         "refs/heads/create",
     )
     assert build["message"] == "pipelines of create [CI SKIP]\n"
-    assert drone.over(build["number"])["status"] == "success"
+    assert drone.finished(build["number"])["status"] == "success"
 
 
-def test_what_is_unknown_or_not_permitted_makes_no_build(drone: Place) -> None:
-    """Unknown commit, branch or repository is 404; a bad token or none is 401."""
+def test_unknown_objects_are_404_and_bad_tokens_401(drone: DroneEnv) -> None:
     for at, exchange in enumerate(exchanges("build-create-errors")):
         request = exchange["request"]
         token = request["headers"].get("Authorization", "").removeprefix("Bearer ")
         user = {"": "", "bad": "bad"}.get(token, "bridge")
-        like(drone.call("POST", request["path"], user=user), "build-create-errors", at)
+        assert_like_recording(
+            drone.call("POST", request["path"], user=user), "build-create-errors", at
+        )
 
 
-def test_no_matching_pipeline_is_null(drone: Place) -> None:
-    """A commit whose pipelines all want other events makes no build."""
+def test_without_a_pipeline_for_custom_events_the_answer_is_null(drone: DroneEnv) -> None:
     drone.push("nomatch", pipeline("push-only", QUICK, event="push"))
     answer = drone.call("POST", f"{REPO}/builds?branch=nomatch")
-    like(answer, "build-create-no-match")
+    assert_like_recording(answer, "build-create-no-match")
     assert answer.json() is None
 
 
-def test_a_branch_pattern_stops_at_a_slash(drone: Place) -> None:
-    """`feat*` does not match feat/x, and event and branch must both match."""
+def test_a_star_in_a_branch_pattern_does_not_match_a_slash(drone: DroneEnv) -> None:
     yml = pipeline("a", QUICK).replace("[custom]", "[c*]\n  branch: [feat*]")
     drone.push("feat/x", yml)
     drone.push("feat-x", yml)
@@ -57,40 +55,40 @@ def test_a_branch_pattern_stops_at_a_slash(drone: Place) -> None:
     assert drone.call("POST", f"{REPO}/builds?branch=feat-x").json()["status"] == "pending"
 
 
-def test_an_inactive_repository_makes_no_build(drone: Place) -> None:
-    """A repository that was switched off answers null."""
+def test_an_inactive_repository_creates_no_build(drone: DroneEnv) -> None:
     if drone.real:
         pytest.skip("only the stand-in has a second repository")
     answer = drone.call("POST", "/api/repos/ci/asleep/builds?branch=main")
     assert (answer.status_code, answer.json()) == (200, None)
 
 
-def test_without_a_pipeline_file_the_call_waits_and_fails(drone: Place) -> None:
-    """No `.drone.yml` at the commit is a 500 after a wait."""
+def test_without_a_pipeline_file_the_call_waits_and_fails(drone: DroneEnv) -> None:
     drone.push("noyml", None)
-    like(drone.call("POST", f"{REPO}/builds?branch=noyml"), "build-create-no-yaml-file")
+    assert_like_recording(
+        drone.call("POST", f"{REPO}/builds?branch=noyml"), "build-create-no-yaml-file"
+    )
 
 
-def test_two_pipelines_of_one_name_are_an_error_at_once(drone: Place) -> None:
-    """The answer is already a build with status error, even if one of them would not match."""
+def test_two_pipelines_with_one_name_are_an_error_immediately(drone: DroneEnv) -> None:
+    """Even if the event triggers only one of them."""
     drone.push("dup", pipeline("a", QUICK, event="push") + "---\n" + pipeline("a", QUICK))
     answer = drone.call("POST", f"{REPO}/builds?branch=dup&RECIPE=x")
-    like(answer, "build-create-lint-error", but=OWN_TEXT)
+    assert_like_recording(answer, "build-create-lint-error", ignore=COMMIT_KEYS)
     assert answer.json()["error"] == "linter: duplicate pipeline names"
 
 
-def test_a_file_that_is_no_yaml_is_an_error_at_once(drone: Place) -> None:
-    """The build says where the YAML breaks, and has no stages later either."""
+def test_invalid_yaml_is_an_error_immediately(drone: DroneEnv) -> None:
+    """Such a build never gets stages."""
     drone.push("badyaml", "kind: pipeline\nsteps:\n- name: [a\n  b: }\n")
     made = drone.call("POST", f"{REPO}/builds?branch=badyaml")
-    like(made, "build-yaml-error", 0, but=OWN_TEXT)
+    assert_like_recording(made, "build-yaml-error", 0, ignore=COMMIT_KEYS)
     assert made.json()["error"].startswith("yaml: line ")
     path = f"{REPO}/builds/{made.json()['number']}"
-    like(drone.call("GET", path), "build-yaml-error", 1, but=OWN_TEXT)
+    assert_like_recording(drone.call("GET", path), "build-yaml-error", 1, ignore=COMMIT_KEYS)
 
 
-def test_message_and_action_are_also_the_builds_own(drone: Place) -> None:
-    """The parameters message and action set the build's; of a repeated key the first one counts."""
+def test_the_parameters_message_and_action_set_the_builds_fields(drone: DroneEnv) -> None:
+    """Of a repeated key the first value counts."""
     drone.push("own", pipeline("own", QUICK))
     query = "branch=own&message=hi+there&action=act&A=1&A=2&event=push&ref=x"
     build = drone.call("POST", f"{REPO}/builds?{query}").json()
@@ -99,33 +97,32 @@ def test_message_and_action_are_also_the_builds_own(drone: Place) -> None:
     assert build["ref"] == "refs/heads/own"
 
 
-def test_a_short_sha_is_completed(drone: Place) -> None:
-    """The build names the whole sha."""
+def test_a_short_sha_is_completed(drone: DroneEnv) -> None:
     sha = drone.push("short", pipeline("short", QUICK))
     build = drone.call("POST", f"{REPO}/builds?branch=short&commit={sha[:10]}").json()
     assert build["after"] == sha
 
 
-def test_a_restart_repeats_the_parameters(drone: Place) -> None:
-    """A restarted build names its parent; new parameters are added, old values win."""
+def test_a_restart_repeats_the_parameters(drone: DroneEnv) -> None:
+    """New parameters are added, but do not replace old values."""
     drone.push("again", pipeline("again", QUICK))
     old = drone.create("again", MODE="ok", RECIPE="hello")
     answer = drone.call("POST", f"{REPO}/builds/{old}?RECIPE=other&NEW=1")
-    like(answer, "build-restart", but=OWN_TEXT)
+    assert_like_recording(answer, "build-restart", ignore=COMMIT_KEYS)
     assert answer.json()["params"] == {"MODE": "ok", "NEW": "1", "RECIPE": "hello"}
     assert answer.json()["parent"] == old
 
 
-def test_lists_are_newest_first_without_stages(drone: Place) -> None:
-    """Pages have no stages, the one past the end is empty, and the latest of a branch has them."""
+def test_lists_are_newest_first_without_stages(drone: DroneEnv) -> None:
+    """The page after the last one is empty; the latest build of a branch comes with stages."""
     drone.push("list", pipeline("list", QUICK, extra="concurrency: {limit: 2}\n"))
     numbers = [drone.create("list", A="1") for _ in range(3)]
     for number in numbers:
-        drone.over(number)
+        drone.finished(number)
     page = drone.call("GET", f"{REPO}/builds?page=1&per_page=3")
     assert [build["number"] for build in page.json()] == numbers[::-1]
     assert not [build for build in page.json() if "stages" in build]
-    like(drone.call("GET", f"{REPO}/builds?page=99"), "builds-list", 1)
+    assert_like_recording(drone.call("GET", f"{REPO}/builds?page=99"), "builds-list", 1)
     latest = drone.call("GET", f"{REPO}/builds/latest?branch=list")
     assert latest.json()["number"] == numbers[-1]
     assert latest.json()["stages"][0]["limit"] == 2
@@ -133,66 +130,66 @@ def test_lists_are_newest_first_without_stages(drone: Place) -> None:
     assert missing.status_code == 404
 
 
-def test_unknown_builds_and_finished_ones(drone: Place) -> None:
-    """Unknown is 404; cancelling what is finished changes nothing; strangers may not."""
+def test_unknown_builds_are_404_and_cancelling_a_finished_one_changes_nothing(
+    drone: DroneEnv,
+) -> None:
     drone.push("done", pipeline("done", QUICK, extra="concurrency: {limit: 2}\n"))
     number = drone.create("done", A="1")
-    before, name = drone.over(number), "build-not-found-and-cancel-finished"
-    like(drone.call("GET", f"{REPO}/builds/99999"), name, 0)
-    like(drone.call("DELETE", f"{REPO}/builds/99999"), name, 1)
+    before, name = drone.finished(number), "build-not-found-and-cancel-finished"
+    assert_like_recording(drone.call("GET", f"{REPO}/builds/99999"), name, 0)
+    assert_like_recording(drone.call("DELETE", f"{REPO}/builds/99999"), name, 1)
     answer = drone.cancel(number)
-    like(answer, name, 2, but=OWN_TEXT)
+    assert_like_recording(answer, name, 2, ignore=COMMIT_KEYS)
     assert answer.json()["status"] == before["status"]
-    like(drone.call("DELETE", f"{REPO}/builds/{number}", user=""), name, 3)
+    assert_like_recording(drone.call("DELETE", f"{REPO}/builds/{number}", user=""), name, 3)
     assert drone.call("GET", f"{REPO}/builds/abc").status_code == 400
 
 
-def test_strangers_read_a_public_repository(drone: Place) -> None:
-    """Builds and logs are readable without credentials, and with wrong ones."""
+def test_a_public_repository_is_readable_without_a_valid_token(drone: DroneEnv) -> None:
     extra = "concurrency: {limit: 2}\n"
     drone.push("public", pipeline("recipe-ci", step("run", "echo hi"), extra=extra))
     number = drone.create("public", A="1")
-    drone.over(number)
+    drone.finished(number)
     for user in ("", "bad"):
         build = drone.call("GET", f"{REPO}/builds/{number}", user=user)
-        like(build, "build-anonymous-read", 0, but=OWN_TEXT)
+        assert_like_recording(build, "build-anonymous-read", 0, ignore=COMMIT_KEYS)
         log = drone.call("GET", f"{REPO}/builds/{number}/logs/1/2", user=user)
-        like(log, "build-anonymous-read", 1)
+        assert_like_recording(log, "build-anonymous-read", 1)
 
 
-def test_a_user_who_is_no_admin_may_only_read(drone: Place) -> None:
-    """Creating and cancelling look as if the repository were not there."""
+def test_a_user_who_is_not_an_admin_may_only_read(drone: DroneEnv) -> None:
+    """For creating and cancelling, Drone says that the repository does not exist."""
     extra = "concurrency: {limit: 2}\n"
     drone.push("plain", pipeline("recipe-ci", QUICK, extra=extra))
     number = drone.create("plain", A="1")
-    drone.over(number)
+    drone.finished(number)
     path, name = f"{REPO}/builds/{number}", "non-admin-machine-user"
-    like(drone.call("POST", f"{REPO}/builds?branch=plain", user="plainbot"), name, 0)
-    like(drone.call("GET", path, user="plainbot"), name, 1, but=OWN_TEXT)
-    like(drone.call("DELETE", path, user="plainbot"), name, 2)
+    assert_like_recording(
+        drone.call("POST", f"{REPO}/builds?branch=plain", user="plainbot"), name, 0
+    )
+    assert_like_recording(drone.call("GET", path, user="plainbot"), name, 1, ignore=COMMIT_KEYS)
+    assert_like_recording(drone.call("DELETE", path, user="plainbot"), name, 2)
 
 
-def test_repository_version_and_health(drone: Place) -> None:
-    """The repository shows its branch and its time-out."""
+def test_repository_version_and_health(drone: DroneEnv) -> None:
     answer = drone.call("GET", REPO)
-    like(answer, "repo")
+    assert_like_recording(answer, "repo")
     assert (answer.json()["timeout"], answer.json()["default_branch"]) == (60, "main")
-    like(drone.call("GET", "/healthz"), "version-and-health", 0)
-    like(drone.call("GET", "/version"), "version-and-health", 1)
+    assert_like_recording(drone.call("GET", "/healthz"), "version-and-health", 0)
+    assert_like_recording(drone.call("GET", "/version"), "version-and-health", 1)
 
 
-def test_the_timeout_can_be_changed(drone: Place) -> None:
-    """A change is answered with the repository, and only an administrator may make one."""
+def test_an_admin_can_change_the_timeout(drone: DroneEnv) -> None:
     answer = drone.call("PATCH", REPO, json={"timeout": 1})
-    like(answer, "repo-update-timeout")
+    assert_like_recording(answer, "repo-update-timeout")
     assert answer.json()["timeout"] == 1
     assert drone.call("PATCH", REPO, json={"timeout": 2}, user="plainbot").status_code == 404
     assert drone.call("PATCH", REPO, json={"timeout": 60}).json()["timeout"] == 60
 
 
-def test_what_is_not_modelled_is_refused(drone: Place) -> None:
-    """The stand-in says which key of a pipeline it does not know, where Drone would ignore it."""
-    if not isinstance(drone, StandIn):
+def test_the_stand_in_refuses_unsupported_keys(drone: DroneEnv) -> None:
+    """A real Drone ignores unknown keys, which would hide a mistake."""
+    if not isinstance(drone, StandInEnv):
         pytest.skip("a real Drone ignores unknown keys")
     for extra in ("node: {a: b}\n", "workspace: x\n", "clone: {depth: 1}\n", "depends_on: [a]\n"):
         drone.push("unknown", pipeline("unknown", QUICK, extra=extra))
@@ -202,19 +199,18 @@ def test_what_is_not_modelled_is_refused(drone: Place) -> None:
     assert drone.call("GET", "/welcome").status_code == 501
 
 
-def test_whose_token_it_is(drone: Place) -> None:
-    """A machine user reads its own login, and whether it is an admin; nobody reads nothing."""
+def test_api_user_names_the_owner_of_the_token(drone: DroneEnv) -> None:
     for login, admin in (("bridge", True), ("plainbot", False)):
         found = drone.call("GET", "/api/user", user=login).json()
         assert (found["login"], found["machine"], found["admin"]) == (login, True, admin)
     assert drone.call("GET", "/api/user", user="").status_code == 401
 
 
-def test_a_comment_before_the_first_separator_is_a_document(drone: Place) -> None:
-    """It has no kind, so no pipeline of the file can be used; after the separator it does no harm."""
+def test_a_comment_before_the_first_separator_is_a_document(drone: DroneEnv) -> None:
+    """Such a document has no kind, so Drone refuses the file."""
     good = pipeline("comment", QUICK)
     drone.push("comment", f"# said first\n---\n{good}")
     made = drone.call("POST", f"{REPO}/builds?branch=comment").json()
     assert (made["status"], made["error"]) == ("error", "yaml: missing kind attribute")
     drone.push("comment", f"---\n# said later\n{good}")
-    assert drone.over(drone.create("comment"))["status"] == "success"
+    assert drone.finished(drone.create("comment"))["status"] == "success"

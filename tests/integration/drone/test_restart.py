@@ -1,4 +1,4 @@
-"""What outlives a restart, and what a runner that dies leaves behind."""
+"""What survives a restart, and what a killed runner leaves behind."""
 
 from __future__ import annotations
 
@@ -9,117 +9,122 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.drone.conftest import MakeStandIn
-from tests.integration.drone.drone_env import REPO, Place, pipeline, step
-from tests.integration.drone.recordings import like
+from tests.integration.drone.conftest import StartStandIn
+from tests.integration.drone.drone_env import REPO, DroneEnv, pipeline, step
+from tests.integration.drone.recordings import COMMIT_KEYS, assert_like_recording
 from tests.integration.drone.standin_env import ROOT
-from tests.support.poll import living, number_in, until
+from tests.support.poll import is_alive, read_number, until
 
 pytestmark = pytest.mark.contract
 
-OWN_TEXT = ("message", "ref", "source", "target")
-CHILD = 'sh -c \'echo $$$$ > "$PLACE/child"; until [ -e "$PLACE/go" ]; do sleep 0.05; done\''
+CHILD = 'sh -c \'echo $$$$ > "$TEST_DIR/child"; until [ -e "$TEST_DIR/go" ]; do sleep 0.05; done\''
 
 
-def begun(drone: Place, branch: str, place: Path) -> int:
-    """Create a build, wait for its step's child and return the build's number."""
-    number = drone.create(branch, PLACE=str(place))
-    until("the step's child", lambda: number_in(place / "child"), within=40)
+def start_build(drone: DroneEnv, branch: str, folder: Path) -> int:
+    """Create a build, wait for the child of its step, and return the number of the build."""
+    number = drone.create(branch, TEST_DIR=str(folder))
+    until("the step's child", lambda: read_number(folder / "child"), timeout=40)
     return number
 
 
-def test_a_restart_keeps_builds_and_logs(drone: Place) -> None:
-    """Finished builds and their logs are there afterwards, and numbers go on."""
+def test_a_restart_keeps_builds_and_logs(drone: DroneEnv) -> None:
+    """Build numbers continue."""
     drone.push("keep", pipeline("keep", step("run", "echo kept")))
     number = drone.create("keep", A="1")
-    before, log = drone.over(number), drone.log(number, 2)
+    before, log = drone.finished(number), drone.log(number, 2)
     drone.restart()
     assert drone.build(number) == before
     assert drone.log(number, 2) == log
     assert drone.create("keep") == number + 1
-    drone.over(number + 1)
+    drone.finished(number + 1)
 
 
-def test_an_orphan_blocks_the_limit_until_it_is_cancelled(
-    drone: Place, tmp_path: Path, left: list[int]
+def test_an_orphaned_build_blocks_the_limit_until_it_is_cancelled(
+    drone: DroneEnv, tmp_path: Path, leftover_pids: list[int]
 ) -> None:
-    """After SIGKILL of the runner its build runs for good; DELETE ends it and lets others in."""
+    """After a SIGKILL of the runner its build stays `running` for ever."""
     extra = "concurrency: {limit: 1}\n"
     yml = pipeline("orphan", step("run", CHILD), extra=extra)
     drone.push("orphan", yml)
-    orphan = begun(drone, "orphan", tmp_path)
-    left.append(number_in(tmp_path / "child"))
+    orphan = start_build(drone, "orphan", tmp_path)
+    leftover_pids.append(read_number(tmp_path / "child"))
     drone.crash_runner()
-    assert living(left[0])
+    assert is_alive(leftover_pids[0])
     assert drone.build(orphan)["status"] == "running"
     (tmp_path / "go").touch()
-    until("the orphan's child to end", lambda: not living(left[0]))
-    waiting = drone.create("orphan", PLACE=str(tmp_path))
+    until("the orphan's child to end", lambda: not is_alive(leftover_pids[0]))
+    waiting = drone.create("orphan", TEST_DIR=str(tmp_path))
     assert drone.build(orphan)["status"] == "running"
     assert drone.build(waiting)["status"] == "pending"
     answer = drone.cancel(orphan)
-    like(answer, "build-cancel-orphaned", but=(*OWN_TEXT, "limit"))
+    assert_like_recording(answer, "build-cancel-orphaned", ignore=(*COMMIT_KEYS, "limit"))
     assert answer.json()["stages"][0]["steps"][1]["exit_code"] == 130
-    assert drone.over(waiting, within=90)["status"] == "success"
+    assert drone.finished(waiting, timeout=90)["status"] == "success"
 
 
-def test_pending_builds_survive(make: MakeStandIn) -> None:
-    """What nobody had taken is taken after the restart."""
-    drone = make(pickup_delay=60)
+def test_pending_builds_survive_a_restart(start_standin: StartStandIn) -> None:
+    drone = start_standin(pickup_delay=60)
     drone.push("wait", pipeline("wait", step("run", "true")))
     number = drone.create("wait")
     drone.settings["pickup_delay"] = 0
     drone.crash_runner()
-    assert drone.over(number)["status"] == "success"
+    assert drone.finished(number)["status"] == "success"
 
 
-def test_a_first_sigterm_drains(make: MakeStandIn, tmp_path: Path, left: list[int]) -> None:
-    """Running steps end and are reported, new builds stay pending, then the process ends."""
-    drone = make()
+def test_the_first_sigterm_is_draining(
+    start_standin: StartStandIn, tmp_path: Path, leftover_pids: list[int]
+) -> None:
+    """Running steps finish and are reported, new builds stay pending, then the process exits."""
+    drone = start_standin()
     drone.push("drain", pipeline("cancel", step("run", CHILD)))
-    number = begun(drone, "drain", tmp_path)
-    left.append(number_in(tmp_path / "child"))
+    number = start_build(drone, "drain", tmp_path)
+    leftover_pids.append(read_number(tmp_path / "child"))
     drone.signal(signal.SIGTERM)
-    later = drone.create("drain", PLACE=str(tmp_path))
-    assert living(left[0])
-    like(drone.call("GET", f"{REPO}/builds/{number}"), "build-after-runner-sigterm", but=OWN_TEXT)
+    later = drone.create("drain", TEST_DIR=str(tmp_path))
+    assert is_alive(leftover_pids[0])
+    assert_like_recording(
+        drone.build_answer(number),
+        "build-after-runner-sigterm",
+        ignore=COMMIT_KEYS,
+    )
     (tmp_path / "go").touch()
-    assert drone.ended() == 0
+    assert drone.exit_code() == 0
     drone.start()
     assert drone.build(number)["status"] == "success"
-    assert drone.over(later)["status"] == "success"
+    assert drone.finished(later)["status"] == "success"
 
 
-def test_a_second_sigterm_ends_it_at_once(
-    make: MakeStandIn, tmp_path: Path, left: list[int]
+def test_a_second_sigterm_kills_the_process_immediately(
+    start_standin: StartStandIn, tmp_path: Path, leftover_pids: list[int]
 ) -> None:
-    """The step's processes get no signal; the build is an orphan."""
-    drone = make()
+    """Children of the step get no signal; the build is orphaned."""
+    drone = start_standin()
     drone.push("hard", pipeline("cancel", step("run", CHILD)))
-    number = begun(drone, "hard", tmp_path)
-    left.append(number_in(tmp_path / "child"))
+    number = start_build(drone, "hard", tmp_path)
+    leftover_pids.append(read_number(tmp_path / "child"))
     drone.signal(signal.SIGTERM)
-    until("the drain to begin", lambda: _drains(drone.pid))
+    until("the drain to begin", lambda: _is_draining(drone.pid))
     drone.signal(signal.SIGTERM)
-    assert drone.ended() == -signal.SIGTERM
-    assert living(left[0])
+    assert drone.exit_code() == -signal.SIGTERM
+    assert is_alive(leftover_pids[0])
     drone.start()
     assert drone.build(number)["status"] == "running"
 
 
-def _drains(pid: int) -> bool:
-    """Say whether a process no longer catches SIGTERM."""
+def _is_draining(pid: int) -> bool:
+    """Return True if a process no longer catches SIGTERM."""
     text = Path(f"/proc/{pid}/status").read_text()
     caught = next(line for line in text.splitlines() if line.startswith("SigCgt")).split()[1]
     return not int(caught, 16) >> (signal.SIGTERM - 1) & 1
 
 
-def test_a_forge_that_does_not_answer(make: MakeStandIn) -> None:
-    """A new build is a 404 as for an unknown commit; a restart needs no forge."""
-    drone = make()
+def test_without_a_forge_a_new_build_is_404_but_a_restart_works(
+    start_standin: StartStandIn,
+) -> None:
+    drone = start_standin()
     drone.push("away", pipeline("away", step("run", "true")))
     number = drone.create("away")
-    drone.over(number)
+    drone.finished(number)
     Path(drone.remote).rename(f"{drone.remote}.away")
     answer = drone.call("POST", f"{REPO}/builds?branch=away")
     assert answer.status_code == 404
@@ -127,9 +132,8 @@ def test_a_forge_that_does_not_answer(make: MakeStandIn) -> None:
     assert drone.call("POST", f"{REPO}/builds/{number}").status_code == 200
 
 
-def test_a_port_in_use_is_a_sentence(make: MakeStandIn) -> None:
-    """A second process on the same port ends with status 2 and says why."""
-    drone = make()
+def test_port_in_use_gives_a_clear_error(start_standin: StartStandIn) -> None:
+    drone = start_standin()
     line = [sys.executable, "-m", "sandbox.standins.drone", "serve", "--config"]
     done = subprocess.run(
         [*line, str(drone.folder / "config.json")],

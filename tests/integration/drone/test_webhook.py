@@ -1,4 +1,4 @@
-"""The forge's deliveries: a push makes a build of the pipelines that want pushes."""
+"""Deliveries of the forge: a push creates a build of the pipelines for pushes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.drone.drone_env import REPO, SLUG, Place, pipeline, step
-from tests.integration.drone.recordings import like
+from tests.integration.drone.drone_env import SLUG, DroneEnv, pipeline, step
+from tests.integration.drone.recordings import BRANCH_KEYS, COMMIT_KEYS, assert_like_recording
 
 pytestmark = pytest.mark.contract
 
@@ -20,7 +20,7 @@ BOTH += pipeline("recipe-ci", step("run", "true"))
 
 
 def delivery(branch: str, sha: str, message: str = "plain note\n") -> dict[str, Any]:
-    """Return what the forge says about a push."""
+    """Return the body of a delivery about a push."""
     commit = {
         "id": sha,
         "message": message,
@@ -39,9 +39,9 @@ def delivery(branch: str, sha: str, message: str = "plain note\n") -> dict[str, 
 
 
 def deliver(
-    drone: Place, body: object, *, event: str = "push", **headers: str
+    drone: DroneEnv, body: object, *, event: str = "push", **headers: str
 ) -> requests.Response:
-    """Send a delivery with its right signature, unless the headers say otherwise."""
+    """Send a delivery with a valid signature, which `headers` may replace."""
     raw = json.dumps(body).encode()
     address, secret = drone.hook.split("?secret=")
     signed = hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
@@ -49,20 +49,19 @@ def deliver(
     return requests.post(address, data=raw, headers={**own, **headers}, timeout=60)
 
 
-def test_a_push_runs_the_self_test_alone(drone: Place) -> None:
-    """The build is of event push, triggered by the hook, with the pusher as sender."""
+def test_a_push_triggers_only_the_pipelines_for_pushes(drone: DroneEnv) -> None:
+    """The trigger is the hook and the sender the user who pushed."""
     sha = drone.push("push", BOTH)
     answer = deliver(drone, delivery("push", sha))
     assert answer.status_code == 200
     number = answer.json()["number"]
-    drone.over(number)
-    shape = drone.call("GET", f"{REPO}/builds/{number}")
-    like(shape, "build-push-self-test", but=("ref", "source", "target"))
+    drone.finished(number)
+    shape = drone.build_answer(number)
+    assert_like_recording(shape, "build-push-self-test", ignore=BRANCH_KEYS)
     assert (shape.json()["trigger"], shape.json()["after"]) == ("@hook", sha)
 
 
-def test_ci_skip_is_for_pushes_only(drone: Place) -> None:
-    """A push whose commit asks to be skipped makes no build; a custom one of it does."""
+def test_ci_skip_only_prevents_builds_of_pushes(drone: DroneEnv) -> None:
     sha = drone.push("skip", BOTH, message="note [CI SKIP]")
     answer = deliver(drone, delivery("skip", sha, "note [CI SKIP]\n"))
     assert (answer.status_code, answer.json()) == (200, None)
@@ -71,20 +70,19 @@ def test_ci_skip_is_for_pushes_only(drone: Place) -> None:
         "skip", pipeline("recipe-ci", step("run", "true"), extra=extra), message="x [ci skip]"
     )
     number = drone.create("skip", A="1")
-    drone.over(number)
-    shape = drone.call("GET", f"{REPO}/builds/{number}")
-    like(shape, "build-custom-on-ci-skip-commit", but=("message", "ref", "source", "target"))
+    drone.finished(number)
+    shape = drone.build_answer(number)
+    assert_like_recording(shape, "build-custom-on-ci-skip-commit", ignore=COMMIT_KEYS)
 
 
-def test_a_push_that_no_pipeline_wants_is_null(drone: Place) -> None:
-    """No pipeline of event push, no build."""
+def test_without_a_pipeline_for_pushes_the_answer_is_null(drone: DroneEnv) -> None:
     sha = drone.push("nopush", pipeline("recipe-ci", step("run", "true")))
     answer = deliver(drone, delivery("nopush", sha))
     assert (answer.status_code, answer.json()) == (200, None)
 
 
-def test_a_delivery_must_prove_itself(drone: Place) -> None:
-    """A wrong signature is refused, also beside the right secret; the secret alone suffices."""
+def test_a_delivery_needs_a_valid_signature_or_the_secret(drone: DroneEnv) -> None:
+    """A wrong signature is refused even with the right secret."""
     sha = drone.push("proof", BOTH)
     body = delivery("proof", sha)
     wrong = deliver(drone, body, **{"X-Gitea-Signature": "0" * 64})
@@ -97,8 +95,8 @@ def test_a_delivery_must_prove_itself(drone: Place) -> None:
     assert requests.post(drone.hook, json=body, headers=both, timeout=60).status_code == 400
 
 
-def test_other_deliveries_are_ignored(drone: Place) -> None:
-    """Another event, a deleted branch and an unknown repository make no build."""
+def test_other_deliveries_create_no_build(drone: DroneEnv) -> None:
+    """Other events, deleted branches and unknown repositories."""
     sha = drone.push("ignored", BOTH)
     assert deliver(drone, delivery("ignored", sha), event="issues").text == ""
     assert deliver(drone, {**delivery("ignored", sha), "after": "0" * 40}).text == ""

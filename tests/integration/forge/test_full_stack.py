@@ -73,7 +73,7 @@ class Talk:
     def until(self, holds: Callable[[], Any], what: str, seconds: float = TIMEOUT) -> Any:
         """Wait until a condition is true; return its value."""
         try:
-            return until(what, holds, within=seconds)
+            return until(what, holds, timeout=seconds)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.status()}\n{self.answer()}") from None
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from sandbox.host.daemon import Daemon
-from tests.support.poll import living, until
+from tests.support.poll import is_alive, until
 
 ENV = {"PATH": os.environ["PATH"]}
 
@@ -17,7 +17,7 @@ def test_a_child_that_outlives_its_daemon_is_stopped(tmp_path: Path) -> None:
     until("its end", lambda: daemon.pid() is None)
     (child,) = daemon.descendants()
     daemon.stop()
-    until("the child's end", lambda: not living(child))
+    until("the child's end", lambda: not is_alive(child))
     assert daemon.descendants() == []
 
 

@@ -13,7 +13,7 @@ from harness.reporting import run_dir
 from sandbox.host.paths import CHECKOUT
 from sandbox.trials import product
 from sandbox.trials.product import ProductError, Report
-from tests.support.poll import living, until
+from tests.support.poll import is_alive, until
 
 
 def test_exit_code_and_both_streams_are_returned() -> None:
@@ -25,13 +25,13 @@ def test_a_run_that_times_out_is_stopped_with_its_children(tmp_path: Path) -> No
     script = f"sleep 60 & echo $! > {tmp_path}/pid; wait"
     with pytest.raises(ProductError, match=r"timed out after 0 s"):
         product._finish(["sh", "-c", script], os.environ, 0.3)
-    until("the child's end", lambda: not living(int((tmp_path / "pid").read_text())))
+    until("the child's end", lambda: not is_alive(int((tmp_path / "pid").read_text())))
 
 
 def test_a_process_left_behind_is_killed_and_does_not_delay(tmp_path: Path) -> None:
     """It still has the output open."""
     done = product._finish(["sh", "-c", "sleep 60 & echo $!"], os.environ, 10)
-    until("the child's end", lambda: not living(int(done.output)))
+    until("the child's end", lambda: not is_alive(int(done.output)))
 
 
 def test_a_program_that_is_missing_is_an_error() -> None:
