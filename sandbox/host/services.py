@@ -197,9 +197,8 @@ def virtual_addresses_work() -> bool:
 def _probe() -> bool:
     """Return True if a service answers on its virtual address."""
     name = "cc-ci-probe"
-    run(["docker", "service", "rm", name]) if works(
-        ["docker", "service", "inspect", name]
-    ) else None
+    if works(["docker", "service", "inspect", name]):
+        run(["docker", "service", "rm", name])
     create = ["docker", "service", "create", "--quiet", "--detach", "--name", name]
     image = "ccci/nginx:1.22.1"
     words = ["--no-resolve-image", "--network", paths.PROXY_NETWORK, image, "sh", "-c"]
