@@ -1,7 +1,7 @@
 """Settings of a CI host: from the environment, else from a settings file, else a default.
 
 The file has `KEY=VALUE` lines. Its path is `CCCI_SETTINGS`, else `.bench/settings.env` in the checkout
-(written by `make sandbox`), else `/etc/cc-ci/settings.env` (written by the host's configuration).
+(written by `make setup`), else `/etc/cc-ci/settings.env` (written by the host's configuration).
 """
 
 from __future__ import annotations

@@ -117,9 +117,14 @@ class Gitea:
         ]
         words += ["--username", ADMIN, "--password", password, "--email", f"{ADMIN}@example.com"]
         words += ["--must-change-password=false"]
-        rights = {} if self._user() is None else {"user": NOBODY, "group": NOBODY}
-        done = subprocess.run(  # type: ignore[call-overload]
-            [str(w) for w in words], env=self._env(), capture_output=True, text=True, **rights
+        user = self._user()
+        done = subprocess.run(
+            [str(word) for word in words],
+            env=self._env(),
+            user=user,
+            group=user,
+            capture_output=True,
+            text=True,
         )
         if done.returncode != 0:
             raise SetupError(f"cannot create Gitea's administrator: {done.stderr or done.stdout}")

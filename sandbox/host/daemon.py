@@ -86,10 +86,9 @@ class Daemon:
             return running
         self.folder.mkdir(parents=True, exist_ok=True)
         words = [*(["setpriv", "--pdeathsig", "KILL"] if self.tied else []), *map(str, argv)]
-        rights = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         with self.log.open("ab") as out:
             try:
-                process = subprocess.Popen(  # type: ignore[call-overload]
+                process = subprocess.Popen(
                     words,
                     env=dict(env),
                     cwd=cwd or self.folder,
@@ -97,7 +96,9 @@ class Daemon:
                     stdout=out,
                     stderr=out,
                     start_new_session=True,
-                    **rights,
+                    user=user,
+                    group=user,
+                    extra_groups=None if user is None else [],
                 )
             except OSError as error:
                 raise SetupError(f"cannot start {words[0]}: {error.strerror}") from error

@@ -7,6 +7,7 @@ from Go modules pinned in `tools/`.
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -35,7 +36,7 @@ def all_images() -> None:
         _image(
             f"ccci/miniflux:{version}",
             "miniflux",
-            files={"miniflux": lambda v=version: _miniflux(v)},  # type: ignore[misc]
+            files={"miniflux": functools.partial(_miniflux, version)},
             salt=version,
         )
     _image("ccci/backup-bot:1", "backup-bot", files={"docker": _docker_cli})
@@ -133,7 +134,7 @@ def gitea(tags: str) -> Path:
 
 
 def _docker_cli() -> Path:
-    """Return the docker client for the backup bot: the host's own, if it is a static program."""
+    """Return Docker's client of this host, for the backup bot."""
     found = shutil.which("docker")
     assert found is not None
     return Path(found).resolve()

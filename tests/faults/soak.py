@@ -1,4 +1,4 @@
-"""The file of a soak as one line of figures: `python -m tests.faults.soak FILE`."""
+"""Records a soak as one trial of the figures: `python -m tests.faults.soak FILE`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PART = Part.SOAK
 
 
 def record(file: Path) -> None:
-    """Record the runs of a soak as a trial; its result is the last line, where it came to its end."""
+    """Record the runs of a soak as one trial; the last line has the findings, unless the soak was killed."""
     rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
     runs = [row for row in rows if "recipe" in row]
     found = next((row for row in rows if "leaks" in row), {})
@@ -23,7 +23,7 @@ def record(file: Path) -> None:
         made.seconds += [row["seconds"] for row in runs]
         made.note = ", ".join(f"{name} {count}" for name, count in kinds.items())
         for kind in ("red", "leaks", "unexplained", "drift"):
-            made.lost += found.get(kind, ["its end was not seen"] if kind == "leaks" else [])
+            made.lost += found.get(kind, ["the findings are missing"] if kind == "leaks" else [])
 
 
 if __name__ == "__main__":
