@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.plan import GENERIC
-from harness.reporting import report, run_dir
+from harness.reporting import run_dir
+from harness.reporting.report import Report
 from harness.secret import Secret
 from harness.suites.outcome import Outcome
 from tests.support.bare_run import bare_run
 from tests.support.secret_encodings import VALUES
 
 
-class Watched:
-    """A run that knows secrets."""
+class RecordedRun:
+    """A run that knows secrets, and the lines that it printed."""
 
     def __init__(self, folder: Path) -> None:
         self.printed: list[str] = []
@@ -24,30 +25,29 @@ class Watched:
         )
         self.run.recorder.redactor.learn([Secret(value) for value in VALUES.values()])
 
-    def passes(self, step: str, **more: str) -> None:
-        """Let a step of the lifecycle pass."""
-        outcome = Outcome("pass", **more)
-        self.run.recorder.case(step, GENERIC[step], outcome, seconds=0.1)
+    def passes(self, step: str) -> None:
+        """Let a generic step pass."""
+        self.run.recorder.case(step, GENERIC[step], Outcome("pass"), seconds=0.1)
 
     def fails(self, step: str, message: str, details: str) -> None:
-        """Let a step of the lifecycle fail."""
+        """Let a generic step fail."""
         outcome = Outcome("fail", "recipe", message, details)
         self.run.recorder.case(step, GENERIC[step], outcome, seconds=0.1)
 
-    def closed(self) -> report.Report:
+    def closed(self) -> Report:
         """Close the run and return its report."""
         self.run.close()
         return run_dir.read(self.run.dir)
 
-    def leaving(self) -> dict[str, bytes]:
-        """Return every byte that leaves the run, by file; the printed lines too."""
+    def output(self) -> dict[str, bytes]:
+        """Return every byte that leaves the run, by file; "printed" are the printed lines."""
         files = {p.name: p.read_bytes() for p in self.run.dir.rglob("*") if p.is_file()}
         return {**files, "printed": "\n".join(self.printed).encode()}
 
 
-def clean_run(folder: Path) -> Watched:
+def clean_run(folder: Path) -> RecordedRun:
     """Return a run in which everything passed."""
-    made = Watched(folder)
+    made = RecordedRun(folder)
     made.passes("test_install")
     made.passes("test_leave_no_trace")
     return made

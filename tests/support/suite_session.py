@@ -1,18 +1,17 @@
-"""Suites that are played without a Swarm: an honest one, and pytest processes over folders of others."""
+"""Sessions of pytest over a folder of test suites, in a process of their own and without a Swarm."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
 from tests.support import fake_stages_plugin
+from tests.support.run_process import copy_suites, pytest_words
 
 HEAD = '''"""A suite."""
 import os, sys
@@ -38,58 +37,57 @@ HONEST = HEAD + CHECK + TEST
 
 
 @dataclass
-class Played:
-    """One pytest process over a folder of suites: exit status, output, and where its runs are."""
+class SuiteSession:
+    """One pytest process over a folder of suites.
+
+    Attributes:
+        folder: a temporary folder for suites, runs and locks.
+        exit_code: pytest's, once it has run.
+        output: standard output and standard error.
+    """
 
     folder: Path
-    status: int = -1
-    out: str = ""
-    env: dict[str, str] = field(default_factory=dict)
+    exit_code: int = -1
+    output: str = ""
 
     def enrol(self, name: str, code: str, settings: str = "", conftest: str = "") -> None:
-        """Give a recipe a suite."""
-        place = self.folder / "suites" / name
-        place.mkdir(parents=True)
-        (place / f"test_{name.replace('-', '_')}.py").write_text(code)
+        """Add a recipe with a suite."""
+        suite = self.folder / "suites" / name
+        suite.mkdir(parents=True)
+        (suite / f"test_{name.replace('-', '_')}.py").write_text(code)
         if settings:
-            (place / "recipe.yml").write_text(settings)
+            (suite / "recipe.yml").write_text(settings)
         if conftest:
-            (place / "conftest.py").write_text(conftest)
+            (suite / "conftest.py").write_text(conftest)
 
-    def play(self, *options: str) -> Played:
-        """Run pytest as anybody would, but for the Swarm."""
-        shutil.copy(CHECKOUT / "recipes_tests" / "test_lifecycle.py", self.folder / "suites")
+    def run(self, *options: str) -> SuiteSession:
+        """Run pytest as a user does, with fake stages."""
+        suites = copy_suites(self.folder / "suites")
         abra = self.folder / "abra"
         abra.write_text("#!/bin/sh\necho fake\n")
         abra.chmod(0o755)
-        words = [sys.executable, "-m", "pytest", "-c", str(CHECKOUT / "pytest.ini")]
-        words += [
-            "--rootdir",
-            str(CHECKOUT),
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            fake_stages_plugin.__name__,
-        ]
-        words += ["-p", "harness.plugin", str(self.folder / "suites"), "--ref", "0123abcd" * 5]
-        places = {
-            f"CCCI_{what}_DIR": str(self.folder / what) for what in ("LOCK", "ACTIVE", "SLOTS")
-        }
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CCCI_", "PYTEST_"))}
-        clean |= {"CCCI_RUNS_DIR": str(self.folder / "runs"), "CCCI_ABRA": str(abra), **places}
-        clean |= {"CCCI_SUITES_DIR": str(self.folder / "suites"), "CCCI_SETTINGS": "/dev/null"}
+        plugin = ("-p", fake_stages_plugin.__name__)
         done = subprocess.run(
-            [*words, *options],
+            pytest_words(*plugin, suites, "--ref", "0123abcd" * 5, *options),
             cwd=CHECKOUT,
-            env={**clean, "DRONE_BUILD_NUMBER": "7"},
+            env=self._environment(suites, abra),
             capture_output=True,
             text=True,
             timeout=120,
             check=False,
         )
-        self.status, self.out = done.returncode, done.stdout + done.stderr
+        self.exit_code, self.output = done.returncode, done.stdout + done.stderr
         return self
 
+    def _environment(self, suites: Path, abra: Path) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CCCI_", "PYTEST_"))}
+        folders = {
+            f"CCCI_{name}_DIR": str(self.folder / name.lower())
+            for name in ("LOCK", "ACTIVE", "SLOTS", "RUNS")
+        }
+        own = {"CCCI_SUITES_DIR": str(suites), "CCCI_ABRA": str(abra), "CCCI_SETTINGS": "/dev/null"}
+        return {**clean, **folders, **own, "DRONE_BUILD_NUMBER": "7"}
+
     def report(self, name: str = "") -> Report:
-        """Return the report of a recipe's run; of the only run without a name."""
+        """Return the report of a recipe's run, or of the only run."""
         return run_dir.read(self.folder / "runs" / (f"7-{name}" if name else "7"))

@@ -13,7 +13,7 @@ from contract.verdicts import Verdict
 from harness.reporting import events, report_line, run_dir, secret_scan, terminal
 from harness.secret import MASK, Redactor, Secret
 from tests.adversarial.swarm_session import run_suite
-from tests.support.recorded_run import Watched, clean_run
+from tests.support.recorded_run import RecordedRun, clean_run
 from tests.support.secret_encodings import ENCODINGS, PLAIN, VALUES, knowing, zipped
 
 
@@ -21,7 +21,7 @@ def test_every_report_says_that_no_secret_leaked(tmp_path: Path) -> None:
     run = clean_run(tmp_path)
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.PASSED, True)
-    files = run.leaving()
+    files = run.output()
     assert json.loads(files["report.json"])["no_secret_leak"] is True
     assert b'name="no_secret_leak" value="true"' in files["junit.xml"]
     words = "none leaked"
@@ -37,7 +37,7 @@ def test_no_output_or_file_of_a_run_has_a_secret(
 ) -> None:
     """Messages, details, notes, evidence and names are masked in all files and printed lines."""
     monkeypatch.setenv("DRONE", "true")
-    run, text = Watched(tmp_path), ENCODINGS[encoding](VALUES[value])
+    run, text = RecordedRun(tmp_path), ENCODINGS[encoding](VALUES[value])
     run.fails("test_install", f"it printed {text}", f"one\ntwo {text}\nthree")
     run.run.recorder.note(f"noted {text}")
     run.run.recorder.progress(f"printed {text}")
@@ -49,9 +49,9 @@ def test_no_output_or_file_of_a_run_has_a_secret(
     found = run.closed()
     assert found.no_secret_leak is True
     redactor = knowing(VALUES[value])
-    assert [name for name, data in run.leaving().items() if redactor.leaks(data)] == []
+    assert [name for name, data in run.output().items() if redactor.leaks(data)] == []
     assert "run-report" in run.printed[-1]
-    assert MASK in "\n".join(run.printed) and MASK.encode() in run.leaving()["report.json"]
+    assert MASK in "\n".join(run.printed) and MASK.encode() in run.output()["report.json"]
 
 
 def test_a_leak_makes_the_run_not_green_and_names_the_file(tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_a_leak_makes_the_run_not_green_and_names_the_file(tmp_path: Path) -> No
         "trace.zip (archive with a secret, removed)",
     )
     assert "logs/trace.txt" in found.reason and found.verdict.exit_code == 16
-    files = run.leaving()
+    files = run.output()
     body = json.loads(files["report.json"])
     assert body["no_secret_leak"] is False and body["leaks"] == list(found.leaks)
     assert b"A SECRET WAS FOUND" in files["summary.md"]
@@ -83,7 +83,7 @@ def test_events_that_the_harness_did_not_write_are_removed(tmp_path: Path) -> No
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.SUITE, True)
     assert "something else than the harness wrote" in found.reason
-    assert [name for name, data in run.leaving().items() if knowing(PLAIN).leaks(data)] == []
+    assert [name for name, data in run.output().items() if knowing(PLAIN).leaks(data)] == []
     assert events.read(run.run.dir / "events.jsonl").events[-1].name == "run-finished"
 
 
@@ -115,16 +115,16 @@ def test_a_run_whose_secret_scan_failed_is_not_green(
 
 def test_a_huge_message_is_truncated(tmp_path: Path) -> None:
     """An app can print any amount of text; a run's files must stay small."""
-    run = Watched(tmp_path)
+    run = RecordedRun(tmp_path)
     run.fails("test_install", "m" * 10_000_000, "d" * 10_000_000)
     run.passes("test_leave_no_trace")
     run.closed()
-    assert sum(map(len, run.leaving().values())) < 2_000_000
+    assert sum(map(len, run.output().values())) < 2_000_000
 
 
 def test_a_red_run_with_a_leak_stays_red(tmp_path: Path) -> None:
     """A leak must not turn the recipe's fault into an infrastructure problem."""
-    run = Watched(tmp_path)
+    run = RecordedRun(tmp_path)
     run.fails("test_install", "no", "")
     run.passes("test_leave_no_trace")
     (run.run.dir / "x").write_text(PLAIN)
@@ -146,7 +146,7 @@ def test_the_report_of_a_killed_run_says_that_nothing_was_scanned(
     tmp_path: Path,
 ) -> None:
     """The janitor does not know the secrets: it keeps files that the run wrote and removes all others."""
-    run = Watched(tmp_path)
+    run = RecordedRun(tmp_path)
     run.passes("test_install")
     folder = run.run.dir
     (folder / "abra").mkdir()
@@ -182,7 +182,7 @@ def test_incident_v4_values_of_keys_that_name_a_secret_are_masked_in_every_forma
         "evidence", kind="manifest", path="x", manifest=manifest, **{key: "s3cr3tvalue"}
     )
     run.closed()
-    files = run.leaving()
+    files = run.output()
     assert b"shown" in files["events.jsonl"] and MASK.encode() in files["events.jsonl"]
     assert [name for name, data in files.items() if b"s3cr3tvalue" in data] == []
 

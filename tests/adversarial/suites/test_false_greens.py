@@ -1,4 +1,4 @@
-"""A suite that cheats to come out green, in its own run; none may pass."""
+"""Suites that cheat to get a green run; none may pass."""
 
 from __future__ import annotations
 
@@ -8,28 +8,37 @@ from dataclasses import dataclass
 import pytest
 
 from contract.verdicts import Verdict
-from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, Played
+from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, SuiteSession
 
 
 @dataclass
 class Cheat:
-    """A suite that tries to come out green: what must be said, and of which stages nothing is proven."""
+    """A suite that cheats.
+
+    Attributes:
+        suite: its code.
+        message: what a failure must contain.
+        verdict: the run's verdict.
+        unproven: the stages that must not pass.
+        level: the run's level.
+        settings: its recipe.yml.
+    """
 
     suite: str
-    says: str
+    message: str
     verdict: Verdict = Verdict.SUITE
     unproven: tuple[str, ...] = ()
     level: int | None = None
     settings: str = ""
 
 
-def in_its_test(code: str, says: str, verdict: Verdict = Verdict.SUITE) -> Cheat:
-    """Return a suite that cheats in its functional test alone: what its check proves counts."""
-    return Cheat(HEAD + CHECK + code, says, verdict, ("functional",), 3)
+def in_its_test(code: str, message: str, verdict: Verdict = Verdict.SUITE) -> Cheat:
+    """Return a suite that cheats only in its functional test, so what its check proves counts."""
+    return Cheat(HEAD + CHECK + code, message, verdict, ("functional",), 3)
 
 
 def first(line: str) -> str:
-    """Return a functional test that begins with this line."""
+    """Return the functional test with this first line."""
     return TEST.replace("    assert", f"    {line}\n    assert")
 
 
@@ -191,38 +200,36 @@ def test_forge(run: Run, app: App) -> None:
 
 
 @pytest.fixture(scope="module")
-def cheats(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    """All cheats, and one honest suite, in one session."""
-    played = Played(tmp_path_factory.mktemp("cheats"))
-    played.enrol("honest", HONEST)
+def cheats(tmp_path_factory: pytest.TempPathFactory) -> SuiteSession:
+    """One session with all cheating suites and an honest one."""
+    session = SuiteSession(tmp_path_factory.mktemp("cheats"))
+    session.enrol("honest", HONEST)
     for name, cheat in CHEATS.items():
-        played.enrol(name, cheat.suite, cheat.settings)
-    return played.play()
+        session.enrol(name, cheat.suite, cheat.settings)
+    return session.run()
 
 
-def test_the_honest_suite_is_green(cheats: Played) -> None:
-    """The stage itself is fair: a suite that tests its app reaches level five."""
+def test_the_honest_suite_is_green(cheats: SuiteSession) -> None:
+    """The fake stages are fair: a suite that tests its app reaches level five."""
     found = cheats.report("honest")
-    assert (found.verdict, found.level, found.level_note) == (Verdict.PASSED, 5, ""), cheats.out
+    assert (found.verdict, found.level, found.level_note) == (Verdict.PASSED, 5, ""), cheats.output
     controls = [case.id for case in found.cases if "while-stopped" in case.id]
     assert controls == []
 
 
 @pytest.mark.parametrize("name", CHEATS)
-def test_a_suite_that_cheats_is_not_green(name: str, cheats: Played) -> None:
-    """Its verdict is not green, it is named, and what it did not prove raises no level."""
+def test_a_suite_that_cheats_is_not_green(name: str, cheats: SuiteSession) -> None:
     found, cheat = cheats.report(name), CHEATS[name]
-    told = "\n".join([found.reason, *(f"{c.id} {c.message} {c.details}" for c in found.failed)])
+    messages = "\n".join([found.reason, *(f"{c.id} {c.message} {c.details}" for c in found.failed)])
     outcomes = {stage.name: stage.outcome for stage in found.stages}
     assert found.verdict is cheat.verdict, (found.verdict, found.reason, outcomes)
-    assert cheat.says in told
+    assert cheat.message in messages
     assert [s for s in cheat.unproven if outcomes[s] in ("pass", "skip")] == [], outcomes
     assert found.level == cheat.level
-    assert cheats.status == found.verdict.exit_code == 1
+    assert cheats.exit_code == found.verdict.exit_code == 1
 
 
-def test_what_a_suite_wrote_over_its_reports_is_gone(cheats: Played) -> None:
-    """The reports are made of what the harness wrote, whatever lay there before."""
+def test_reports_that_a_suite_overwrote_are_restored(cheats: SuiteSession) -> None:
     for name in ("forges-its-events", "adds-to-its-events"):
         folder = cheats.folder / "runs" / f"7-{name}"
         assert json.loads((folder / "report.json").read_text())["verdict"] != "passed"

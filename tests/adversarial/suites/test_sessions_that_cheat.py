@@ -1,4 +1,4 @@
-"""A suite that ends, hides or judges the session it runs in; none of it is green."""
+"""Suites that end, hide or judge their own session; none may be green."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import pytest
 
 from contract.verdicts import Verdict
 from harness.reporting import run_dir
-from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, Played
+from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, SuiteSession
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Played:
-    """A folder for suites that end more than themselves."""
-    return Played(tmp_path)
+def alone(tmp_path: Path) -> SuiteSession:
+    """A session for suites that end more than themselves."""
+    return SuiteSession(tmp_path)
 
 
-def test_a_suite_that_replaces_a_verb_is_not_green(alone: Played) -> None:
-    """The first step after the replacement fails, and with it all that is left of the run."""
+def test_a_suite_that_replaces_a_stage_is_not_green(alone: SuiteSession) -> None:
+    """The first step after the replacement fails, and so does the rest of the run."""
     alone.enrol(
         "patch",
         HONEST
@@ -30,14 +30,14 @@ def test_patch(app: App) -> None:
     assert app.read("app", "/page")
 """,
     )
-    found = alone.play().report()
-    assert (alone.status, found.verdict) == (1, Verdict.SUITE)
+    found = alone.run().report()
+    assert (alone.exit_code, found.verdict) == (1, Verdict.SUITE)
     assert "replaced a part of the harness: harness.lifecycle.restore" in found.reason
     assert found.level == 0 and not [s.name for s in found.stages[2:] if s.outcome == "pass"]
 
 
 @pytest.mark.parametrize(
-    ("ending", "status", "says"),
+    ("code", "exit_code", "message"),
     [
         ("os._exit(0)", 2, "the run died"),
         ("pytest.exit('done', returncode=0)", 1, "it ended the whole session: done"),
@@ -47,32 +47,31 @@ def test_patch(app: App) -> None:
     ids=["exit at once", "pytest.exit", "SIGTERM", "forges its end and exits"],
 )
 def test_a_suite_that_ends_the_session_is_not_green(
-    ending: str, status: int, says: str, alone: Played
+    code: str, exit_code: int, message: str, alone: SuiteSession
 ) -> None:
-    """Neither exit status nor report of a run that ends in the middle is green."""
     forged = 'FORGED = \'{"t": 1, "event": "run-finished", "how": "finished"}\\n\'\n'
-    code = TEST.replace("app: App", "run: Run, app: App").replace(
-        "    assert", f"    {ending}\n    assert"
+    test = TEST.replace("app: App", "run: Run, app: App").replace(
+        "    assert", f"    {code}\n    assert"
     )
-    alone.enrol("ending", HEAD + forged + CHECK + code)
-    assert alone.play().status == status, alone.out
+    alone.enrol("ending", HEAD + forged + CHECK + test)
+    assert alone.run().exit_code == exit_code, alone.output
     folder = alone.folder / "runs" / "7"
     found = (
         run_dir.read(folder) if (folder / "report.json").exists() else run_dir.finish_dead(folder)
     )
-    assert found.verdict.exit_code == status and found.level in (None, 0)
-    assert says in f"{found.reason} {found.verdict.value}"
+    assert found.verdict.exit_code == exit_code and found.level in (None, 0)
+    assert message in f"{found.reason} {found.verdict.value}"
 
 
-def test_a_suite_that_leaves_with_zero_at_the_end_changes_nothing(alone: Played) -> None:
-    """The exit status of a red session is not made green behind pytest's back."""
+def test_an_exit_hook_of_a_suite_cannot_change_the_exit_code(alone: SuiteSession) -> None:
+    """`os._exit(0)` after pytest has finished would turn a red session green."""
     code = HEAD + "import atexit\natexit.register(os._exit, 0)\n" + CHECK
     alone.enrol("late", code + TEST.replace("assert", "assert not"))
-    assert alone.play().status == 1, alone.out
+    assert alone.run().exit_code == 1, alone.output
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         (
             "import pytest\npytest.skip('later', allow_module_level=True)\n",
@@ -84,11 +83,13 @@ def test_a_suite_that_leaves_with_zero_at_the_end_changes_nothing(alone: Played)
     ],
     ids=["module skip", "importorskip", "sys.exit", "pytest.exit"],
 )
-def test_a_suite_that_vanishes_at_import_is_not_green(code: str, says: str, alone: Played) -> None:
-    """A suite whose checks are silently none would leave the lifecycle to pass alone."""
+def test_a_suite_that_vanishes_at_import_is_not_green(
+    code: str, message: str, alone: SuiteSession
+) -> None:
+    """Without its checks, the generic stages alone would pass."""
     alone.enrol("gone", code)
-    assert alone.play().status != 0
-    assert says in alone.out
+    assert alone.run().exit_code != 0
+    assert message in alone.output
     assert not (alone.folder / "runs").exists()
 
 
@@ -101,18 +102,17 @@ def test_a_suite_that_vanishes_at_import_is_not_green(code: str, says: str, alon
     ],
     ids=["removes a stage", "sets the exit status", "judges itself"],
 )
-def test_a_suite_with_hooks_of_pytest_is_refused(hook: str, alone: Played) -> None:
-    """What chooses the tests or judges them is the harness alone."""
+def test_a_suite_with_pytest_hooks_is_refused(hook: str, alone: SuiteSession) -> None:
     alone.enrol("hooked", HONEST, conftest=hook)
-    assert alone.play().status == 4
-    assert "a suite may not contain pytest hooks, but there is hooked/conftest.py" in alone.out
+    assert alone.run().exit_code == 4
+    assert "a suite may not contain pytest hooks, but there is hooked/conftest.py" in alone.output
 
 
 @pytest.mark.faults
-def test_a_worker_that_died_is_not_green(alone: Played) -> None:
-    """xdist starts another worker, which has nothing to build on: the rest did not run."""
+def test_a_worker_that_died_is_not_green(alone: SuiteSession) -> None:
+    """xdist starts another worker, on which nothing has been installed."""
     alone.enrol("dies", HEAD + CHECK + TEST.replace("    assert", "    os._exit(0)\n    assert"))
     alone.enrol("lives", HONEST)
-    assert alone.play("-n", "2").status in (2, 16), alone.out
+    assert alone.run("-n", "2").exit_code in (2, 16), alone.output
     assert alone.report("lives").verdict is Verdict.PASSED
     assert alone.report("dies").verdict in (Verdict.INFRA, Verdict.INTERRUPTED)

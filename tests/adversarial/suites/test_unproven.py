@@ -1,4 +1,4 @@
-"""A green that nothing proves: what Swarm decides, what was planned and did not run; none may pass."""
+"""Passes that nothing proves: stale deployments, stages and cases that never ran."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sandbox.trials import zoo
 from tests.adversarial.swarm_session import FOUND, run_suite
 from tests.support.event_factory import case, finished, judge, started
 
-ANY_PAGE = '''"""custom-html, by somebody who is content with any page."""
+ANY_PAGE = '''"""custom-html, with a test that any page passes."""
 import pytest
 from harness import App, check
 
@@ -43,8 +43,8 @@ def test_the_page_is_nginx_s(app: App) -> None:
 
 
 @pytest.mark.swarm
-def test_a_suite_that_takes_the_proxys_own_page_is_named(tmp_path: Path) -> None:
-    """Against the stopped app the proxy answers itself; the test that passes then proves nothing."""
+def test_a_test_that_accepts_the_proxys_own_page_is_superficial(tmp_path: Path) -> None:
+    """Against the stopped app the proxy answers itself."""
     run = run_suite(tmp_path, "custom-html", ANY_PAGE, "--stages", "functional")
     found = run.report
     assert (run.exit_code, found.verdict) == (1, Verdict.SUITE), run.out
@@ -56,8 +56,8 @@ def test_a_suite_that_takes_the_proxys_own_page_is_named(tmp_path: Path) -> None
 
 
 @pytest.mark.swarm
-def test_the_proxys_default_certificate_is_no_answer() -> None:
-    """For a name without a certificate of ours Traefik shows its own; no request gets through then."""
+def test_the_proxys_default_certificate_is_refused() -> None:
+    """Traefik sends it for a name without a certificate of its own."""
     domain = "nobody.elsewhere.test"
     app = App(domain=domain, stack="none", recipe="none", life="fresh", settings=FOUND)
     with pytest.raises(RecipeFailure, match=r"(?i)certificate"):
@@ -73,7 +73,7 @@ exec {abra} "$@"
 
 @pytest.mark.swarm
 def test_a_head_that_was_never_deployed_is_not_green(tmp_path: Path) -> None:
-    """An upgrade that deploys the published version again is told by the label's commit."""
+    """An upgrade that deploys the published version again is detected by the commit in the label."""
     abra = tmp_path / "abra"
     abra.write_text(BASE_AGAIN.format(abra=shutil.which(FOUND.abra)))
     abra.chmod(0o755)
@@ -95,8 +95,8 @@ def test_a_head_that_was_never_deployed_is_not_green(tmp_path: Path) -> None:
         ("a restore of nothing", "restore-nothing"),
     ],
 )
-def test_what_swarm_decides_is_caught_in_the_zoo(what: str, variant: str) -> None:
-    """Each of these recipes is run on the real Swarm with the zoo, where it must not come out green."""
+def test_a_broken_recipe_covers_each_unproven_pass(what: str, variant: str) -> None:
+    """These recipes run on a real Swarm with `make zoo`, where each must be red."""
     (found,) = zoo.variants([variant])
     assert Verdict(found.verdict).colour == "red" and found.stage in plan.STAGES, what
 
@@ -108,7 +108,7 @@ def test_what_swarm_decides_is_caught_in_the_zoo(what: str, variant: str) -> Non
 def test_only_the_heads_own_label_proves_the_head(
     deployed: str, proves: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a rollback the old labels stand there: no label, another commit's, or half of one."""
+    """After a rollback the old labels are back."""
     service = engine.SwarmService(
         *("id", "app", "image", "replicated", 1, "any", "completed", ""),
         labels={"coop-cloud.s.chaos-version": deployed} if deployed else {},
@@ -122,8 +122,7 @@ def test_only_the_heads_own_label_proves_the_head(
 
 
 @pytest.mark.parametrize("stage", plan.STAGES)
-def test_a_declared_stage_that_never_ran_is_not_green(stage: str) -> None:
-    """Of a run that says it finished, a planned stage without a case is no pass, whichever it is."""
+def test_a_planned_stage_that_never_ran_is_not_green(stage: str) -> None:
     kept = [case(name) for name in plan.STAGES if name != stage]
     found = judge([started(*plan.STAGES), *kept, finished()])
     if stage == "functional":  # a suite may have none, and then stops at level three
@@ -134,7 +133,7 @@ def test_a_declared_stage_that_never_ran_is_not_green(stage: str) -> None:
 
 @pytest.mark.parametrize("missing", ["kept[after-restore]", "kept[while-stopped]", "test_works"])
 def test_a_planned_case_that_never_ran_is_not_green(missing: str) -> None:
-    """Also within a stage that has other cases: a check or a negative control that nobody reached."""
+    """Also in a stage that has other cases."""
     planned = ["kept[after-restore]", "kept[while-stopped]", "test_works"]
     made = {
         "kept[after-restore]": case("restore", id="kept[after-restore]"),

@@ -1,7 +1,7 @@
-"""What pytest collects for recipes, and what it refuses before anything is deployed; with real pytest.
+"""What real pytest collects for recipes, and what it refuses before anything is deployed.
 
-A session that only collects runs within this process, as pytest's own tests of plugins do: it changes
-nothing outside, and a new interpreter for each would take most of the time of all quick tests.
+Sessions that only collect run in this process, as pytest's own tests of plugins do: they change nothing
+outside, and a new interpreter for each would take most of the time of all unit tests.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 
 from harness.settings import CHECKOUT
 
-# Rubbish of ours is not searched for unraisable errors; five times that is half of such a session's time.
+# Skip the garbage collections that look for unraisable exceptions: half of the time of such a session.
 ONLY_COLLECT = ("-p", "no:unraisableexception", "--collect-only", "-q")
 LIFECYCLE = (CHECKOUT / "recipes_tests" / "test_lifecycle.py").read_text()
 GOOD = """
@@ -44,7 +44,7 @@ def test_works(app: App) -> None:
 
 @dataclass(frozen=True)
 class Collected:
-    """What a session that only collected ended with, and what it said."""
+    """Exit code and output of a session that only collected."""
 
     returncode: int
     stdout: str
@@ -60,15 +60,15 @@ class Suites:
 
     def add(self, recipe: str, code: str = "", settings: str = "") -> None:
         """Enrol a recipe."""
-        place = self.folder / recipe
-        place.mkdir()
+        suite = self.folder / recipe
+        suite.mkdir()
         if code:
-            (place / f"test_{recipe.replace('-', '_')}.py").write_text(code)
+            (suite / f"test_{recipe.replace('-', '_')}.py").write_text(code)
         if settings:
-            (place / "recipe.yml").write_text(settings)
+            (suite / "recipe.yml").write_text(settings)
 
     def collect(self, *options: str, path: str = "", **env: str) -> Collected:
-        """Let pytest collect the suites, as a user would; other than here nothing is changed by it."""
+        """Let pytest collect the suites in this process, and undo all changes to it."""
         out, err = io.StringIO(), io.StringIO()
         with (
             contextlib.chdir(CHECKOUT),
@@ -78,11 +78,11 @@ class Suites:
             contextlib.redirect_stderr(err),
         ):
             words = [*self._words(path), *ONLY_COLLECT, *options]
-            status = pytest.main(words)
-        return Collected(int(status), out.getvalue(), err.getvalue())
+            exit_code = pytest.main(words)
+        return Collected(int(exit_code), out.getvalue(), err.getvalue())
 
     def pytest(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run pytest over the suites, as a user does."""
+        """Run pytest over the suites in a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "pytest", *self._words(""), *options],
             cwd=CHECKOUT,
@@ -106,8 +106,8 @@ class Suites:
         done = self.collect(*options, path=path, **env)
         assert done.returncode == 0, done.stdout + done.stderr
         names = [line.rpartition("::")[2] for line in done.stdout.splitlines() if "::" in line]
-        told = re.search(r"^(\d+)(/\d+)? tests? collected", done.stdout, re.MULTILINE)
-        assert told is not None and int(told[1]) == len(names), "pytest's own count is another one"
+        counted = re.search(r"^(\d+)(/\d+)? tests? collected", done.stdout, re.MULTILINE)
+        assert counted is not None and int(counted[1]) == len(names), "pytest counts differently"
         return names
 
 
@@ -117,8 +117,8 @@ def suites(tmp_path: Path) -> Suites:
     return Suites(tmp_path)
 
 
-def test_an_empty_folder_gets_the_whole_lifecycle(suites: Suites) -> None:
-    """Without configuration every stage runs, with the sentinel as check."""
+def test_an_empty_folder_gets_all_generic_steps(suites: Suites) -> None:
+    """Without any configuration; the generic check is used."""
     suites.add("plain")
     names = suites.collected()
     assert names[0] == "test_lint[plain]" and names[-1] == "test_leave_no_trace[plain]"
@@ -126,8 +126,8 @@ def test_an_empty_folder_gets_the_whole_lifecycle(suites: Suites) -> None:
     assert len(names) == 14
 
 
-def test_a_suites_own_check_replaces_the_sentinel(suites: Suites) -> None:
-    """A check becomes a case after each operation, in its place."""
+def test_a_suites_check_replaces_the_sentinel(suites: Suites) -> None:
+    """It becomes a case after each operation, and a negative control."""
     suites.add("good", GOOD)
     names = suites.collected()
     assert not [name for name in names if "witness" in name]
@@ -142,7 +142,7 @@ def test_a_suites_own_check_replaces_the_sentinel(suites: Suites) -> None:
 
 
 def test_the_quick_lane_has_one_life(suites: Suites) -> None:
-    """`-m quick` upgrades, checks, and tests what the app is for; nothing else."""
+    """It upgrades, checks and runs the functional tests."""
     suites.add("good", GOOD)
     expected = ["lint", "base", "upgrade", "kept[after-upgrade]", "works", "leave_no_trace"]
     quick = [n.removeprefix("test_").replace("[good]", "") for n in suites.collected("-m", "quick")]
@@ -152,8 +152,8 @@ def test_the_quick_lane_has_one_life(suites: Suites) -> None:
 
 
 @pytest.mark.parametrize("how", ["marker", "option", "environment"])
-def test_asking_for_one_stage_brings_what_it_needs(suites: Suites, how: str) -> None:
-    """A restore needs a backup, a seed and an install; they are added, and the cleanup always is."""
+def test_one_stage_brings_the_steps_it_needs(suites: Suites, how: str) -> None:
+    """And the cleanup, always."""
     suites.add("good", GOOD)
     names = {
         "marker": lambda: suites.collected("-m", "restore"),
@@ -164,8 +164,7 @@ def test_asking_for_one_stage_brings_what_it_needs(suites: Suites, how: str) -> 
     assert steps == ["install", "health", "seed", "backup", "restore", "kept", "leave_no_trace"]
 
 
-def test_recipes_stay_apart_and_in_order(suites: Suites) -> None:
-    """Two recipes run one after the other, each in its own order."""
+def test_recipes_run_one_after_the_other(suites: Suites) -> None:
     suites.add("one")
     suites.add("two")
     names = suites.collected()
@@ -173,15 +172,15 @@ def test_recipes_stay_apart_and_in_order(suites: Suites) -> None:
 
 
 def test_a_keyword_selects_a_recipe(suites: Suites) -> None:
-    """`-k` takes the recipe's lifecycle and its suite together."""
+    """Its generic steps and its suite."""
     suites.add("good", GOOD)
     suites.add("other")
     names = suites.collected("-k", "good")
     assert len(names) == 17 and not [name for name in names if "other" in name]
 
 
-def test_a_suites_file_alone_brings_its_lifecycle(suites: Suites) -> None:
-    """Running one file runs the recipe, since its checks need an app."""
+def test_a_suites_file_brings_the_generic_steps(suites: Suites) -> None:
+    """Its checks need an app."""
     suites.add("good", GOOD)
     suites.add("other")
     names = suites.collected(path="good/test_good.py")
@@ -189,7 +188,7 @@ def test_a_suites_file_alone_brings_its_lifecycle(suites: Suites) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "message"),
     [
         (GOOD.replace("assert app.get", "app.get"), "asserts nothing"),
         (GOOD.replace('assert app.read("app", "/f") == b"x"', "assert True"), "asserts nothing"),
@@ -208,17 +207,16 @@ def test_a_suites_file_alone_brings_its_lifecycle(suites: Suites) -> None:
     ],
     ids=["test", "check", "no-stage", "typo", "seed-alone", "two-stages"],
 )
-def test_a_suite_that_proves_nothing_is_refused(suites: Suites, code: str, says: str) -> None:
-    """What could only pass, or has no place, stops the collection with a sentence."""
+def test_a_suite_that_breaks_a_rule_is_refused(suites: Suites, code: str, message: str) -> None:
     suites.add("bad", code)
     done = suites.collect()
     assert done.returncode in (2, 4)
-    assert says in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
-    ("options", "says"),
+    ("options", "message"),
     [
         (["--recipe", "goood"], "did you mean 'good'?"),
         (["--ref", "main"], "must be a full commit sha"),
@@ -227,16 +225,16 @@ def test_a_suite_that_proves_nothing_is_refused(suites: Suites, code: str, says:
     ],
     ids=["recipe", "ref", "stage", "marker"],
 )
-def test_what_cannot_be_asked_for_is_refused(suites: Suites, options: list[str], says: str) -> None:
-    """A misspelt word is one clear sentence and not a green run of nothing."""
+def test_a_misspelt_request_is_refused(suites: Suites, options: list[str], message: str) -> None:
+    """Otherwise nothing would be selected, and the session would be green."""
     suites.add("good", GOOD)
     done = suites.collect(*options)
     assert done.returncode == 4
-    assert says in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("helth:\n  path: /\n", "did you mean 'health'?"),
         ("health:\n  paht: /\n", "recipe.yml:2"),
@@ -245,29 +243,28 @@ def test_what_cannot_be_asked_for_is_refused(suites: Suites, options: list[str],
         ("not_applicable:\n  backupp: none\n", "did you mean 'backup'?"),
     ],
 )
-def test_a_wrong_setting_names_file_and_key(suites: Suites, text: str, says: str) -> None:
-    """A misspelt key in recipe.yml is an error with file, line and what was probably meant."""
+def test_a_mistake_in_recipe_yml_names_file_and_key(
+    suites: Suites, text: str, message: str
+) -> None:
     suites.add("good", GOOD, text)
     done = suites.collect()
     assert done.returncode == 4
-    assert "recipe.yml" in done.stderr and says in done.stderr
+    assert "recipe.yml" in done.stderr and message in done.stderr
 
 
-def test_an_unknown_setting_of_ours_is_refused(suites: Suites) -> None:
-    """A misspelt CCCI_ variable does not silently do nothing."""
+def test_an_unknown_ccci_variable_is_refused(suites: Suites) -> None:
     suites.add("good", GOOD)
     done = suites.collect(CCCI_RUN_DIR="/x")
     assert done.returncode == 4 and "unknown setting 'CCCI_RUN_DIR'" in done.stderr
 
 
-def test_incident_i3_no_suite_at_all_is_refused(suites: Suites) -> None:
+def test_incident_i3_a_folder_without_suites_is_refused(suites: Suites) -> None:
     """I3: nothing collected is never a success."""
     done = suites.collect()
     assert done.returncode == 4 and "no recipe is enrolled" in done.stderr
 
 
-def test_without_docker_nothing_starts(suites: Suites) -> None:
-    """No engine is one sentence and the status of infrastructure trouble."""
+def test_without_docker_the_session_does_not_start(suites: Suites) -> None:
     suites.add("good", GOOD)
     done = suites.pytest(DOCKER_HOST="unix:///nowhere/docker.sock")
     assert done.returncode == 16

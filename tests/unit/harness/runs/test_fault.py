@@ -1,4 +1,4 @@
-"""Whose fault a failure is on a host in trouble: a recipe is blamed for nothing that the host did."""
+"""Whose fault a failure is, after checking the host."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from docker.errors import APIError
 
 from harness.errors import InfraError
 from harness.host import resources
-from harness.runs import fault as blame
-from harness.runs import preflight
+from harness.runs import fault, preflight
 from harness.runs.record import RunRecord
 from harness.suites.outcome import Outcome, outcome_of
 from harness.swarm import containers
 from harness.swarm import engine as swarm
 from tests.support.bare_run import bare_run
 
-FAILED = Outcome("fail", "recipe", "service 'app' keeps ending")
+FAILED = Outcome("fail", "recipe", "service 'app' is crash-looping")
 MIB = 1024**2
 
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunRecord]:
-    """A run on a host that is well, with one stack."""
+    """A run with one stack, on a host without problems."""
     monkeypatch.setattr(preflight, "host_problem", lambda settings: "")
     made = bare_run(tmp_path, lambda line: None)
     made.apps.stacks.append("stack")
@@ -36,12 +35,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunRecord]:
 
 
 def died(
-    monkeypatch: pytest.MonkeyPatch, *, oom: bool = False, status: int = 137, limit: int = 0
+    monkeypatch: pytest.MonkeyPatch, *, oom: bool = False, exit_code: int = 137, limit: int = 0
 ) -> None:
-    """Let the stack have one container that ended so."""
+    """Let the stack have one container that exited in this way."""
     labels = {"com.docker.swarm.service.name": "stack_app"}
     container = {
-        "State": {"OOMKilled": oom, "ExitCode": status},
+        "State": {"OOMKilled": oom, "ExitCode": exit_code},
         "HostConfig": {"Memory": limit},
         "Config": {"Labels": labels},
     }
@@ -51,21 +50,20 @@ def died(
     monkeypatch.setattr(swarm, "client", lambda: engine)
 
 
-def test_on_a_host_that_is_well_the_recipe_is_to_blame(
+def test_a_failure_on_a_healthy_host_is_the_recipes_fault(
     run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash is a crash."""
-    died(monkeypatch, status=3)
-    assert blame.reconsider(run, FAILED) == FAILED
+    died(monkeypatch, exit_code=3)
+    assert fault.reconsider(run, FAILED) == FAILED
 
 
-@pytest.mark.parametrize("fault", ["recipe", "suite", "timeout"])
-def test_on_a_host_in_trouble_nobody_else_is(
-    run: RunRecord, fault: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("blamed", ["recipe", "suite", "timeout"])
+def test_a_failure_on_a_host_with_a_problem_is_an_infrastructure_error(
+    run: RunRecord, blamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The host's trouble comes first in the sentence; what was seen stays in it."""
+    """The message starts with the host's problem and keeps the original one."""
     monkeypatch.setattr(preflight, "host_problem", lambda settings: "only 0.0 MiB are free in '/x'")
-    found = blame.reconsider(run, Outcome("fail", fault, "no page"))
+    found = fault.reconsider(run, Outcome("fail", blamed, "no page"))
     assert (found.kind, found.fault) == ("fail", "infra")
     assert found.message == "only 0.0 MiB are free in '/x' (test failed with: no page)"
 
@@ -73,61 +71,55 @@ def test_on_a_host_in_trouble_nobody_else_is(
 @pytest.mark.parametrize(
     "outcome", [Outcome("pass"), Outcome("skip", None, "why"), Outcome("fail", "infra", "x")]
 )
-def test_what_blames_nobody_is_left_alone(
+def test_other_outcomes_are_unchanged_and_the_host_is_not_checked(
     run: RunRecord, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Trouble never turns a pass into anything, nor is the host asked."""
     monkeypatch.setattr(preflight, "host_problem", lambda settings: pytest.fail("asked"))
-    assert blame.reconsider(run, outcome) == outcome
+    assert fault.reconsider(run, outcome) == outcome
 
 
-def test_a_service_ended_at_its_own_memory_limit_is_the_recipes_fault(
+def test_a_service_killed_at_its_own_memory_limit_is_the_recipes_fault(
     run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The recipe sets a limit that its application does not keep; the sentence names it."""
     died(monkeypatch, oom=True, limit=32 * MIB)
-    found = blame.reconsider(run, FAILED)
+    found = fault.reconsider(run, FAILED)
     assert found.fault == "recipe"
     assert found.message is not None and found.message.startswith(
         "service 'app' was killed at its own memory limit of 32.0 MiB: "
     )
 
 
-def test_a_service_ended_without_a_limit_met_the_hosts(
+def test_a_service_without_a_limit_that_is_oom_killed_is_an_infrastructure_error(
     run: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where the recipe sets no limit, memory that ran out was the host's."""
     died(monkeypatch, oom=True)
-    found = blame.reconsider(run, FAILED)
+    found = fault.reconsider(run, FAILED)
     assert found.fault == "infra"
     assert "out of memory: the kernel killed service 'app'" in str(found.message)
 
 
-@pytest.mark.parametrize(("kills", "fault"), [(0, "recipe"), (1, "infra")])
-def test_status_137_alone_is_no_proof(
-    run: RunRecord, kills: int, fault: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("kills", "blamed"), [(0, "recipe"), (1, "infra")])
+def test_exit_code_137_alone_is_not_an_oom_kill(
+    run: RunRecord, kills: int, blamed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program that ignores its stop signal ends so too: the kernel must have ended one since we began."""
+    """A program killed after ignoring SIGTERM has it, too; the host's OOM counter must have changed."""
     died(monkeypatch)
     monkeypatch.setattr(resources, "oom_kills", lambda: run.oom_kills + kills)
-    assert blame.reconsider(run, FAILED).fault == fault
+    assert fault.reconsider(run, FAILED).fault == blamed
 
 
 @pytest.mark.parametrize("error", [APIError("conflict"), ConnectionError("gone")])
-def test_an_engine_that_refuses_the_second_look_changes_nothing(
+def test_an_engine_that_cannot_be_asked_leaves_the_outcome_unchanged(
     run: RunRecord, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first judgement stands; the run goes on."""
-
     def refuse(**options: object) -> None:
         raise error
 
     monkeypatch.setattr(swarm, "client", lambda: SimpleNamespace(containers=refuse))
-    assert blame.reconsider(run, FAILED) == FAILED
+    assert fault.reconsider(run, FAILED) == FAILED
 
 
-def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: RunRecord) -> None:
-    """What cannot be told is not tried; what stands is removed all the same."""
+def test_events_that_cannot_be_written_stop_the_run_but_not_its_cleanup(run: RunRecord) -> None:
     run.recorder.events.write_error = "cannot record an event"
     with pytest.raises(InfraError, match="cannot record an event"):
         run.recorder.start_stage("install", "fresh")
@@ -137,8 +129,8 @@ def test_a_record_that_is_lost_stops_the_run_but_not_its_cleanup(run: RunRecord)
 @pytest.mark.parametrize(
     "number", [errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENOMEM, errno.EDQUOT]
 )
-def test_what_the_system_refuses_is_ours(number: int) -> None:
-    """A full or read-only disk met in the middle of a test is not the suite's fault."""
+def test_errors_of_the_host_in_a_test_are_infrastructure_errors(number: int) -> None:
+    """A full or read-only disk during a test is not the suite's fault."""
     seen = SimpleNamespace(passed=False, skipped=False, when="call", longrepr="trace")
     error = OSError(number, os.strerror(number))
     assert outcome_of(seen, error).fault == "infra"  # type: ignore[arg-type]
@@ -146,10 +138,10 @@ def test_what_the_system_refuses_is_ours(number: int) -> None:
     assert outcome_of(seen, missing).fault == "suite"  # type: ignore[arg-type]
 
 
-def test_an_oom_kill_is_looked_for_in_vanished_containers_too(
+def test_a_vanished_container_is_not_an_oom_kill(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A container that Swarm removed meanwhile is passed over."""
+    """Swarm may remove a container between listing and inspecting it."""
     from docker.errors import NotFound
 
     def gone(name: str) -> None:

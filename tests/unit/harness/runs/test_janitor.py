@@ -1,4 +1,4 @@
-"""Registry and janitor: which runs live, and what is reaped of dead ones; an engine in memory."""
+"""Registry and janitor with an in-memory Docker: which owners are alive, and what is removed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def here(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def live(here: Settings, tmp_path: Path) -> Iterator[Holder]:
-    """A live run that holds the app of STACK."""
+    """A running run that has the app with STACK."""
     holder = Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7"))
     assert holder.answer == "held"
     yield holder
@@ -46,8 +46,8 @@ def sweep(here: Settings, api: FakeDocker, **options: Any) -> janitor.Sweep:
     return janitor.sweep(here, api, own_run="run-8", progress=lambda line: None, **options)
 
 
-def test_incident_c2_a_live_run_is_never_reaped(here: Settings, live: Holder) -> None:
-    """C2: what a living run holds stays, however old it is."""
+def test_incident_c2_a_running_runs_app_is_never_removed(here: Settings, live: Holder) -> None:
+    """C2: the janitor went by age and removed the app of a running run."""
     api = FakeDocker()
     api.deploy(STACK, created="2020-01-01T00:00:00.0Z")
     before = api.names()
@@ -55,8 +55,10 @@ def test_incident_c2_a_live_run_is_never_reaped(here: Settings, live: Holder) ->
     assert api.names() == before
 
 
-def test_a_dead_run_is_reaped_at_once(here: Settings, live: Holder, tmp_path: Path) -> None:
-    """No age is waited for: the owner is gone, so its app goes, with every kind of object."""
+def test_a_dead_runs_app_is_removed_immediately(
+    here: Settings, live: Holder, tmp_path: Path
+) -> None:
+    """Whatever its age, with every kind of object."""
     env = tmp_path / "runs" / "run-7" / "abra" / "servers" / "default" / f"{DOMAIN}.env"
     env.parent.mkdir(parents=True)
     env.write_text("TYPE=hello\n")
@@ -70,18 +72,20 @@ def test_a_dead_run_is_reaped_at_once(here: Settings, live: Holder, tmp_path: Pa
     assert finished == [tmp_path / "runs" / "run-7"]
 
 
-def test_what_a_dead_run_started_is_ended_first(here: Settings, live: Holder) -> None:
-    """A child that outlives its run is found by its environment, and does not see its app vanish."""
+def test_processes_of_a_dead_run_are_ended_before_its_app_is_removed(
+    here: Settings, live: Holder
+) -> None:
+    """A child process may outlive its run; it is found by its environment."""
     orphan = Holder(here, "lock", str(here.lock_dir / "other"), run="run-7")
     alive: list[bool] = []
 
-    class Watched(FakeDocker):
+    class WatchedDocker(FakeDocker):
         def remove_service(self, name: str) -> None:
-            """Remove a service, and look whether the child still runs."""
+            """Remove a service, and check whether the child process still runs."""
             alive.append(orphan.process.poll() is None)
             super().remove_service(name)
 
-    api = Watched()
+    api = WatchedDocker()
     api.deploy(STACK)
     live.kill()
     try:
@@ -91,44 +95,41 @@ def test_what_a_dead_run_started_is_ended_first(here: Settings, live: Holder) ->
         orphan.kill()
 
 
-def rewritten(path: Path, **changes: object) -> None:
-    """Change what an entry says."""
+def rewrite(path: Path, **changes: object) -> None:
+    """Change fields of an entry."""
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
 
 
-def test_a_pid_given_to_another_program_is_not_the_owner(here: Settings, live: Holder) -> None:
-    """The process id lives, but it is not the process that wrote the entry."""
+def test_a_reused_process_id_is_not_the_owner(here: Settings, live: Holder) -> None:
     live.kill()
-    rewritten(here.active_dir / DOMAIN, pid=os.getpid(), started="1")
+    rewrite(here.active_dir / DOMAIN, pid=os.getpid(), started="1")
     assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
-def test_an_entry_that_does_not_say_when_its_owner_started_is_nobody_s(
-    here: Settings, live: Holder
-) -> None:
-    """A process that is gone has no start time either, which is no match."""
+def test_an_entry_without_a_start_time_has_a_dead_owner(here: Settings, live: Holder) -> None:
+    """A process that is gone has no start time either; two empty ones are not a match."""
     live.kill()
-    rewritten(here.active_dir / DOMAIN, started="")
+    rewrite(here.active_dir / DOMAIN, started="")
     assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
-def test_a_held_lock_is_proof_of_life_whatever_the_process_says(
+def test_an_owner_with_a_held_lock_is_alive(
     here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The owner may be in another space of process ids; the kernel frees its lock when it dies."""
+    """The owner may be in another PID namespace, so its process cannot be found."""
     monkeypatch.setattr(registry, "DEAD_LOCK_TIMEOUT", 0.05)
     folder = here.runs_dir / "run-7"
     for path in (here.active_dir / DOMAIN, folder / registry.RECORD):
-        rewritten(path, pid=2**22, started="1")
+        rewrite(path, pid=2**22, started="1")
     for entry in (*registry.entries(here), *registry.runs(here)):
         assert registry.owner_alive(here, entry) and registry.claim(here, entry) is None
     assert not registry.is_free(folder)
 
 
-def test_a_process_that_runs_is_proof_of_life_whatever_became_of_its_lock(
+def test_an_owner_whose_process_runs_is_alive_without_its_lock_file(
     here: Settings, live: Holder, tmp_path: Path
 ) -> None:
-    """Somebody may clear the lock files away: a lock on a new file of that name proves nothing."""
+    """Lock files may be deleted; a lock on a new file with that name proves nothing."""
     for path in (*here.active_dir.glob(".*.lock"), *tmp_path.glob("runs/run-7/**/.*.lock")):
         path.unlink()
     (entry,) = registry.entries(here)
@@ -137,65 +138,64 @@ def test_a_process_that_runs_is_proof_of_life_whatever_became_of_its_lock(
     assert sweep(here, FakeDocker()).removed == []
 
 
-def test_an_entry_that_changed_hands_is_not_taken_for_the_old_one(
-    here: Settings, live: Holder
-) -> None:
-    """Between the look at an entry and its lock its name may have gone to another run, which died too."""
+def test_an_entry_that_was_rewritten_meanwhile_is_not_claimed(here: Settings, live: Holder) -> None:
+    """Between reading an entry and locking it, its name may have passed to another run that died, too."""
     live.kill()
     (old,) = registry.entries(here)
-    rewritten(here.active_dir / DOMAIN, run="run-9")
+    rewrite(here.active_dir / DOMAIN, run="run-9")
     assert registry.claim(here, old) is None
 
 
-def test_a_name_is_not_given_away_while_its_last_owner_is_removed(
+def test_a_name_cannot_be_registered_while_its_last_app_is_removed(
     here: Settings, live: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The janitor holds the entry meanwhile, or it would remove what the new owner makes."""
+    """The janitor would remove what the new owner creates."""
     monkeypatch.setattr(registry, "NAME_TIMEOUT", 0.05)
     words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
 
-    class Busy(FakeDocker):
+    class BusyDocker(FakeDocker):
         def remove_service(self, name: str) -> None:
-            """Remove a service, while a new run asks for the name of its app."""
+            """Remove a service, while a new run wants to register the name."""
             with pytest.raises(InfraError, match="held by another run"):
                 registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words)
             super().remove_service(name)
 
-    api = Busy()
+    api = BusyDocker()
     api.deploy(STACK)
     live.kill()
     assert sweep(here, api).removed == [DOMAIN]
     registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
 
 
-def test_a_lock_that_somebody_looks_at_is_taken_a_moment_later(
+def test_a_lock_that_is_only_being_checked_is_taken_shortly_after(
     here: Settings, live: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who only asks whether a lock is held has it meanwhile; neither janitor nor new run give up for that."""
-    asked: set[Path] = set()
+    """A check whether a lock is held takes it briefly; janitor and new runs must not give up for that."""
+    checked: set[Path] = set()
     take = lock.try_take
 
-    def looked_at(path: Path, owner: Owner | None) -> Any:
-        first = path.name == f".{DOMAIN}.lock" and path not in asked
-        asked.add(path)
+    def checked_once(path: Path, owner: Owner | None) -> Any:
+        first = path.name == f".{DOMAIN}.lock" and path not in checked
+        checked.add(path)
         return None if first else take(path, owner)
 
     live.kill()
-    monkeypatch.setattr(lock, "try_take", looked_at)
+    monkeypatch.setattr(lock, "try_take", checked_once)
     assert sweep(here, FakeDocker()).removed == [DOMAIN]
-    asked.clear()
+    checked.clear()
     words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
     registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
 
 
-def test_a_directory_that_a_living_run_has_is_refused(here: Settings, live: Holder) -> None:
-    """Two runs of one id would write into one record."""
+def test_a_directory_of_a_running_run_is_refused(here: Settings, live: Holder) -> None:
+    """Two runs with one id would write into one directory."""
     with pytest.raises(InfraError, match="run 'run-7' is still running in"):
         registry.begin(here.runs_dir / "run-7", run="run-7", recipe="hello")
 
 
-def test_two_sweeps_do_not_work_at_once(here: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The second waits for the first, and does not wait for ever."""
+def test_two_sweeps_do_not_run_at_the_same_time(
+    here: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(janitor, "LOCK_TIMEOUT", 0.05)
     first = lock.try_take(here.lock_dir / "cc-ci-janitor.lock", me())
     assert first is not None
@@ -205,16 +205,16 @@ def test_two_sweeps_do_not_work_at_once(here: Settings, monkeypatch: pytest.Monk
     assert sweep(here, FakeDocker()).removed == []
 
 
-def test_what_does_not_end_keeps_its_app_and_its_entry(
+def test_an_app_stays_registered_while_a_process_of_its_run_does_not_exit(
     here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its files and volumes are not taken away under it, and its name not given to others."""
+    """Its files and volumes are not removed under a running process."""
     api = FakeDocker()
     api.deploy(STACK)
     before = api.names()
     live.kill()
-    deaf = orphans.Process(2**22, "1", 1, 1)
-    monkeypatch.setattr(orphans, "terminate", lambda folder, domains=(): [deaf])
+    stubborn = orphans.Process(2**22, "1", 1, 1)
+    monkeypatch.setattr(orphans, "terminate", lambda folder, domains=(): [stubborn])
     done = sweep(here, api)
     assert done.removed == [] and api.names() == before
     assert {item.kind for item in done.left} == {"process"}
@@ -222,16 +222,15 @@ def test_what_does_not_end_keeps_its_app_and_its_entry(
     assert sweep(here, api).removed == [DOMAIN]
 
 
-def test_an_entry_of_another_boot_is_dead(here: Settings, live: Holder) -> None:
-    """After a reboot nothing of before is alive, whatever has its process id now."""
+def test_an_owner_from_an_earlier_boot_is_dead(here: Settings, live: Holder) -> None:
+    """Its process id may belong to another process now."""
     live.kill()
     start = registry.start_time(os.getpid())
-    rewritten(here.active_dir / DOMAIN, pid=os.getpid(), started=start, boot="other")
+    rewrite(here.active_dir / DOMAIN, pid=os.getpid(), started=start, boot="other")
     assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
 def test_a_kept_app_stays_until_its_time_is_over(here: Settings, live: Holder) -> None:
-    """`--keep` holds for two hours and not longer."""
     api = FakeDocker()
     api.deploy(STACK)
     live.kill()
@@ -244,20 +243,20 @@ def test_a_kept_app_stays_until_its_time_is_over(here: Settings, live: Holder) -
 
 
 @pytest.mark.parametrize("made", ["2026-01-01T00:00:00.0Z", "2026-01-01T02:00:00+02:00"])
-@pytest.mark.parametrize(("age", "reaped"), [(7100.0, []), (7300.0, [STACK])])
-def test_a_stack_nobody_knows_is_reaped_by_age_alone(
-    here: Settings, age: float, reaped: list[str], made: str
+@pytest.mark.parametrize(("age", "removed"), [(7100.0, []), (7300.0, [STACK])])
+def test_a_stack_without_an_entry_is_removed_by_age(
+    here: Settings, age: float, removed: list[str], made: str
 ) -> None:
-    """Without an entry nobody can be asked, so only an old stack goes, in whatever zone the host is."""
+    """Docker's times may have any time zone."""
     api = FakeDocker()
     api.deploy(STACK, created=made)
-    created = 1_767_225_600.0  # that moment in unix seconds
-    assert sweep(here, api, now=lambda: created + age).removed == reaped
+    created = 1_767_225_600.0  # the same in unix seconds
+    assert sweep(here, api, now=lambda: created + age).removed == removed
 
 
 @pytest.mark.parametrize("kind", ["service", "network", "volume", "secret", "config"])
-def test_whatever_is_left_of_a_stack_nobody_knows_goes(here: Settings, kind: str) -> None:
-    """A run that died in its teardown, and whose record is lost, may leave a single object."""
+def test_a_single_object_of_a_stack_without_an_entry_is_removed(here: Settings, kind: str) -> None:
+    """A run that died in its teardown, and whose entry is lost, may leave a single object."""
     api = FakeDocker()
     api.deploy(STACK, created="2026-01-01T00:00:00.0Z")
     for other in set(api.objects) - {kind}:
@@ -272,14 +271,14 @@ NOT_OURS += [
     "zzzzzz-hello_ci_test",
     "abcde-hello_ci_test",
     "abcdef0-hello_ci_test",
-]  # no hash of six
+]  # not a hash of six digits
 NOT_OURS += ["aaaaaa-hello_ci_tests", "aaaaaa-hello_ci-test", "aaaaaa-hello_ci_example_org"]
 NOT_OURS += ["x-aaaaaa-hello_ci_test"]
 
 
 @pytest.mark.parametrize("stack", NOT_OURS)
-def test_what_is_not_ours_is_never_touched(here: Settings, stack: str) -> None:
-    """Stacks without a name of ours stay, however old; a name that is nearly ours is somebody's."""
+def test_stacks_of_others_are_never_touched(here: Settings, stack: str) -> None:
+    """However old, and also if the name is similar to ours."""
     api = FakeDocker()
     api.deploy(stack, created="2001-01-01T00:00:00.0Z")
     before = api.names()
@@ -287,10 +286,9 @@ def test_what_is_not_ours_is_never_touched(here: Settings, stack: str) -> None:
     assert api.names() == before
 
 
-def test_a_stack_nobody_knows_that_does_not_go_is_not_called_reaped(
+def test_a_stack_that_cannot_be_removed_is_reported_as_left(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stays of it is told instead."""
     monkeypatch.setattr(remove, "TIMEOUT", 0.2)
     stuck = FakeDocker(stuck=frozenset({f"{STACK}_content"}))
     stuck.deploy(STACK, created="2001-01-01T00:00:00.0Z")
@@ -298,23 +296,22 @@ def test_a_stack_nobody_knows_that_does_not_go_is_not_called_reaped(
     assert (done.removed, [item.name for item in done.left]) == ([], [f"{STACK}_content"])
 
 
-def test_an_app_that_cannot_be_registered_is_none(here: Settings, tmp_path: Path) -> None:
-    """A disk that takes no entry is our own trouble, and the name is free again."""
+def test_a_failed_registration_frees_the_name_again(here: Settings, tmp_path: Path) -> None:
+    """A disk that cannot take the entry is an infrastructure problem."""
     run = tmp_path / "runs" / "run-8"
     run.mkdir()
     (run / registry.APPS).write_text("in the way")
-    told = {"domain": DOMAIN, "stack": STACK, "run": "run-8", "recipe": "hello", "life": "fresh"}
+    app = {"domain": DOMAIN, "stack": STACK, "run": "run-8", "recipe": "hello", "life": "fresh"}
     for _ in range(2):
         with pytest.raises(InfraError, match=f"cannot register '{DOMAIN}'"):
-            registry.register(here, run_dir=run, **told)
+            registry.register(here, run_dir=run, **app)
     (run / registry.APPS).unlink()
-    registry.register(here, run_dir=run, **told).close()
+    registry.register(here, run_dir=run, **app).close()
 
 
 def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
     here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be removed is told, and tried again by the next sweep."""
     live.kill()
     checkout = here.runs_dir / "run-7" / "abra"
     checkout.mkdir()
@@ -330,8 +327,7 @@ def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
     assert registry.runs(here) == [] and not checkout.exists()
 
 
-def test_one_domain_is_never_held_twice(here: Settings, live: Holder, tmp_path: Path) -> None:
-    """A second run that would take the same name is refused."""
+def test_a_domain_cannot_be_registered_twice(here: Settings, live: Holder, tmp_path: Path) -> None:
     with pytest.raises(InfraError, match="held by another run"):
         registry.register(
             here,
@@ -344,16 +340,16 @@ def test_one_domain_is_never_held_twice(here: Settings, live: Holder, tmp_path: 
         )
 
 
-def test_one_that_is_only_waited_for_does_not_live(here: Settings, live: Holder) -> None:
-    """Where nobody collects the dead, their process ids stay; an owner that is one of them is dead."""
+def test_a_zombie_owner_is_dead(here: Settings, live: Holder) -> None:
+    """Its process id exists until its parent has waited for it."""
     live.process.kill()  # and not waited for
     os.waitid(os.P_PID, live.process.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{live.process.pid}/stat").exists()
     assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
-def test_a_run_that_died_before_it_had_an_app_is_reaped_too(here: Settings, tmp_path: Path) -> None:
-    """Its record tells the janitor: processes are ended, the checkout goes, the report is written."""
+def test_a_run_that_died_before_it_had_an_app_is_finalised(here: Settings, tmp_path: Path) -> None:
+    """Its processes are ended, its checkout is removed and its report is written."""
     folder = tmp_path / "runs" / "run-7"
     holder = Holder(here, "run", "", "", str(folder))
     orphan = Holder(here, "lock", str(here.lock_dir / "other"), run="run-7")
@@ -371,8 +367,8 @@ def test_a_run_that_died_before_it_had_an_app_is_reaped_too(here: Settings, tmp_
     assert not (folder / "abra").exists() and registry.runs(here) == []
 
 
-def test_a_machine_s_registry_that_was_emptied_is_no_loss(here: Settings, live: Holder) -> None:
-    """A reboot empties /run; the run's own directory still says which apps it had."""
+def test_apps_are_found_when_the_hosts_registry_was_emptied(here: Settings, live: Holder) -> None:
+    """A reboot empties /run; the run's own directory still lists its apps."""
     api = FakeDocker()
     api.deploy(STACK)
     live.kill()
@@ -385,7 +381,7 @@ def test_a_machine_s_registry_that_was_emptied_is_no_loss(here: Settings, live: 
 def test_a_report_that_cannot_be_written_does_not_stop_the_sweep(
     here: Settings, live: Holder
 ) -> None:
-    """The innocent run that sweeps goes on; the record stays for the next try."""
+    """The entry stays, and the next sweep tries again."""
     live.kill()
 
     def full(folder: Path) -> None:
@@ -397,10 +393,9 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_sweep(
     assert registry.runs(here) == []
 
 
-def test_what_a_dead_app_left_is_not_taken_for_a_new_one(
+def test_a_name_whose_last_app_is_not_removed_yet_is_refused(
     here: Settings, live: Holder, tmp_path: Path
 ) -> None:
-    """A name whose last owner is dead and not removed yet is refused, with what helps."""
     live.kill()
     with pytest.raises(InfraError, match="left behind by run 'run-7'; `cc-ci janitor`"):
         registry.register(
@@ -414,20 +409,20 @@ def test_what_a_dead_app_left_is_not_taken_for_a_new_one(
         )
 
 
-def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
+def test_an_app_that_is_created_during_a_sweep_is_not_removed(
     here: Settings, tmp_path: Path
 ) -> None:
-    """It has an entry by the time its stack is seen, even where no age protects it."""
+    """Its entry exists before its stack, so it is known even if no age protects it."""
     made: list[Holder] = []
 
-    class Busy(FakeDocker):
+    class BusyDocker(FakeDocker):
         def services(self, filters: dict[str, str] | None = None) -> list[dict[str, Any]]:
             if not made:
                 made.append(Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7")))
                 self.deploy(STACK)
             return super().services(filters)
 
-    api = Busy()
+    api = BusyDocker()
     try:
         assert sweep(replace(here, janitor_max_age=0.0), api).removed == []
         assert made[0].answer == "held" and api.names() != set()
@@ -436,8 +431,8 @@ def test_an_app_that_is_made_while_the_janitor_looks_is_nobody_s_leftover(
             holder.kill()
 
 
-def test_the_same_number_of_another_drone_is_another_run(here: Settings, live: Holder) -> None:
-    """Two Drones on one machine both have a build 7: the janitor of one ends nothing of the other's."""
+def test_a_run_with_the_same_id_elsewhere_is_another_run(here: Settings, live: Holder) -> None:
+    """Two Drone servers on one host both have a build 7; processes are matched by the run's directory."""
     other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "/elsewhere/run-7"})
     live.kill()
     try:

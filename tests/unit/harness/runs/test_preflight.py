@@ -1,4 +1,4 @@
-"""What a host must be before anything is deployed: each thing missing is refused in its own sentence."""
+"""Checks of the host before anything is deployed; each missing thing has its own message."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def here(tmp_path: Path) -> Settings:
 
 
 def engine(*networks: dict[str, str], **state: object) -> Any:
-    """Return an engine that says this of its swarm and has these networks."""
+    """Return an engine with this swarm state and these networks."""
     info = {"Swarm": {**MANAGER, **state}, "DockerRootDir": "/"}
     return SimpleNamespace(info=lambda: info, networks=lambda names: list(networks))
 
 
 @pytest.fixture(autouse=True)
 def plenty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let there be room and memory."""
+    """Let disk and memory suffice."""
     monkeypatch.setattr(resources, "shortage", lambda need: "")
     monkeypatch.setattr(resources, "memory_shortage", lambda: "")
 
 
-def test_a_host_that_has_everything_is_taken(here: Settings) -> None:
-    """A manager with the proxy's network, whose folders can be written to."""
+def test_a_host_that_has_everything_is_accepted(here: Settings) -> None:
     preflight.check_host(here, engine(PROXY))
 
 
 @pytest.mark.parametrize("state", [{"LocalNodeState": "inactive"}, {"ControlAvailable": False}])
-def test_an_engine_that_is_no_manager_is_refused(here: Settings, state: dict[str, object]) -> None:
-    """Neither an engine outside of a swarm nor a worker can be deployed to."""
+def test_an_engine_that_is_not_a_swarm_manager_is_refused(
+    here: Settings, state: dict[str, object]
+) -> None:
     with pytest.raises(InfraError, match="not a swarm manager; run `docker swarm init`"):
         preflight.check_host(here, engine(PROXY, **state))
 
@@ -58,7 +58,7 @@ def test_an_engine_that_is_no_manager_is_refused(here: Settings, state: dict[str
 def test_a_host_without_the_proxys_network_is_refused(
     here: Settings, there: dict[str, str]
 ) -> None:
-    """Docker matches names by their beginning, and a local network of that name reaches no service."""
+    """Docker matches names by prefix, and a local network with that name reaches no service."""
     with pytest.raises(InfraError, match="no network 'proxy'; run `docker network create"):
         preflight.check_host(here, engine(there))
 
@@ -67,7 +67,6 @@ def test_a_host_without_the_proxys_network_is_refused(
 def test_a_folder_that_cannot_be_written_is_refused(
     here: Settings, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that cannot be made, one mounted read-only, and one that belongs to somebody else."""
     folder = tmp_path / name
     may, statvfs = os.access, os.statvfs
     read_only = SimpleNamespace(f_flag=os.ST_RDONLY)
@@ -85,10 +84,9 @@ def test_a_folder_that_cannot_be_written_is_refused(
         preflight.check_host(here, engine(PROXY))
 
 
-def test_a_host_short_of_memory_is_refused_and_in_trouble(
+def test_too_little_memory_is_refused_and_is_a_problem_of_the_host(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before a deployment, and when a case has failed."""
     monkeypatch.setattr(
         resources, "memory_shortage", lambda: "only 9.0 MiB of memory are available"
     )
@@ -99,10 +97,10 @@ def test_a_host_short_of_memory_is_refused_and_in_trouble(
 
 
 @pytest.mark.parametrize("error", [DockerException("gone"), InfraError("gone"), OSError("gone")])
-def test_whatever_an_engine_that_is_away_raises_is_trouble(
+def test_an_engine_that_does_not_answer_is_a_problem_of_the_host(
     here: Settings, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK, the socket and we each have an error of our own for it."""
+    """The SDK, the socket and the harness raise different errors for it."""
 
     def away() -> Any:
         raise error
