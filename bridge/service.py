@@ -24,10 +24,8 @@ from bridge.web.server import Server
 from contract import enrolled
 
 STOP_TIMEOUT = 10.0  # seconds for steps in progress when the bridge stops
-UNREAD_POLLS, UNREAD_EXTRA = (
-    3,
-    30,
-)  # polls and seconds without reading the forge that are no problem yet
+MAX_MISSED_POLLS = 3  # polls of the forge that may fail before `/healthz` reports it
+POLL_GRACE = 30.0  # seconds, in addition
 log = logging.getLogger("bridge")
 
 
@@ -94,7 +92,7 @@ class Service:
         found = [f"loop '{loop.name}' has stopped" for loop in self.loops if not loop.alive]
         poll = self.settings.poll_seconds
         since = now - max(self._listener.last_success, self._started)
-        if poll and since > UNREAD_POLLS * poll + UNREAD_EXTRA:
+        if poll and since > MAX_MISSED_POLLS * poll + POLL_GRACE:
             found.append(f"the forge could not be read for {since:.0f} s")
         try:
             self._store.active()

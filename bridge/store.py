@@ -14,6 +14,8 @@ from pathlib import Path
 from bridge import rows
 from bridge.model import CommandComment, Enrolment, Outbox, Reaction, Reply, Run, StickyComment
 
+# Names of tables and columns are fixed, since a database outlives the version that made it: `living` holds
+# the sticky comments, `answers` the replies; `rows.RUN_COLUMNS` maps columns of `runs`.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS repos (name TEXT PRIMARY KEY, enrolled REAL NOT NULL, since REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS comments (

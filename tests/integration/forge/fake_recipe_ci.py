@@ -1,7 +1,7 @@
 """A fake run: the Drone step runs this instead of pytest; it prints marked lines made by the harness.
 
 The file `<PLANS>/<REF>.json` is its script: {"fail": stage that fails, "exit": exit code without a report,
-"noise": lines that an app would print, "trouble": number of attempts that find the disk full in install}.
+"noise": lines that an app would print, "full_disk": number of attempts that find the disk full}.
 It waits before its second stage while `<PLANS>/<REF>.hold` exists.
 """
 
@@ -22,7 +22,7 @@ PLANS = Path(ENV["PLANS"])
 REF = ENV["REF"]
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print a line without buffering."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
@@ -40,7 +40,7 @@ def main() -> int:
     """Print one run; return the exit code that pytest would have."""
     wanted = PLANS / f"{REF}.json"
     script = json.loads(wanted.read_text()) if wanted.exists() else {}
-    trouble = attempts() < script.get("trouble", 0)
+    full_disk = attempts() < script.get("full_disk", 0)
     lane = "quick" if ENV.get("CCCI_QUICK") == "1" else "cold"
     stages = [
         s
@@ -53,7 +53,7 @@ def main() -> int:
 
         def record(name: str, **data: object) -> None:
             line = events.marked(log.write(name, **data))
-            say(line) if line else None
+            print_line(line) if line else None
 
         record(
             "run-started",
@@ -68,16 +68,16 @@ def main() -> int:
             base_version="1.0.0+1",
         )
         for line in script.get("noise", []):
-            say(line)
+            print_line(line)
         for number, stage in enumerate(stages):
             record("stage-started", stage=stage, life="fresh")
             end = time.monotonic() + 120
             while number == 1 and (PLANS / f"{REF}.hold").exists() and time.monotonic() < end:
                 time.sleep(0.02)
             bad = script.get("fail") == stage
-            if trouble and stage == "install":
-                full = {"fault": "infra", "message": "only 0.0 MiB are free in '/var/lib/docker'"}
-                record("case", id="test_install", stage=stage, outcome="fail", seconds=0.1, **full)
+            if full_disk and stage == "install":
+                error = {"fault": "infra", "message": "only 0.0 MiB are free in '/var/lib/docker'"}
+                record("case", id="test_install", stage=stage, outcome="fail", seconds=0.1, **error)
                 break
             record(
                 "case",
@@ -94,7 +94,7 @@ def main() -> int:
             return int(script["exit"])
         record("run-finished", how="finished", reason="")
         made = report.build(events.read(path).events)
-        say(report_line.line(made))
+        print_line(report_line.line(made))
         return made.verdict.exit_code
 
 

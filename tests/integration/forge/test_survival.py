@@ -125,8 +125,8 @@ def test_fifty_comments_in_a_second(world: World, record_property: Record) -> No
     pulls = [world.pull() for _ in range(10)]
     for _, sha in pulls:
         world.hold(sha)  # a command after the verdict would start another run
-    with ThreadPoolExecutor(10) as people:
-        comments = list(people.map(lambda n: world.comment(pulls[n % 10][0], "!testme"), range(50)))
+    with ThreadPoolExecutor(10) as pool:
+        comments = list(pool.map(lambda n: world.comment(pulls[n % 10][0], "!testme"), range(50)))
     record_property("times", len(comments))
     world.until(
         lambda: all(world.forge.reactions(world.repo, each) == ["eyes"] for each in comments),
@@ -257,7 +257,7 @@ def test_infrastructure_exit_code_is_retried_once_and_never_red(world: World) ->
 def test_retry_after_a_full_disk_passes(world: World) -> None:
     """The second attempt decides; the commit was never red."""
     number, sha = world.pull()
-    world.plan(sha, trouble=1)
+    world.plan(sha, full_disk=1)
     world.comment(number, "!testme")
     assert world.final_state(sha) == "success"
     assert world.status(sha)[1] == "passed, level 5"
@@ -267,7 +267,7 @@ def test_retry_after_a_full_disk_passes(world: World) -> None:
 def test_lasting_full_disk_is_an_infrastructure_error(world: World) -> None:
     """Two attempts; the comment has the harness's message about the host; no level, no failure."""
     number, sha = world.pull()
-    world.plan(sha, trouble=9)
+    world.plan(sha, full_disk=9)
     world.comment(number, "!testme")
     assert world.final_state(sha) == "error"
     assert "only 0.0 MiB are free" in world.sticky_comment(number, "CI infrastructure error")
