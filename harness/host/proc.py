@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from harness.errors import CommandFailed, TimedOut
 from harness.host import signals
@@ -208,14 +209,19 @@ def _start(
         return process, [master]
     assert process.stdout is not None and process.stderr is not None
     if stdin and process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(stdin)
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+        _feed(process.stdin, stdin)
     streams = [os.dup(process.stdout.fileno()), os.dup(process.stderr.fileno())]
     process.stdout.close()
     process.stderr.close()
     return process, streams
+
+
+def _feed(stream: IO[bytes], data: bytes) -> None:
+    """Write a command's whole input and close it, even if the command reads only a part."""
+    with contextlib.suppress(BrokenPipeError):
+        stream.write(data)
+    with contextlib.suppress(BrokenPipeError):
+        stream.close()
 
 
 def _disable_echo(slave: int) -> None:

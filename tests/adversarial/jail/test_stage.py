@@ -94,7 +94,7 @@ def _run(found: Settings, console: Callable[[str], None]) -> Run:
     )
     for name, outcome in (("test_lint", "pass"), ("test_install", "fail")):
         fault = "recipe" if outcome == "fail" else None
-        result = Outcome(outcome, fault, "it is broken" if fault else None)  # type: ignore[arg-type]
+        result = Outcome(outcome, fault, "it is broken" if fault else None)
         made.recorder.case(name, plan.GENERIC[name], result, seconds=1.0)
     return made
 
@@ -180,7 +180,7 @@ def test_marked_lines_in_its_output_are_not_parsed(stage: Stage) -> None:
 
 
 def test_a_secret_in_its_output_is_masked(stage: Stage) -> None:
-    """It may have got one from the app. Names of tests are masked as well; it is not a leak of ours."""
+    """It may have got one from the app. Names of tests are masked as well; this is not a leak of the run."""
     stage.run.recorder.redactor.learn([Secret("sesame-open-1234")])
     problem = stage.verify(
         "import pytest\n"

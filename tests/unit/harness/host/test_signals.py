@@ -94,7 +94,7 @@ def guarded() -> Iterator[Callable[..., Guarded]]:
     made: list[Guarded] = []
 
     def start(body: str, *, finish: str = "pass", **options: str | bool) -> Guarded:
-        made.append(Guarded(TEARDOWN.format(body=body, finish=finish), **options))  # type: ignore[arg-type]
+        made.append(Guarded(TEARDOWN.format(body=body, finish=finish), **options))
         return made[-1]
 
     yield start

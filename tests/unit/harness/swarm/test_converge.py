@@ -20,7 +20,7 @@ def view(*services: SwarmService) -> StackView:
 
 def with_tasks(*tasks: Task, **changes: object) -> SwarmService:
     """Return a service with these tasks and changes."""
-    return dataclasses.replace(SERVICE, tasks=tasks, **changes)  # type: ignore[arg-type]
+    return dataclasses.replace(SERVICE, tasks=tasks, **changes)
 
 
 def exited(number: int, error: str = "task: non-zero exit (3)", state: str = "failed") -> Task:

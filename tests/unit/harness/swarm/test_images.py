@@ -63,7 +63,7 @@ HERE = "Error response from daemon: "  # recorded from dockerd 20.10 and Docker 
     ],
 )
 def test_incident_r7_whose_fault_a_failed_pull_is(output: str, kind: type[CcCiError]) -> None:
-    """R7: a missing image is the recipe's fault, an image registry that does not serve us is ours."""
+    """R7: a missing image is the recipe's fault, an image registry that fails is not."""
     with pytest.raises(kind, match="pulling image 'away:2' failed before anything was deployed"):
         pull("away:2", exit_code=1, output=output)
 
