@@ -1,4 +1,4 @@
-"""A small recipe, an abra data directory, and the abra under test, for the contract tests."""
+"""The abra under test, with an ABRA_DIR of its own and a small recipe; cleans up in Docker."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from harness.host.proc import Completed
 STAND_IN = Path(__file__).resolve().parents[3] / "sandbox/standins/abra/abra"
 RECIPE = "contract"
 OLD, NEW = "0.1.0+1.22.1", "0.2.0+1.22.1"
-LIMIT = 180.0  # seconds for one command
-SETTLE = 60.0  # seconds for one small service to come or go
+COMMAND_TIMEOUT = 180.0  # seconds for one command
+SETTLE_TIMEOUT = 60.0  # seconds for a small service to start or stop
 NAMESPACE = "com.docker.stack.namespace"
 
 COMPOSE = """\
@@ -76,13 +76,20 @@ shell() {
 
 
 def image() -> str:
-    """Return the image that the recipe runs."""
+    """Return the image that the recipe uses."""
     return os.environ.get("CONTRACT_IMAGE", "ccci/nginx:1.22.1")
 
 
 @dataclass
-class World:
-    """The abra under test with a data directory of its own, and what it may have left in Docker."""
+class AbraEnv:
+    """The abra under test and its ABRA_DIR.
+
+    Attributes:
+        root: folder for everything on disk.
+        program: path of abra: CCCI_ABRA, else the stand-in.
+        domains: domains of all apps, whose objects in Docker are removed at the end.
+        api: the Docker client.
+    """
 
     root: Path
     program: str = field(default_factory=lambda: os.environ.get("CCCI_ABRA", str(STAND_IN)))
@@ -91,16 +98,16 @@ class World:
 
     @property
     def origin(self) -> Path:
-        """The repository that the checkout was cloned from."""
+        """The repository that the checkout is cloned from."""
         return self.root / "origin"
 
     @property
     def checkout(self) -> Path:
-        """The recipe's work tree below ABRA_DIR."""
+        """The checkout of the recipe in ABRA_DIR."""
         return self.root / "abra/recipes" / RECIPE
 
-    def build(self) -> World:
-        """Make the recipe with two published versions and a head, and clone it into ABRA_DIR."""
+    def build(self) -> AbraEnv:
+        """Create the recipe with two published versions and a newer commit, and clone it into ABRA_DIR."""
         self.origin.mkdir(parents=True)
         self.git("init", "--quiet", "--initial-branch=main", at=self.origin)
         for version in (OLD, NEW):
@@ -127,137 +134,145 @@ class World:
             (self.origin / name).write_text(text)
 
     def git(self, *words: str, at: Path | None = None) -> str:
-        """Run git in the checkout, or at another place, and return what it printed."""
-        who = ["-c", "user.name=contract", "-c", "user.email=contract@ci.test"]
-        argv = ["git", "-C", str(at or self.checkout), *who, *words]
-        return proc.run(argv, timeout=LIMIT).out.strip()
+        """Run git in the checkout, or in another folder, and return its output."""
+        identity = ["-c", "user.name=contract", "-c", "user.email=contract@ci.test"]
+        argv = ["git", "-C", str(at or self.checkout), *identity, *words]
+        return proc.run(argv, timeout=COMMAND_TIMEOUT).out.strip()
 
     def head(self) -> str:
         """Return the full hash of the checkout's HEAD."""
         return self.git("rev-parse", "HEAD")
 
-    def abra(self, *words: str, status: int | None = 0, terminal: bool = True) -> Completed:
-        """Run abra under a terminal and check its exit status (None for any)."""
+    def run(self, *words: str, exit_code: int | None = 0, terminal: bool = True) -> Completed:
+        """Run abra and check its exit code.
+
+        Args:
+            words: the command line.
+            exit_code: the expected exit code, None for any.
+            terminal: give it a pseudo-terminal.
+        """
         base = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         kept = {k: v for k, v in os.environ.items() if k.startswith(("DOCKER_", "CCCI_"))}
         own = {"ABRA_DIR": str(self.root / "abra"), "TERM": "dumb", "COLUMNS": "400", "LANG": "en"}
         env = {**base, **kept, **own, "NO_COLOR": "1", "LC_ALL": "C.UTF-8"}
         done = proc.run(
-            [self.program, *words], timeout=LIMIT, env=env, terminal=terminal, check=False
+            [self.program, *words], timeout=COMMAND_TIMEOUT, env=env, terminal=terminal, check=False
         )
-        if status is not None:
-            assert done.exit_code == status, done.text
+        if exit_code is not None:
+            assert done.exit_code == exit_code, done.text
         return done
 
-    def refused(self, *words: str, saying: str, terminal: bool = True) -> Completed:
-        """Run abra and require a FATA with this text (any case) and exit status 1."""
-        done = self.abra(*words, status=1, terminal=terminal)
-        assert re.search(rf"FATA.*{saying}", done.text, re.IGNORECASE | re.DOTALL), done.text
+    def assert_refused(self, *words: str, message: str, terminal: bool = True) -> Completed:
+        """Run abra and require exit code 1 and a FATA line that the pattern `message` matches."""
+        done = self.run(*words, exit_code=1, terminal=terminal)
+        assert re.search(rf"FATA.*{message}", done.text, re.IGNORECASE | re.DOTALL), done.text
         return done
 
-    def new(self, *, deployable: bool = False) -> str:
-        """Make an app by `app new -C`, with all its secrets when it is to be deployed."""
-        domain = self.domain()
-        self.abra("app", "new", "-n", "-o", "-C", "-s", "default", "-D", domain, RECIPE)
+    def create_app(self, *, deployable: bool = False) -> str:
+        """Create an app with `app new -C`, and all its secrets if it is `deployable`."""
+        domain = self.new_domain()
+        self.run("app", "new", "-n", "-o", "-C", "-s", "default", "-D", domain, RECIPE)
         if deployable:
-            self.make_secrets(domain)
+            self.create_secrets(domain)
         return domain
 
-    def domain(self) -> str:
-        """Return a new domain whose stack is cleaned up at the end."""
+    def new_domain(self) -> str:
+        """Return a new domain, whose stack is removed at the end."""
         domain = f"c{secrets.token_hex(4)}-contract.ci.test"
         self.domains.append(domain)
         return domain
 
-    def make_secrets(self, domain: str) -> dict[str, str]:
-        """Generate what can be generated and insert the rest; return the generated values."""
-        made = machine(self.abra("app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain))
+    def create_secrets(self, domain: str) -> dict[str, str]:
+        """Generate or insert all secrets and return the generated values by name."""
+        made = parse_json(
+            self.run("app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain)
+        )
         path = self.root / "by_hand"
         path.write_text("made by hand")
         words = ["app", "secret", "insert", "-n", "-o", "-C", "-f", domain, "by_hand", "v1"]
-        self.abra(*words, str(path))
-        return {row["name"]: row["value"] for row in map(lower, made)}
+        self.run(*words, str(path))
+        return {row["name"]: row["value"] for row in map(normalized, made)}
 
-    def deploy(self, domain: str, *flags: str, status: int | None = 0) -> Completed:
-        """Deploy in chaos without waiting, plus further flags."""
-        return self.abra(
-            "app", "deploy", "-n", "-o", "-C", "-D", "-c", *flags, domain, status=status
+    def deploy(self, domain: str, *flags: str, exit_code: int | None = 0) -> Completed:
+        """Deploy the checkout with `-C -D -c` and further flags."""
+        return self.run(
+            "app", "deploy", "-n", "-o", "-C", "-D", "-c", *flags, domain, exit_code=exit_code
         )
 
-    def env(self, domain: str) -> Path:
-        """Return the app's env file."""
+    def env_path(self, domain: str) -> Path:
+        """Return the path of the app's env file."""
         return self.root / "abra/servers/default" / f"{domain}.env"
 
     def set_env(self, domain: str, key: str, value: str) -> None:
         """Set one value in the app's env file."""
-        path = self.env(domain)
+        path = self.env_path(domain)
         lines = [line for line in path.read_text().splitlines() if not line.startswith(f"{key}=")]
         path.write_text("\n".join([*lines, f"{key}={value}"]) + "\n")
 
     def labels(self, domain: str) -> dict[str, str]:
-        """Return abra's own labels on the service `app`, without their prefix."""
-        prefix = f"coop-cloud.{stack(domain)}."
-        spec = self.api.services.get(f"{stack(domain)}_app").attrs["Spec"]
+        """Return abra's labels on the service `app`, without their prefix."""
+        prefix = f"coop-cloud.{stack_name(domain)}."
+        spec = self.api.services.get(f"{stack_name(domain)}_app").attrs["Spec"]
         found = spec["Labels"].items()
         return {k.removeprefix(prefix): v for k, v in found if k.startswith(prefix)}
 
     def services(self, domain: str) -> list[str]:
         """Return the names of the app's services, sorted."""
-        found = self.api.services.list(filters={"label": f"{NAMESPACE}={stack(domain)}"})
+        found = self.api.services.list(filters={"label": f"{NAMESPACE}={stack_name(domain)}"})
         return sorted(service.name for service in found)
 
     def volumes(self, domain: str) -> list[str]:
         """Return the names of the app's volumes."""
-        found = self.api.volumes.list(filters={"label": f"{NAMESPACE}={stack(domain)}"})
+        found = self.api.volumes.list(filters={"label": f"{NAMESPACE}={stack_name(domain)}"})
         return sorted(volume.name for volume in found)
 
     def secret_names(self, domain: str) -> list[str]:
         """Return the names of the app's secrets in the Swarm."""
-        prefix = f"{stack(domain)}_"
+        prefix = f"{stack_name(domain)}_"
         return sorted(s.name for s in self.api.secrets.list() if s.name.startswith(prefix))
 
-    def running(self, domain: str) -> None:
+    def wait_until_running(self, domain: str) -> None:
         """Wait until each service of the app has a running task."""
 
         def look() -> wait.Look[bool]:
-            tasks = self.api.api.tasks(filters={"label": f"{NAMESPACE}={stack(domain)}"})
+            tasks = self.api.api.tasks(filters={"label": f"{NAMESPACE}={stack_name(domain)}"})
             up = {t["ServiceID"] for t in tasks if t["Status"]["State"] == "running"}
             seen = ", ".join(t["Status"]["State"] for t in tasks)
             return wait.Look(seen, True if len(up) == len(self.services(domain)) else None)
 
-        wait.until(look, what=f"'{domain}' to run", timeout=SETTLE)
+        wait.until(look, what=f"'{domain}' to run", timeout=SETTLE_TIMEOUT)
 
-    def clean(self) -> None:
-        """Remove everything that the apps of this world left in Docker."""
+    def remove_all(self) -> None:
+        """Remove everything that the apps left in Docker."""
         for domain in self.domains:
-            self._clean(domain)
+            self._remove(domain)
 
-    def _clean(self, domain: str) -> None:
-        mine = {"label": f"{NAMESPACE}={stack(domain)}"}
-        for service in self.api.services.list(filters=mine):
+    def _remove(self, domain: str) -> None:
+        labelled = {"label": f"{NAMESPACE}={stack_name(domain)}"}
+        for service in self.api.services.list(filters=labelled):
             service.remove()
 
         def look() -> wait.Look[bool]:
-            left = self.api.containers.list(all=True, filters=mine, ignore_removed=True)
+            left = self.api.containers.list(all=True, filters=labelled, ignore_removed=True)
             for container in left:
                 _quietly(container.remove, force=True)
-            tasks = self.api.api.tasks(filters=mine)
+            tasks = self.api.api.tasks(filters=labelled)
             return wait.Look(f"{len(left)} containers", None if left or tasks else True)
 
-        wait.until(look, what=f"'{domain}' to go", timeout=SETTLE)
-        for network in self.api.networks.list(filters=mine):
+        wait.until(look, what=f"'{domain}' to go", timeout=SETTLE_TIMEOUT)
+        for network in self.api.networks.list(filters=labelled):
             _quietly(network.remove)
-        for config in self.api.configs.list(filters=mine):
+        for config in self.api.configs.list(filters=labelled):
             _quietly(config.remove)
-        for volume in self.api.volumes.list(filters=mine):
+        for volume in self.api.volumes.list(filters=labelled):
             _quietly(volume.remove)
         for secret in self.api.secrets.list():
-            if secret.name.startswith(f"{stack(domain)}_"):
+            if secret.name.startswith(f"{stack_name(domain)}_"):
                 _quietly(secret.remove)
 
 
 def _quietly(remove: Any, **how: Any) -> None:
-    """Remove something that may be gone already."""
+    """Remove an object that may no longer exist."""
     try:
         remove(**how)
     except APIError as error:
@@ -265,13 +280,13 @@ def _quietly(remove: Any, **how: Any) -> None:
             raise
 
 
-def stack(domain: str) -> str:
-    """Return the stack of a domain that is short enough not to be cut."""
+def stack_name(domain: str) -> str:
+    """Return the stack of a domain that is not too long."""
     return domain.replace(".", "_")
 
 
-def machine(done: Completed) -> Any:
-    """Return the JSON in a command's output, whatever log lines stand around it."""
+def parse_json(done: Completed) -> Any:
+    """Return the JSON in a command's output, which may have log lines around it."""
     for match in re.finditer(r"[\[{]", done.out):
         try:
             return json.JSONDecoder().raw_decode(done.out[match.start() :])[0]
@@ -280,6 +295,6 @@ def machine(done: Completed) -> Any:
     raise AssertionError(f"no JSON in: {done.text}")
 
 
-def lower(row: dict[str, Any]) -> dict[str, str]:
-    """Return a row with keys in lower case and dashes, since abra's spelling differs."""
+def normalized(row: dict[str, Any]) -> dict[str, str]:
+    """Return a row with lower-case keys and dashes; versions of abra spell keys differently."""
     return {re.sub(r"[ _]", "-", key).lower(): str(value) for key, value in row.items()}

@@ -1,4 +1,4 @@
-"""Fixtures of the contract tests: a world of one's own, and one shared running app."""
+"""Fixtures of the abra tests: an environment for one test, and one running app for all of them."""
 
 from __future__ import annotations
 
@@ -8,39 +8,39 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.abra.abra_env import World
+from tests.integration.abra.abra_env import AbraEnv
 
 
 @dataclass(frozen=True)
-class Live:
-    """A deployed app that tests only look at."""
+class SharedApp:
+    """A deployed app that tests only read."""
 
-    world: World
+    env: AbraEnv
     domain: str
     secrets: dict[str, str]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    """Return a recipe and a data directory for one test."""
-    made = World(tmp_path)
+def env(tmp_path: Path) -> Iterator[AbraEnv]:
+    """Return an environment with a recipe for one test."""
+    made = AbraEnv(tmp_path)
     try:
         yield made.build()
     finally:
-        made.clean()
+        made.remove_all()
         made.api.close()
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def shared_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedApp]:
     """Return a running app that no test changes."""
-    world = World(tmp_path_factory.mktemp("live"))
+    env = AbraEnv(tmp_path_factory.mktemp("shared"))
     try:
-        domain = world.build().new()
-        made = world.make_secrets(domain)
-        world.deploy(domain)
-        world.running(domain)
-        yield Live(world, domain, made)
+        domain = env.build().create_app()
+        generated = env.create_secrets(domain)
+        env.deploy(domain)
+        env.wait_until_running(domain)
+        yield SharedApp(env, domain, generated)
     finally:
-        world.clean()
-        world.api.close()
+        env.remove_all()
+        env.api.close()

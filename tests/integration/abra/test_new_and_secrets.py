@@ -6,69 +6,68 @@ import re
 
 import pytest
 
-from tests.integration.abra.abra_env import NEW, RECIPE, World, lower, machine, stack
+from tests.integration.abra.abra_env import NEW, RECIPE, AbraEnv, normalized, parse_json, stack_name
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 
 
-def test_new_in_chaos_leaves_the_checkout_alone(world: World) -> None:
-    """`-C` makes the env file from the head's sample; HEAD stays where it was."""
-    before = world.head()
-    text = world.env(domain := world.new()).read_text()
-    assert world.head() == before
+def test_new_in_chaos_leaves_the_checkout_alone(env: AbraEnv) -> None:
+    """The env file is made from the sample of the commit under test."""
+    before = env.head()
+    text = env.env_path(domain := env.create_app()).read_text()
+    assert env.head() == before
     assert f"DOMAIN={domain}" in text
     assert "SECRET_PW_VERSION=v1 # length=20" in text
 
 
-def test_new_without_chaos_moves_the_checkout_to_the_newest_version(world: World) -> None:
-    """Whoever forgets `-C` tests another commit than they think."""
-    domain = world.domain()
-    world.abra("app", "new", "-n", "-o", "-s", "default", "-D", domain, RECIPE)
-    assert world.head() == world.git("rev-parse", f"{NEW}^{{commit}}")
-    assert re.search(rf"^(TYPE|RECIPE)={RECIPE}:{re.escape(NEW)}", world.env(domain).read_text())
+def test_new_without_chaos_moves_the_checkout_to_the_newest_version(env: AbraEnv) -> None:
+    """Without `-C` a run would test another commit."""
+    domain = env.new_domain()
+    env.run("app", "new", "-n", "-o", "-s", "default", "-D", domain, RECIPE)
+    assert env.head() == env.git("rev-parse", f"{NEW}^{{commit}}")
+    assert re.search(rf"^(TYPE|RECIPE)={RECIPE}:{re.escape(NEW)}", env.env_path(domain).read_text())
 
 
-def test_new_refuses_an_app_that_exists(world: World) -> None:
-    """The env file of an app is never overwritten."""
-    domain = world.new()
+def test_new_refuses_an_app_that_exists(env: AbraEnv) -> None:
+    domain = env.create_app()
     words = ["app", "new", "-n", "-o", "-C", "-s", "default", "-D", domain, RECIPE]
-    world.refused(*words, saying="exists")
+    env.assert_refused(*words, message="exists")
 
 
-def test_generate_makes_values_by_their_modifiers(world: World) -> None:
-    """A length gives that many characters, none a passphrase, generate=false nothing."""
-    domain = world.new()
-    done = world.abra("app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain)
-    values = {row["name"]: row["value"] for row in map(lower, machine(done))}
+def test_generate_follows_the_modifiers(env: AbraEnv) -> None:
+    """A length gives that many characters, no length a passphrase, generate=false no value."""
+    domain = env.create_app()
+    done = env.run("app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain)
+    values = {row["name"]: row["value"] for row in map(normalized, parse_json(done))}
     assert len(values["pw"]) == 20
     assert values["words"]
     assert "by_hand" not in values
-    names = [f"{stack(domain)}_pw_v1", f"{stack(domain)}_words_v1"]
-    assert world.secret_names(domain) == names
+    names = [f"{stack_name(domain)}_pw_v1", f"{stack_name(domain)}_words_v1"]
+    assert env.secret_names(domain) == names
 
 
-def test_generate_with_nothing_left_exits_1(world: World) -> None:
-    """A second `generate -a` is no error for an operator, but exits 1 all the same."""
-    domain = world.new()
+def test_generate_with_nothing_left_exits_with_1(env: AbraEnv) -> None:
+    domain = env.create_app()
     words = ["app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain]
-    world.abra(*words)
-    world.abra(*words, status=1)
+    env.run(*words)
+    env.run(*words, exit_code=1)
 
 
-def test_secrets_carry_no_stack_label(world: World) -> None:
-    """Only the name tells whose a secret is."""
-    domain = world.new(deployable=True)
-    mine = [s for s in world.api.secrets.list() if s.name.startswith(stack(domain))]
+def test_secrets_have_no_stack_label(env: AbraEnv) -> None:
+    """Only their names say which app they belong to."""
+    domain = env.create_app(deployable=True)
+    mine = [s for s in env.api.secrets.list() if s.name.startswith(stack_name(domain))]
     assert len(mine) == 3
     assert all(not s.attrs["Spec"].get("Labels") for s in mine)
 
 
-def test_ls_tells_which_secrets_exist(world: World) -> None:
-    """Every secret of the recipe is listed with its version and whether the server has it."""
-    domain = world.new()
-    world.abra("app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain)
-    rows = machine(world.abra("app", "secret", "ls", "-n", "-o", "-C", "-m", domain))
-    found = {r["name"]: (r["version"], r["created-on-server"].lower()) for r in map(lower, rows)}
+def test_ls_lists_secrets_with_version_and_existence(env: AbraEnv) -> None:
+    domain = env.create_app()
+    env.run("app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain)
+    rows = parse_json(env.run("app", "secret", "ls", "-n", "-o", "-C", "-m", domain))
+    found = {
+        r["name"]: (r["version"], r["created-on-server"].lower()) for r in map(normalized, rows)
+    }
     assert found == {
         "pw": ("v1", "true"),
         "words": ("v1", "true"),
@@ -76,28 +75,25 @@ def test_ls_tells_which_secrets_exist(world: World) -> None:
     }
 
 
-def test_a_secret_is_inserted_once(world: World) -> None:
-    """Inserting from a file works; the same version again is refused."""
-    domain = world.new()
-    path = world.root / "value"
+def test_a_secret_cannot_be_inserted_twice(env: AbraEnv) -> None:
+    domain = env.create_app()
+    path = env.root / "value"
     path.write_text("x")
     words = ["app", "secret", "insert", "-n", "-o", "-C", "-f", domain, "by_hand", "v1", str(path)]
-    world.abra(*words)
-    assert world.secret_names(domain) == [f"{stack(domain)}_by_hand_v1"]
-    world.refused(*words, saying="")
+    env.run(*words)
+    assert env.secret_names(domain) == [f"{stack_name(domain)}_by_hand_v1"]
+    env.assert_refused(*words, message="")
 
 
-def test_rm_removes_all_secrets(world: World) -> None:
-    """After `secret rm -a` the server has none of the app's secrets."""
-    domain = world.new(deployable=True)
-    world.abra("app", "secret", "rm", "-n", "-o", "-C", "-a", domain)
-    assert world.secret_names(domain) == []
+def test_rm_removes_all_secrets(env: AbraEnv) -> None:
+    domain = env.create_app(deployable=True)
+    env.run("app", "secret", "rm", "-n", "-o", "-C", "-a", domain)
+    assert env.secret_names(domain) == []
 
 
-def test_a_new_secret_without_its_env_line_is_refused(world: World) -> None:
-    """A secret whose version variable is not in the env file stops the command."""
-    domain = world.new()
-    path = world.env(domain)
+def test_a_secret_without_its_env_line_is_refused(env: AbraEnv) -> None:
+    domain = env.create_app()
+    path = env.env_path(domain)
     path.write_text(path.read_text().replace("SECRET_PW_VERSION=v1 # length=20\n", ""))
     words = ["app", "secret", "generate", "-n", "-o", "-C", "-a", "-m", domain]
-    world.refused(*words, saying="missing version")
+    env.assert_refused(*words, message="missing version")

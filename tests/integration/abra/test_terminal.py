@@ -1,4 +1,4 @@
-"""What the harness assumes about terminals, and about an abra it does not know."""
+"""What the harness assumes about terminals, and what the stand-in refuses."""
 
 from __future__ import annotations
 
@@ -6,27 +6,25 @@ import os
 
 import pytest
 
-from tests.integration.abra.abra_env import STAND_IN, World
-from tests.integration.abra.conftest import Live
+from harness.host import proc
+from tests.integration.abra.abra_env import STAND_IN, AbraEnv
+from tests.integration.abra.conftest import SharedApp
 
 pytestmark = [pytest.mark.swarm, pytest.mark.contract]
 
-harsh = pytest.mark.skipif(
+standin_only = pytest.mark.skipif(
     os.environ.get("CCCI_ABRA", str(STAND_IN)) != str(STAND_IN),
-    reason="a real abra may be kinder; this states how harsh the stand-in is",
+    reason="a real abra may accept more than the stand-in does",
 )
 
 
-def test_the_version_names_abra() -> None:
-    """`--version` prints one line that begins with `abra version`."""
-    from harness.host import proc
-
+def test_version_prints_abra_version() -> None:
     program = os.environ.get("CCCI_ABRA", str(STAND_IN))
     done = proc.run([program, "--version"], timeout=20.0, terminal=True)
     assert done.out.startswith("abra version ")
 
 
-@harsh
+@standin_only
 @pytest.mark.parametrize(
     "words",
     [
@@ -38,23 +36,24 @@ def test_the_version_names_abra() -> None:
         ["recipe", "lint", "-n", "contract"],
     ],
 )
-def test_without_a_terminal_a_command_is_refused(world: World, words: list[str]) -> None:
-    """Even with `-n` several commands want a terminal."""
-    world.refused(*words, saying="inappropriate ioctl for device", terminal=False)
+def test_without_a_terminal_a_command_is_refused(env: AbraEnv, words: list[str]) -> None:
+    """Even with `-n`."""
+    env.assert_refused(*words, message="inappropriate ioctl for device", terminal=False)
 
 
-@harsh
+@standin_only
 @pytest.mark.parametrize("words", [["backup", "create", "-n"], ["restore", "-n", "-C"]])
-def test_without_a_terminal_nothing_is_run_on_one(live: Live, words: list[str]) -> None:
-    """What the bot does needs a terminal, and so does `app run` without `-t`."""
-    says = "the input device is not a TTY"
-    live.world.refused("app", *words, live.domain, saying=says, terminal=False)
-    run = ["app", "run", "-n", live.domain, "app", "--", "true"]
-    live.world.refused(*run, saying=says, terminal=False)
+def test_without_a_terminal_commands_in_containers_are_refused(
+    shared_app: SharedApp, words: list[str]
+) -> None:
+    """So is `app run` without `-t`."""
+    message = "the input device is not a TTY"
+    shared_app.env.assert_refused("app", *words, shared_app.domain, message=message, terminal=False)
+    run = ["app", "run", "-n", shared_app.domain, "app", "--", "true"]
+    shared_app.env.assert_refused(*run, message=message, terminal=False)
 
 
-@harsh
-def test_what_is_not_modelled_is_refused(world: World) -> None:
-    """The stand-in never pretends to know a command or a flag."""
-    world.refused("app", "upgrade", "-n", "x.ci.test", saying="does not support")
-    world.refused("app", "undeploy", "-n", "-p", "x.ci.test", saying="unknown shorthand flag")
+@standin_only
+def test_unsupported_commands_and_flags_are_refused(env: AbraEnv) -> None:
+    env.assert_refused("app", "upgrade", "-n", "x.ci.test", message="does not support")
+    env.assert_refused("app", "undeploy", "-n", "-p", "x.ci.test", message="unknown shorthand flag")
