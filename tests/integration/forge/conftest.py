@@ -16,7 +16,7 @@ from sandbox.ci.drone import Drone, choose_drone
 from sandbox.forge.gitea import Gitea
 from sandbox.host import paths
 from sandbox.host.paths import CI_REPO
-from tests.integration.forge.conversation import BOT, MEMBER, NON_MEMBER, World
+from tests.integration.forge.conversation import BOT, MEMBER, NON_MEMBER, Discovery, World
 from tests.support.figures import Part, record_cases
 from tests.support.ports import free_port
 
@@ -83,9 +83,9 @@ def make_world(
     """Hand out a function that makes worlds; they are closed afterwards."""
     made: list[World] = []
 
-    def make(path: str = "both", **settings: str) -> World:
+    def make(path: Discovery = "both", **settings: str) -> World:
         number = next(NUMBERS)
-        found = World(tmp_path / f"w{number}", forge, drone, plans, f"org{number}", path, settings)  # type: ignore[arg-type]
+        found = World(tmp_path / f"w{number}", forge, drone, plans, f"org{number}", path, settings)
         made.append(found)
         return found
 

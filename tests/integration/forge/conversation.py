@@ -19,7 +19,7 @@ from sandbox.forge.gitea import Gitea
 from tests.integration.forge.faulty_proxy import FaultyProxy
 from tests.support.ports import free_port
 
-Path_ = Literal["hook", "poll", "both"]
+Discovery = Literal["hook", "poll", "both"]  # how the bridge finds comments
 BOT, MEMBER, NON_MEMBER = "ccbot", "alice", "mallory"
 UNFINISHED = (
     "SELECT count(*) FROM runs WHERE status != 'told' OR state != 'done'",
@@ -39,7 +39,7 @@ class World:
     drone: Drone
     plans: Path
     org: str
-    path: Path_ = "both"
+    path: Discovery = "both"
     settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

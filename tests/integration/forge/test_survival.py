@@ -16,6 +16,7 @@ import pytest
 import requests
 
 from tests.integration.forge.conversation import World
+from tests.integration.forge.faulty_proxy import Mode
 
 pytestmark = pytest.mark.forge
 Make = Callable[..., World]
@@ -168,13 +169,13 @@ def test_incident_l12_404_for_everything_refuses_nobody(world: World) -> None:
 
 
 @pytest.mark.parametrize("mode", ["fail", "hang", "limit", "missing"])
-def test_forge_outage_loses_and_doubles_nothing(make_world: Make, mode: str) -> None:
+def test_forge_outage_loses_and_doubles_nothing(make_world: Make, mode: Mode) -> None:
     """HTTP 500, 429, 404 (L12) or no response delay commands and results."""
     world = make_world("both")
     world.open()
     number, sha = world.pull()
     world.hold(sha)
-    world.gitea_proxy.mode = mode  # type: ignore[assignment]
+    world.gitea_proxy.mode = mode
     comment = world.comment(number, "!testme")
     calls = len(world.gitea_proxy.calls)
     world.until(
@@ -182,7 +183,7 @@ def test_forge_outage_loses_and_doubles_nothing(make_world: Make, mode: str) -> 
     )
     world.gitea_proxy.mode = "pass"
     world.sticky_comment(number, "running: install")
-    world.gitea_proxy.mode = mode  # type: ignore[assignment]
+    world.gitea_proxy.mode = mode
     world.release(sha)
     world.until(lambda: world.builds()[0]["status"] == "success", "the build's end")
     world.gitea_proxy.mode = "pass"

@@ -69,9 +69,12 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def context(store: Store, gitea: Gitea | None = None) -> Context:
     """Return the context of decisions; only `shop` is enrolled."""
-    bots = {"bot": "ccbot", "ignored": frozenset({"renovate"})}
-    guards: Any = Guards(
-        org="org", allowed=frozenset({"carol"}), enrolled=lambda: frozenset({"shop"}), **bots
+    guards = Guards(
+        org="org",
+        bot="ccbot",
+        allowed=frozenset({"carol"}),
+        ignored=frozenset({"renovate"}),
+        enrolled=lambda: frozenset({"shop"}),
     )
     forge: Any = gitea or Gitea()
     return Context(forge, store, guards)

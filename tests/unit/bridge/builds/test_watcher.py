@@ -77,9 +77,11 @@ class Bridge:
     def __init__(self, store: Store, drone: Drone) -> None:
         self.store, self.drone = store, drone
         self.woken = threading.Event()
+        drone_client: Any = drone
+        gitea_client: Any = Gitea()
         self.watcher = Watcher(
-            drone,  # type: ignore[arg-type]
-            Gitea(),  # type: ignore[arg-type]
+            drone_client,
+            gitea_client,
             store,
             check_every=0,
             silence=600,
