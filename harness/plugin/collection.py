@@ -111,8 +111,8 @@ class Collection:
     def _superfluous(self, item: pytest.Item, trust: Mapping[str, Trust]) -> bool:
         """Return True for a generic step that does not apply to its recipe.
 
-        These are the generic check, if the suite has checks, and the recipe's own tests, if they are
-        not trusted.
+        These are the check of the sentinel, if the suite has checks, and the recipe's own tests, if they
+        are not trusted.
         """
         if not is_lifecycle(item.path, self.folder):
             return False

@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 
@@ -22,7 +23,7 @@ from harness.errors import CcCiError
 from harness.host import signals
 from harness.plugin import cancel_watch, suite_guard, workers
 from harness.plugin.collection import COLLECTION, Collection, as_usage, lane_of
-from harness.plugin.session import RUNS, Runs
+from harness.plugin.session import RUNS, Runs, new_session_id
 from harness.runs import preflight
 from harness.runs.record import Request
 from harness.suites.suite import LIFECYCLE, enrolled
@@ -73,11 +74,10 @@ def pytest_configure(config: pytest.Config) -> None:
     with as_usage():
         enrolled(found.suites_dir)
         preflight.check_markers(config.option.markexpr)
-    request = _request(config.option)
-    runs = Runs(found, request, console=_console(config))
-    runs.session_id = workers.session_of(config) or runs.session_id
+    request, stages = _request(config.option), _split(config.option.stages)
+    session_id = workers.session_of(config) or new_session_id()
+    runs = Runs(found, request, _console(config), session_id)
     config.stash[RUNS] = runs
-    stages = _split(config.option.stages)
     config.stash[COLLECTION] = Collection(found.suites_dir, request.lane, stages)
     if not config.option.collectonly:
         _quiet_pytest_output(config)
@@ -130,23 +130,20 @@ def _select_suites(config: pytest.Config, suites: Path) -> bool:
     return bool(inside)
 
 
-def _console(config: pytest.Config) -> Any:
+def _console(config: pytest.Config) -> Callable[[str], None]:
     """Return a function that prints one line immediately, past pytest's capturing."""
     capture = config.pluginmanager.getplugin("capturemanager")
+    uncaptured = capture.global_and_fixture_disabled if capture else contextlib.nullcontext
 
     def show(line: str) -> None:
         # If nobody reads the output any more (a runner that died), the suite must not fail by it.
-        with contextlib.suppress(OSError):
-            if capture is None:
-                print(line, file=_stream(config), flush=True)
-                return
-            with capture.global_and_fixture_disabled():
-                print(line, file=_stream(config), flush=True)
+        with contextlib.suppress(OSError), uncaptured():
+            print(line, file=_stream(config), flush=True)
 
     return show
 
 
-def _stream(config: pytest.Config) -> Any:
+def _stream(config: pytest.Config) -> TextIO:
     """Return the stream to print to; an xdist worker's stdout is its channel to the controller."""
     return sys.stderr if hasattr(config, "workerinput") else sys.stdout
 

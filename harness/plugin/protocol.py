@@ -16,9 +16,7 @@ from harness.reporting.level import SUPERFICIAL
 from harness.suites.outcome import HarnessSkip, Outcome, outcome_of
 
 CONTROL_TIMEOUT = 3.0  # seconds for one negative control
-MAX_IMMEDIATE = (
-    0.5  # seconds; a control that fails later may have waited for the proxy, not for the app
-)
+MAX_IMMEDIATE = 0.5  # seconds; a control that fails later may have waited for the proxy
 
 
 @pytest.hookimpl(wrapper=True)

@@ -52,7 +52,7 @@ class Runs:
     settings: Settings
     request: Request
     console: Callable[[str], None]
-    session_id: str = field(default_factory=new_session_id)
+    session_id: str
     plans: dict[str, RunPlan] = field(default_factory=dict)
     recipes_of_workers: frozenset[str] = frozenset()
     record: RunRecord | None = None

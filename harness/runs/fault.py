@@ -18,12 +18,12 @@ from harness.suites.outcome import Outcome
 from harness.swarm import containers
 from harness.swarm.containers import OomKill
 
-UNSURE = ("recipe", "suite", "timeout")  # faults that a problem of the host may have caused
+UNCERTAIN_FAULTS = ("recipe", "suite", "timeout")  # a problem of the host may have caused them
 
 
 def reconsider(run: RunRecord, outcome: Outcome) -> Outcome:
     """Return the outcome with its final fault; the message explains a change."""
-    if outcome.fault not in UNSURE:
+    if outcome.fault not in UNCERTAIN_FAULTS:
         return outcome
     problem = run.recorder.write_error or preflight.host_problem(run.settings)
     if problem:

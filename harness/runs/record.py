@@ -71,7 +71,7 @@ class RunRecord:
     """What a run holds: directory, registry entry, recorder, apps, and later slot and recipe lock.
 
     Attributes:
-        locks: the machine's slot and the recipe's lock; released after the reports are written.
+        locks: a slot of the host and the recipe's lock; released after the reports are written.
         oom_kills: the host's counter of out-of-memory kills when the run began.
     """
 
@@ -115,13 +115,7 @@ class RunRecord:
             sweep(settings, run_id, console)
         entry = _claim(folder, run_id, plan.recipe)
         recorder = Recorder(folder, recipe=plan.recipe, lane=request.lane, console=console)
-        apps = Apps(
-            settings,
-            run=run_id,
-            run_dir=folder,
-            recipe=plan.recipe,
-            recorder=recorder,
-        )
+        apps = Apps(settings, run_id, folder, plan.recipe, recorder)
         return cls(settings, request, plan, run_id, folder, entry, recorder, apps)
 
     @property

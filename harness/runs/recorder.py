@@ -23,13 +23,8 @@ from harness.reporting.report import Report
 from harness.secret import Redactor
 from harness.suites.outcome import Outcome
 
-WORDS = (
-    *STAGES,
-    *OUTCOMES,
-    *LANE_STAGES,
-    *Verdict,
-    *events.PUBLIC_EVENTS,
-)  # in reports; never a secret
+# Words of every report; a secret with the same text is not masked there.
+WORDS = (*STAGES, *OUTCOMES, *LANE_STAGES, *Verdict, *events.PUBLIC_EVENTS)
 MAX_MESSAGE = 4_000  # characters of a case's message
 MAX_DETAILS = 64_000  # characters of a case's details, counted from the end
 

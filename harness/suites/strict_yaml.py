@@ -41,7 +41,7 @@ class Document:
                     break
         return line
 
-    def wrong(self, where: Where, why: str) -> SettingError:
+    def error(self, where: Where, why: str) -> SettingError:
         """Return an error for a value: file, line, reason."""
         return SettingError(f"{self.path}:{self.line(where)}: {why}")
 
@@ -118,13 +118,13 @@ def _error(
     key = ".".join(map(str, where))
     if first["type"] == "extra_forbidden":
         meant = near(str(where[-1]), known(where[:-1]))
-        return document.wrong(where, f"unknown key '{key}'{meant}")
+        return document.error(where, f"unknown key '{key}'{meant}")
     message = first["msg"].removeprefix("Value error, ")
     why = message[:1].lower() + message[1:]
     text = f"'{key}' is wrong: {why}, but it is {first['input']!r}"
     is_plain = isinstance(first["input"], bool | int | float)
     quotes = "; write it in quotes" if first["type"] == "string_type" and is_plain else ""
-    return document.wrong(where, text + quotes)
+    return document.error(where, text + quotes)
 
 
 def near(word: str, known: Iterable[str]) -> str:

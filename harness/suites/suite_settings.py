@@ -100,7 +100,7 @@ def load(path: Path) -> SuiteSettings:
     for stage in found.not_applicable:
         if stage not in plan.STAGES:
             why = f"unknown stage '{stage}'{near(stage, plan.STAGES)}"
-            raise document.wrong(("not_applicable", stage), why)
+            raise document.error(("not_applicable", stage), why)
     return found
 
 

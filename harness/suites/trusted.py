@@ -49,7 +49,7 @@ def load(suites: Path, enrolled: Collection[str]) -> Mapping[str, Trust]:
     for recipe in found:
         if recipe not in enrolled:
             why = f"recipe '{recipe}' is not enrolled{near(recipe, sorted(enrolled))}"
-            raise document.wrong((recipe,), why)
+            raise document.error((recipe,), why)
     return found
 
 
