@@ -130,7 +130,7 @@ class DroneEnv(ABC):
             stages = found.get("stages", [])
             return found if all(stage["status"] in DONE for stage in stages) else None
 
-        return until(f"the stages of build {number} to end", look, timeout=timeout)
+        return until(f"the stages of build {number} to finish", look, timeout=timeout)
 
     def log(self, number: int, step: int, stage: int = 1) -> str:
         """Return the log of a finished step."""

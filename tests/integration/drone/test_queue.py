@@ -31,9 +31,9 @@ def test_a_third_build_waits_under_a_limit_of_two(drone: DroneEnv, tmp_path: Pat
     assert drone.build(builds[0])["status"] == "running"
     for file in files:
         file.touch()
-    ended = [drone.finished(number) for number in builds]
-    assert {build["status"] for build in ended} == {"success"}
-    assert ended[3]["started"] >= ended[2]["started"]
+    finished = [drone.finished(number) for number in builds]
+    assert {build["status"] for build in finished} == {"success"}
+    assert finished[3]["started"] >= finished[2]["started"]
 
 
 def test_a_limit_counts_pipelines_with_the_same_name(drone: DroneEnv, tmp_path: Path) -> None:

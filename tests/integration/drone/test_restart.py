@@ -52,7 +52,7 @@ def test_an_orphaned_build_blocks_the_limit_until_it_is_cancelled(
     assert is_alive(leftover_pids[0])
     assert drone.build(orphan)["status"] == "running"
     (tmp_path / "go").touch()
-    until("the orphan's child to end", lambda: not is_alive(leftover_pids[0]))
+    until("the orphan's child to exit", lambda: not is_alive(leftover_pids[0]))
     waiting = drone.create("orphan", TEST_DIR=str(tmp_path))
     assert drone.build(orphan)["status"] == "running"
     assert drone.build(waiting)["status"] == "pending"

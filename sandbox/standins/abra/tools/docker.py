@@ -101,9 +101,9 @@ def containers(stack: str) -> list[dict[str, Any]]:
 def running_container(service_id: str) -> str | None:
     """Return the container of a service's newest running task, None without one."""
     found = _list("tasks", {"service": [service_id], "desired-state": ["running"]}) or []
-    alive = [task for task in found if task["Status"]["State"] == "running"]
-    alive.sort(key=lambda task: str(task["CreatedAt"]), reverse=True)
-    ids = [task["Status"].get("ContainerStatus", {}).get("ContainerID") for task in alive]
+    running = [task for task in found if task["Status"]["State"] == "running"]
+    running.sort(key=lambda task: str(task["CreatedAt"]), reverse=True)
+    ids = [task["Status"].get("ContainerStatus", {}).get("ContainerID") for task in running]
     return next((str(found_id) for found_id in ids if found_id), None)
 
 

@@ -72,7 +72,7 @@ def run_attached(argv: Sequence[str]) -> int:
 
 
 def become(argv: Sequence[str]) -> NoReturn:
-    """Replace this process by the command, so that its exit code is ours."""
+    """Replace this process by the command, whose exit code becomes that of this process."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execvp(argv[0], list(argv))

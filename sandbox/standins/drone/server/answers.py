@@ -36,8 +36,8 @@ def event_stream(live: LiveLog | None) -> Response:
 
 def _events(live: LiveLog | None) -> Iterator[str]:
     yield ": ping\n\n"
-    for line in live.follow(ping=PING_INTERVAL) if live else ():
-        yield ": ping\n\n" if line is None else f"data: {json.dumps(line.json())}\n\n\n"
+    for entry in live.follow(ping=PING_INTERVAL) if live else ():
+        yield ": ping\n\n" if entry is None else f"data: {json.dumps(entry.json())}\n\n\n"
     yield "event: error\ndata: eof\n\n"
 
 

@@ -15,13 +15,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-MAX_KEPT = 5 * 1024 * 1024  # bytes
+MAX_LOG_SIZE = 5 * 1024 * 1024  # bytes
 MAX_REPLAYED = 5000  # entries
 BATCH_INTERVAL = 1.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Entry:
     """One entry; `time` is seconds since the step started."""
 
     pos: int
@@ -33,7 +33,7 @@ class Line:
         return {"pos": self.pos, "out": self.out, "time": self.time}
 
 
-Follower = queue.Queue[Line | None]  # None: the step has finished
+Follower = queue.Queue[Entry | None]  # None: the step has finished
 
 
 class LiveLog:
@@ -42,12 +42,12 @@ class LiveLog:
     def __init__(self) -> None:
         self._start = time.monotonic()
         self._lock = threading.Lock()
-        self._kept: deque[tuple[Line, int]] = deque()
+        self._kept: deque[tuple[Entry, int]] = deque()
         self._size = 0
         self._next = 0
         self._streaming = True
-        self._pending: list[Line] = []
-        self._published: deque[Line] = deque(maxlen=MAX_REPLAYED)
+        self._pending: list[Entry] = []
+        self._published: deque[Entry] = deque(maxlen=MAX_REPLAYED)
         self._followers: list[Follower] = []
         self._closed = threading.Event()
         threading.Thread(target=self._publish_regularly, daemon=True).start()
@@ -59,19 +59,19 @@ class LiveLog:
                 return
             seconds = int(time.monotonic() - self._start)
             for part in split_entries(chunk):
-                self._add(Line(self._next, part.decode(errors="replace"), seconds), len(part))
+                self._add(Entry(self._next, part.decode(errors="replace"), seconds), len(part))
                 self._next += 1
 
-    def close(self) -> list[Line]:
+    def close(self) -> list[Entry]:
         """Close the log and return the entries that are kept."""
         self._publish()
         with self._lock:
             self._closed.set()
             for follower in self._followers:
                 _put(follower, None)
-            return [line for line, _ in self._kept]
+            return [entry for entry, _ in self._kept]
 
-    def follow(self, *, ping: float) -> Iterator[Line | None]:
+    def follow(self, *, ping: float) -> Iterator[Entry | None]:
         """Yield entries until the step finishes, and None after every `ping` seconds without one."""
         follower: Follower = queue.Queue(MAX_REPLAYED)
         with self._lock:
@@ -83,26 +83,26 @@ class LiveLog:
         try:
             while True:
                 try:
-                    line = follower.get(timeout=ping)
+                    entry = follower.get(timeout=ping)
                 except queue.Empty:
                     yield None
                     continue
-                if line is None:
+                if entry is None:
                     return
-                yield line
+                yield entry
         finally:
             with self._lock:
                 self._followers.remove(follower)
 
-    def _add(self, line: Line, size: int) -> None:
-        while self._kept and self._size + size > MAX_KEPT:
+    def _add(self, entry: Entry, size: int) -> None:
+        while self._kept and self._size + size > MAX_LOG_SIZE:
             self._size -= self._kept.popleft()[1]
             self._streaming = False
             self._pending.clear()
-        self._kept.append((line, size))
+        self._kept.append((entry, size))
         self._size += size
         if self._streaming:
-            self._pending.append(line)
+            self._pending.append(entry)
 
     def _publish_regularly(self) -> None:
         while not self._closed.wait(BATCH_INTERVAL):
@@ -113,8 +113,8 @@ class LiveLog:
             batch, self._pending = self._pending, []
             self._published.extend(batch)
             for follower in self._followers:
-                for line in batch:
-                    if not _put(follower, line):
+                for entry in batch:
+                    if not _put(follower, entry):
                         break
 
 
@@ -130,13 +130,13 @@ def split_entries(chunk: bytes) -> list[bytes]:
     return [line + b"\n" for line in lines[:-1]] + [lines[-1]]
 
 
-def _put(follower: Follower, line: Line | None) -> bool:
+def _put(follower: Follower, entry: Entry | None) -> bool:
     """Queue an entry; a full queue loses it, but the end mark replaces an older entry."""
     try:
-        follower.put_nowait(line)
+        follower.put_nowait(entry)
         return True
     except queue.Full:
-        if line is None:
+        if entry is None:
             follower.get_nowait()
-            follower.put_nowait(line)
+            follower.put_nowait(entry)
         return False

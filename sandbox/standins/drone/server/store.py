@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sandbox.standins.drone.server.live_log import Line
+from sandbox.standins.drone.server.live_log import Entry
 from sandbox.standins.drone.server.model import Build, build_from_fields
 
 SCHEMA = """\
@@ -67,11 +67,11 @@ class Store:
         with self._lock:
             self._database.execute("INSERT OR REPLACE INTO timeout VALUES (?, ?)", (repo, minutes))
 
-    def save_log(self, step_id: int, lines: Sequence[Line]) -> None:
+    def save_log(self, step_id: int, entries: Sequence[Entry]) -> None:
         """Save the log of a finished step."""
         path = self._path(step_id)
         temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps([line.json() for line in lines]))
+        temporary.write_text(json.dumps([entry.json() for entry in entries]))
         os.replace(temporary, path)
 
     def log(self, step_id: int) -> str | None:

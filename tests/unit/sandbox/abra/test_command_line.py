@@ -23,7 +23,7 @@ def test_words_after_two_dashes_are_not_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (["-x", "d"], "unknown shorthand flag: 'x'"),
         (["--prune", "d"], "unknown flag: --prune"),
@@ -32,8 +32,8 @@ def test_words_after_two_dashes_are_not_parsed() -> None:
         (["d", "--", "x"], "takes nothing after '--'"),
     ],
 )
-def test_a_wrong_command_line_is_fatal(words: list[str], says: str) -> None:
-    with pytest.raises(Fatal, match=says):
+def test_a_wrong_command_line_is_fatal(words: list[str], message: str) -> None:
+    with pytest.raises(Fatal, match=message):
         parse("app undeploy", words, Syntax("", 1, 1))
 
 

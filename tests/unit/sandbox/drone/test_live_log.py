@@ -33,7 +33,7 @@ def test_a_log_that_overflows_stops_streaming() -> None:
     follower = live.follow(ping=0.01)
     assert next(follower) is None
     kept = live.close()
-    assert [line.pos for line in kept] == [1, 2, 3, 4, 5]
+    assert [entry.pos for entry in kept] == [1, 2, 3, 4, 5]
     assert list(follower) == []
 
 
