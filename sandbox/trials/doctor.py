@@ -46,8 +46,9 @@ def _go() -> str:
 
 
 def _images() -> str:
-    form = ["--filter", f"label={images.LABEL}", "--format", "{{.Repository}}:{{.Tag}}"]
-    names = sorted(run(["docker", "images", *form]).split())
+    filters = ["--filter", f"label={images.LABEL}", "--filter", "dangling=false"]
+    form = ["--format", "{{.Repository}}:{{.Tag}}"]
+    names = sorted(run(["docker", "images", *filters, *form]).split())
     if not names:
         raise SetupError("no image of the demo recipes is built")
     return ", ".join(names)
