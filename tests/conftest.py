@@ -1,4 +1,4 @@
-"""Within a Drone step the tests must not take the build for one of their runs'."""
+"""In a Drone step, hide the build from the tests: they would take it for the build of their own runs."""
 
 import os
 

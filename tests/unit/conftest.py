@@ -1,4 +1,4 @@
-"""What unit tests share: time that passes only where somebody waits for it."""
+"""A clock for unit tests that moves only when code waits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.host import wait
 
 @pytest.fixture
 def moving_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the waiting loop's time move when it is slept on: ten minutes pass at once."""
+    """Let the waiting loop sleep without waiting: its clock moves instead."""
     now = [0.0]
 
     def sleep(seconds: float) -> None:
