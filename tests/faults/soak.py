@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tests.support.figures import Part, trial
 
@@ -16,7 +17,7 @@ def record(file: Path) -> None:
     """Record the runs of a soak as one trial; the last line has the findings, unless the soak was killed."""
     rows = [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
     runs = [row for row in rows if "recipe" in row]
-    found = next((row for row in rows if "leaks" in row), {})
+    found: dict[str, Any] = next((row for row in rows if "leaks" in row), {})
     kinds = Counter(f"{row['recipe']} {row['lane']}" for row in runs)
     what = f"the demo recipes in turn, {len(runs)} runs, the host compared before and after"
     with trial(PART, what, times=len(runs)) as made:

@@ -177,9 +177,10 @@ def left_in_the_bot(domain: str) -> int:
         backup.bot_container(), ["sleep", "600"], environment={"SERVICE": domain}
     )
     api.exec_start(made["Id"], detach=True)
-    return wait.until(
+    pid: int = wait.until(
         lambda: wait.Look("", api.exec_inspect(made["Id"])["Pid"] or None), what="it", timeout=10
     )
+    return pid
 
 
 def test_a_run_id_that_comes_again_clears_what_its_first_left(

@@ -103,7 +103,10 @@ def test_a_closed_terminal_tears_down(place: FaultEnv, start: Start, workers: bo
 def test_the_run_s_own_deadline_tears_down(place: FaultEnv, start: Start, workers: bool) -> None:
     """A run that hangs ends by itself, before Drone would: status 1, verdict timeout, no fault of the PR."""
     seconds, begun = 12.0, time.monotonic()
-    own = {"CCCI_DEADLINE": str(seconds), "CCCI_SLOTS_DIR": str(place.folder / "slots")}
+    own: dict[str, Any] = {
+        "CCCI_DEADLINE": str(seconds),
+        "CCCI_SLOTS_DIR": str(place.folder / "slots"),
+    }
     what = "the run's own deadline"
     with ending(place, start, what, "timeout", workers=workers, **own) as made:
         assert made.run.end() == 1, made.run.out
@@ -129,7 +132,7 @@ class Server(ThreadingHTTPServer):
     killed = False
 
     @property
-    def environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, Any]:
         """What Drone puts into a step's environment."""
         return {
             "DRONE_SYSTEM_PROTO": "http",

@@ -7,7 +7,7 @@ with `-p tests.support.fake_stages_plugin` in a separate process.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 import pytest
 
@@ -23,38 +23,42 @@ from harness.swarm import engine as swarm
 from tests.support.fake_docker import FakeDocker
 
 FILES: dict[str, bytes] = {}
+PASSING = ("lint", "install", "healthy", "redeploy_is_a_no_op", "back_up", "upgrade")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure() -> None:
     """Install the fakes before the suite guard takes its snapshot of the harness."""
-    engine: Any = FakeDocker()
-    swarm.client = lambda: engine
-    swarm.view = lambda stack, api=None: swarm.StackView(stack, ())
-    preflight.check_host = lambda settings, api=None: None
-    preflight.host_problem = lambda settings: ""
-    fault.oom_kill = lambda run: None
-    remove.leftovers = lambda api, stack: ()
-    git.fetch_checkout = _fetched
-    opening.choose_base = lambda checkout, ref: opening.Base()
-    opening.head_version = lambda checkout: "1.0.0+1"
-    containers.write = lambda stack, service, path, data: FILES.update({path: data})
-    containers.read = lambda stack, service, path: FILES.get(path)
-    for name in ("lint", "install", "healthy", "redeploy_is_a_no_op", "back_up", "upgrade"):
-        setattr(lifecycle, name, _passes)
-    lifecycle.base = lifecycle.seed
-    lifecycle.restore = _restored
+    engine = FakeDocker()
+    fakes: list[tuple[ModuleType, str, object]] = [
+        (swarm, "client", lambda: engine),
+        (swarm, "view", lambda stack, api=None: swarm.StackView(stack, ())),
+        (preflight, "check_host", lambda settings, api=None: None),
+        (preflight, "host_problem", lambda settings: ""),
+        (fault, "oom_kill", lambda run: None),
+        (remove, "leftovers", lambda api, stack: ()),
+        (git, "fetch_checkout", _fetch),
+        (opening, "choose_base", lambda checkout, ref: opening.Base()),
+        (opening, "head_version", lambda checkout: "1.0.0+1"),
+        (containers, "write", lambda stack, service, path, data: FILES.update({path: data})),
+        (containers, "read", lambda stack, service, path: FILES.get(path)),
+        *((lifecycle, name, _pass) for name in PASSING),
+        (lifecycle, "base", lifecycle.seed),
+        (lifecycle, "restore", _lose_and_restore),
+    ]
+    for module, name, fake in fakes:
+        setattr(module, name, fake)
 
 
-def _fetched(source: str, ref: str, folder: Path, *, upstream_url: str) -> None:
+def _fetch(source: str, ref: str, folder: Path, *, upstream_url: str) -> None:
     folder.mkdir(parents=True)
 
 
-def _passes(run: Run, app: App | None = None) -> None:
+def _pass(run: Run, app: App | None = None) -> None:
     """Pass."""
 
 
-def _restored(run: Run, app: App) -> None:
+def _lose_and_restore(run: Run, app: App) -> None:
     """Lose everything, prove the loss, and restore it."""
     kept = dict(FILES)
     data.wreck(run, app)

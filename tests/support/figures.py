@@ -134,7 +134,7 @@ def record_cases(
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
         if report.failed or (report.passed and report.when == "call"):
-            properties = dict(report.user_properties)
+            properties: dict[str, Any] = dict(report.user_properties)
             ids = tuple(each.upper() for each in re.findall(r"incident_([a-z]\d+)", item.name))
             what = _first_line(item.module) if by == "module" else _test_in_words(item.function)
             made = Trial(part, what, ids, times=int(properties.get("times", times(item))))

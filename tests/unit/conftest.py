@@ -16,4 +16,5 @@ def moving_clock(monkeypatch: pytest.MonkeyPatch) -> None:
         now[0] += seconds
 
     clock = wait.Clock(lambda: now[0], sleep)
-    monkeypatch.setattr(wait.until, "__kwdefaults__", {**wait.until.__kwdefaults__, "clock": clock})
+    defaults = {**(wait.until.__kwdefaults__ or {}), "clock": clock}
+    monkeypatch.setattr(wait.until, "__kwdefaults__", defaults)

@@ -67,7 +67,7 @@ def test_incident_i2_the_lint_refuses_a_badly_formatted_file(tmp_path: Path) -> 
     bad = tmp_path / "bad.py"
     bad.write_text("import os\nx = {  'a':1 }\n")
     ruff = Path(sys.executable).with_name("ruff")
-    config = ["--config", ROOT / "pyproject.toml"]
+    config = ["--config", str(ROOT / "pyproject.toml")]
     for words in (["format", "--check"], ["check"]):
         done = subprocess.run([ruff, *words, *config, bad], capture_output=True, timeout=60)
         assert done.returncode == 1, words

@@ -36,7 +36,7 @@ def attempt(what: Callable[[], object]) -> str:
         return f"refused: {type(error).__name__}"
 
 
-def connect(kind: int, address: object) -> None:
+def connect(kind: int, address: str | tuple[str, int]) -> None:
     """Connect to a socket."""
     with socket.socket(kind, socket.SOCK_STREAM) as caller:
         caller.settimeout(2)

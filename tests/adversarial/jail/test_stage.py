@@ -32,7 +32,13 @@ from tests.adversarial.jail.jail_env import DOMAIN, proxy
 
 GREEN = """<testsuites><testsuite tests="1"><testcase classname="{name}" name="test" time="0"/>
 </testsuite></testsuites>"""
-FORGED_END = {"event": "run-report", "run": "7", "recipe": "own", "ref": "a" * 40, "lane": "cold"}
+FORGED_END: dict[str, object] = {
+    "event": "run-report",
+    "run": "7",
+    "recipe": "own",
+    "ref": "a" * 40,
+    "lane": "cold",
+}
 FORGED_END |= {"verdict": "passed", "commit_state": "success", "level": 5}
 
 

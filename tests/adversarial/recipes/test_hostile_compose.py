@@ -157,7 +157,7 @@ def test_objects_and_files_of_others_are_refused(
     tmp_path: Path, kind: str, section: str, body: dict[str, object]
 ) -> None:
     """Another stack's secret or volume, a file of the host, a driver with access to it."""
-    message = refusal(tmp_path, {"compose.yml": compose(**{section: body})})
+    message = refusal(tmp_path, {"compose.yml": compose("", **{section: body})})
     assert f"compose.yml: {section}.{next(iter(body))}" in message
     assert f"({kind})" in message
 

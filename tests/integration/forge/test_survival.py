@@ -67,7 +67,12 @@ def test_bridge_killed_at_every_step_publishes_everything_once(
         return world.status(sha)[0] == "success"
 
     world.until(over, "the verdict", seconds=120)
-    world.until(lambda: (reaper.revive(), world.is_idle())[1], "the end", seconds=60)
+
+    def idle() -> bool:
+        reaper.revive()
+        return world.is_idle()
+
+    world.until(idle, "the end", seconds=60)
     record_property("times", len(reaper.seen))
     kinds = {kind for _, kind in reaper.seen}
     assert {kind for kind in kinds if "builds" in kind and "POST" in kind}
@@ -89,11 +94,12 @@ def test_reply_is_posted_once_although_the_bridge_is_killed(
     number, _ = world.pull()
     reaper = Reaper(world)
     world.comment(number, "!testme what")
-    world.until(
-        lambda: (reaper.revive(), world.is_idle() and world.bot_comments(number))[1],
-        "an answer",
-        seconds=90,
-    )
+
+    def answered() -> bool:
+        reaper.revive()
+        return world.is_idle() and bool(world.bot_comments(number))
+
+    world.until(answered, "an answer", seconds=90)
     record_property("times", len(reaper.seen))
     assert len(world.bot_comments(number)) == 1
 

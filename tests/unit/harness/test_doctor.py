@@ -13,7 +13,7 @@ from harness.settings import CHECKOUT
 
 def doctor(**values: str) -> tuple[int, dict[str, str]]:
     """Run the command; return its exit code and the line of each part."""
-    words = [Path(sys.executable).with_name("cc-ci"), "doctor"]
+    words = [str(Path(sys.executable).with_name("cc-ci")), "doctor"]
     env = {**os.environ, **values}
     done = subprocess.run(words, env=env, cwd=CHECKOUT, capture_output=True, text=True, timeout=60)
     rows = [re.match(r"([✓✗]) (.{12}) (.*)", line) for line in done.stdout.splitlines()]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from harness.errors import InfraError, TimedOut
 from harness.host import lock
@@ -74,7 +75,7 @@ def test_a_lock_file_deleted_while_it_is_being_locked_is_not_taken(
 ) -> None:
     """Its last owner may delete it after we opened it; others then lock a new file."""
     path = lock.recipe_lock(here, "hello")
-    acquire = lock.FileLock.acquire
+    acquire = FileLock.acquire
 
     def acquire_then_delete(taken: Any, *words: Any, **more: Any) -> Any:
         made = acquire(taken, *words, **more)
@@ -82,7 +83,7 @@ def test_a_lock_file_deleted_while_it_is_being_locked_is_not_taken(
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(lock.FileLock, "acquire", acquire_then_delete)
+        patch.setattr(FileLock, "acquire", acquire_then_delete)
         assert lock.try_take(path, me()) is None
     taken = lock.try_take(path, me())
     assert taken is not None

@@ -30,7 +30,8 @@ def test_an_engine_that_is_restarted_is_waited_for(
     monkeypatch: pytest.MonkeyPatch, refusals: int, lines: list[str]
 ) -> None:
     """A teardown needs it; if the engine answers, the check costs one call."""
-    engine, seen = Engine(refusals), []
+    engine = Engine(refusals)
+    seen: list[str] = []
     monkeypatch.setattr(swarm, "client", lambda: engine)
     swarm.await_engine(seen.append)
     assert engine.refusals == 0

@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import InfraError, TimedOut
 from harness.host import wait
-from harness.swarm import probe
+from harness.swarm import containers, probe
 
 
 def clock() -> wait.Clock:
@@ -64,6 +64,6 @@ def test_a_container_without_an_address_is_an_infrastructure_error(
         def inspect_network(self, name: str) -> dict[str, object]:
             return {"Containers": {}}
 
-    monkeypatch.setattr(probe.containers, "find", lambda stack, service: "c1")
+    monkeypatch.setattr(containers, "find", lambda stack, service: "c1")
     with pytest.raises(InfraError, match=r"'s_voice' has no address on docker_gwbridge"):
         probe.address("s", "voice:1", Engine())

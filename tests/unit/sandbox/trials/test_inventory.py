@@ -121,8 +121,16 @@ def test_an_app_is_active_while_its_run_is_alive(
     """The registry's own entries: one of this process, one whose pid belongs to another process by now."""
     here = below(tmp_path)
     _use(here, monkeypatch)
-    names = {"run": "7", "run_dir": here.runs_dir / "7", "recipe": "hello", "life": "fresh"}
-    entry = registry.register(here, domain="a.ci.test", stack="a_ci_test", **names)
+    run_dir = here.runs_dir / "7"
+    entry = registry.register(
+        here,
+        domain="a.ci.test",
+        stack="a_ci_test",
+        run="7",
+        run_dir=run_dir,
+        recipe="hello",
+        life="fresh",
+    )
     for path in (here.active_dir / "b.ci.test", here.runs_dir / "7" / "apps" / "b.ci.test"):
         written = json.loads((here.active_dir / "a.ci.test").read_text())
         path.write_text(json.dumps({**written, "domain": "b.ci.test", "started": "1"}))

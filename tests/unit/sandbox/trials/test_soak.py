@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import signal
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -27,7 +29,11 @@ SHA = "0123abcd" * 5
 
 
 def done(
-    number: int, *, seconds: float = 12.0, verdict: str = "passed", **gauges: float
+    number: int,
+    gauges: Mapping[str, float] = MappingProxyType({}),
+    *,
+    seconds: float = 12.0,
+    verdict: str = "passed",
 ) -> SoakRun:
     """Return a run of the soak."""
     return SoakRun(
@@ -56,9 +62,9 @@ def test_times_that_grow_are_drift() -> None:
 def test_a_gauge_that_stays_high_is_drift() -> None:
     """A leak shows after each of the last runs; other work on the host does not."""
     name = "open files of dockerd"
-    leaking = [done(n, **{name: 90.0 + 3 * n}) for n in range(30)]
+    leaking = [done(n, {name: 90.0 + 3 * n}) for n in range(30)]
     assert soak.grown(GAUGES, leaking) == [f"{name}: 90 at first, 150 at last"]
-    assert soak.grown(GAUGES, [*leaking, done(30, **{name: 95.0})]) == []
+    assert soak.grown(GAUGES, [*leaking, done(30, {name: 95.0})]) == []
 
 
 def test_only_green_runs_of_one_kind_count_for_its_drift() -> None:
