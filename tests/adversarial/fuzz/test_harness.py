@@ -12,6 +12,7 @@ import yaml
 from hypothesis import strategies as st
 
 from bridge.builds import drone_log as reading
+from bridge.model import Progress
 from contract.marker import MARKER, quote_markers
 from harness.errors import RecipeFailure, SettingError
 from harness.host.proc import Completed
@@ -252,7 +253,7 @@ def test_no_text_can_forge_a_marked_line(text: str) -> None:
     safe = quote_markers(text)
     assert not [line for line in safe.splitlines() if line.startswith(MARKER.strip())]
     read = reading.read(f"  1.0 s  shop  fresh: {safe}")
-    assert (read.report, read.progress) == (None, reading.Progress())
+    assert (read.report, read.progress) == (None, Progress())
 
 
 @fuzz(text=PIECES, name=st.sampled_from(sorted(events.PUBLIC_EVENTS)))
