@@ -98,9 +98,11 @@ def _run(found: Settings, console: Callable[[str], None]) -> Run:
     made.recorder.record(
         "run-started", run="run-7", recipe="own", lane="cold", stages=list(plan.STAGES)
     )
-    for name, outcome in (("test_lint", "pass"), ("test_install", "fail")):
-        fault = "recipe" if outcome == "fail" else None
-        result = Outcome(outcome, fault, "it is broken" if fault else None)
+    outcomes = {
+        "test_lint": Outcome("pass"),
+        "test_install": Outcome("fail", "recipe", "it is broken"),
+    }
+    for name, result in outcomes.items():
         made.recorder.case(name, plan.GENERIC[name], result, seconds=1.0)
     return made
 

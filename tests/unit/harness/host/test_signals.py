@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -93,7 +94,7 @@ def guarded() -> Iterator[Callable[..., Guarded]]:
     """Start processes with armed signals; kill them at the end."""
     made: list[Guarded] = []
 
-    def start(body: str, *, finish: str = "pass", **options: str | bool) -> Guarded:
+    def start(body: str, *, finish: str = "pass", **options: Any) -> Guarded:
         made.append(Guarded(TEARDOWN.format(body=body, finish=finish), **options))
         return made[-1]
 

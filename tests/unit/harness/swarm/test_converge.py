@@ -1,6 +1,7 @@
 """When a stack has settled, and when the wait stops early."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def view(*services: SwarmService) -> StackView:
     return StackView("stack", services)
 
 
-def with_tasks(*tasks: Task, **changes: object) -> SwarmService:
+def with_tasks(*tasks: Task, **changes: Any) -> SwarmService:
     """Return a service with these tasks and changes."""
     return dataclasses.replace(SERVICE, tasks=tasks, **changes)
 
