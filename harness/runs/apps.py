@@ -150,7 +150,7 @@ class Apps:
                 f"attach: cc-ci attach {app.domain}; clean up: cc-ci janitor --now {app.domain}"
             )
 
-    def end(self) -> None:
+    def tear_down_all(self) -> None:
         """Tear down what is still deployed; leave to the janitor what cannot be removed."""
         for app in list(self.by_life.values()):
             try:
@@ -160,7 +160,7 @@ class Apps:
                     f"could not tear down '{app.domain}'; the janitor will retry: {error}"
                 )
 
-    def let_go(self) -> None:
+    def release_entries(self) -> None:
         """Release the registry entries of what is left, so that the janitor can take them."""
         for entry in self._entries.values():
             entry.close()

@@ -65,7 +65,7 @@ def sweep(
     """Remove what dead runs left, and stacks without an entry that are older than `janitor_max_age`.
 
     Args:
-        settings: name the folders, and the age.
+        settings: the folders, and `janitor_max_age`.
         api: the Docker API client.
         own_run: the id of the run that sweeps.
         progress: prints one line.

@@ -71,7 +71,7 @@ def check_host(settings: Settings, api: Any = None) -> None:
         InfraError: names the first thing that is missing and how to fix it.
     """
     info = swarm_manager(api)
-    _writable(settings)
+    _check_writable(settings)
     check_resources(settings, _docker_folder(info))
 
 
@@ -79,15 +79,15 @@ def check_resources(settings: Settings, docker_folder: str = "") -> None:
     """Check that disk and memory suffice for a deployment; cheap, so it is done before each one.
 
     Args:
-        settings: name the folders to check.
+        settings: the folders to check..
         docker_folder: where the engine keeps its data; "" asks the engine.
 
     Raises:
         InfraError: says what the host is short of, and where.
     """
-    lacking = _shortage(settings, docker_folder or _docker_folder(engine.client().info()))
-    if lacking:
-        raise InfraError(f"{lacking}; free it, then run again")
+    shortage = _shortage(settings, docker_folder or _docker_folder(engine.client().info()))
+    if shortage:
+        raise InfraError(f"{shortage}; free it, then run again")
 
 
 def host_problem(settings: Settings) -> str:
@@ -99,12 +99,12 @@ def host_problem(settings: Settings) -> str:
         folder = _docker_folder(engine.client().info())
     except (InfraError, DockerException, OSError) as error:
         return f"Docker does not answer: {error}"
-    return _shortage(settings, folder) or _proxy_silent(settings)
+    return _shortage(settings, folder) or _proxy_problem(settings)
 
 
 def _shortage(settings: Settings, docker_folder: str) -> str:
-    lacks = (resources.shortage(need) for need in _needs(settings, docker_folder))
-    return next((text for text in lacks if text), "") or resources.memory_shortage()
+    shortages = (resources.shortage(need) for need in _needs(settings, docker_folder))
+    return next((text for text in shortages if text), "") or resources.memory_shortage()
 
 
 def _needs(settings: Settings, docker_folder: str) -> tuple[Need, ...]:
@@ -122,7 +122,7 @@ def _docker_folder(info: dict[str, Any]) -> str:
     return str(info.get("DockerRootDir") or "/")
 
 
-def _proxy_silent(settings: Settings) -> str:
+def _proxy_problem(settings: Settings) -> str:
     try:
         with socket.create_connection(settings.proxy_address, timeout=CONNECT_TIMEOUT):
             return ""
@@ -154,7 +154,7 @@ def swarm_manager(api: Any = None) -> dict[str, Any]:
     return info
 
 
-def _writable(settings: Settings) -> None:
+def _check_writable(settings: Settings) -> None:
     for folder in (settings.runs_dir, settings.active_dir, settings.slots_dir, settings.lock_dir):
         try:
             folder.mkdir(parents=True, exist_ok=True)

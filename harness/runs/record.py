@@ -166,7 +166,7 @@ class RunRecord:
         try:
             self._teardown(signals.reason())
         finally:
-            self.apps.let_go()
+            self.apps.release_entries()
             self.entry.close()
             self.locks.close()
             self.recorder.close()
@@ -192,7 +192,7 @@ class RunRecord:
         if self.request.keep and self.recorder.failed and apps.by_life and not signals.reason():
             apps.keep()
             return
-        apps.end()
+        apps.tear_down_all()
         if not apps.domains:
             self._clean_directory()
 

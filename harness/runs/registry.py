@@ -158,7 +158,7 @@ def keep(settings: Settings, domain: str, *, until: float) -> None:
     """Keep an app up after its run.
 
     Args:
-        settings: name the registry's folder.
+        settings: the session's settings.
         domain: the app's domain.
         until: in unix seconds; 0 ends the keeping.
     """

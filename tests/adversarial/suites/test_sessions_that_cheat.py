@@ -44,7 +44,7 @@ def test_patch(app: App) -> None:
         ("os.kill(os.getpid(), 15)", 2, "interrupted"),
         ("(Path(run.dir, 'events.jsonl').open('a').write(FORGED), os._exit(0))", 2, "the run died"),
     ],
-    ids=["exit at once", "pytest.exit", "SIGTERM", "forges its end and exits"],
+    ids=["os._exit", "pytest.exit", "SIGTERM", "forges its end and exits"],
 )
 def test_a_suite_that_ends_the_session_is_not_green(
     code: str, exit_code: int, message: str, alone: SuiteSession

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from docker.errors import APIError
@@ -131,11 +132,11 @@ def test_events_that_cannot_be_written_stop_the_run_but_not_its_cleanup(run: Run
 )
 def test_errors_of_the_host_in_a_test_are_infrastructure_errors(number: int) -> None:
     """A full or read-only disk during a test is not the suite's fault."""
-    seen = SimpleNamespace(passed=False, skipped=False, when="call", longrepr="trace")
+    seen: Any = SimpleNamespace(passed=False, skipped=False, when="call", longrepr="trace")
     error = OSError(number, os.strerror(number))
-    assert outcome_of(seen, error).fault == "infra"  # type: ignore[arg-type]
+    assert outcome_of(seen, error).fault == "infra"
     missing = FileNotFoundError(errno.ENOENT, "No such file")
-    assert outcome_of(seen, missing).fault == "suite"  # type: ignore[arg-type]
+    assert outcome_of(seen, missing).fault == "suite"
 
 
 def test_a_vanished_container_is_not_an_oom_kill(
