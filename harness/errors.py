@@ -12,7 +12,7 @@ class CcCiError(Exception):
     """Base class: the message says what was being done, what happened, and what to try.
 
     Attributes:
-        fault: Whose fault it is; decides the verdict if the error ends a run.
+        fault: whose fault it is; decides the verdict if the error ends a run.
     """
 
     fault: ClassVar[Fault] = "infra"

@@ -26,9 +26,9 @@ def app_domain(token: str, recipe: str, parent: str) -> str:
     """Return the domain of an app.
 
     Args:
-        token: The unique part, see `unique`.
-        recipe: Name of the recipe.
-        parent: Domain under which apps are deployed.
+        token: the unique part, see `unique`.
+        recipe: name of the recipe.
+        parent: domain under which apps are deployed.
 
     Raises:
         UsageError: abra would cut the name of the app's stack.

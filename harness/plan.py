@@ -40,11 +40,11 @@ class Step:
     """One step of a run.
 
     Attributes:
-        name: Unique among the steps of its table.
-        stage: The stage that its result belongs to.
-        cold: Position in the cold lane, lowest first; None if it does not run there.
-        quick: The same for the quick lane.
-        needs: Generic steps that must have passed before it, where they run in the same life.
+        name: unique among the steps of its table.
+        stage: the stage that its result belongs to.
+        cold: position in the cold lane, lowest first; None if it does not run there.
+        quick: the same for the quick lane.
+        needs: generic steps that must have passed before it, where they run in the same life.
     """
 
     name: str

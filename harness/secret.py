@@ -51,9 +51,9 @@ class Encoding:
     """One encoding of a secret.
 
     Attributes:
-        needle: Bytes that every text with this encoding contains.
-        pattern: Matches what is masked.
-        edges: Patterns of what is masked before and after the needle; None if the needle is an inner
+        needle: bytes that every text with this encoding contains.
+        pattern: matches what is masked.
+        edges: patterns of what is masked before and after the needle; None if the needle is an inner
             part of what the pattern matches.
     """
 
@@ -77,7 +77,7 @@ class Redactor:
     """Knows the secrets of one run and masks them in every encoding (see `encodings`).
 
     Args:
-        words: Words that reports consist of (names of stages, outcomes). A secret equal to one of them
+        words: words that reports consist of (names of stages, outcomes). A secret equal to one of them
             is not masked, because the report would become unreadable.
     """
 

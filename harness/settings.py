@@ -71,10 +71,10 @@ def load(environ: Mapping[str, str]) -> Settings:
     """Read the settings.
 
     Args:
-        environ: The environment; only its CCCI_ keys are read.
+        environ: the environment; only its CCCI_ keys are read.
 
     Raises:
-        SettingError: An unknown CCCI_ key, an unreadable file, or an invalid value.
+        SettingError: an unknown CCCI_ key, an unreadable file, or an invalid value.
     """
     values = {**_file(environ), **{k: v for k, v in environ.items() if k.startswith("CCCI_")}}
     unknown = sorted(set(values) - KEYS)

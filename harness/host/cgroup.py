@@ -27,9 +27,9 @@ class Limits:
     """What all processes of a group may use together.
 
     Attributes:
-        memory: Bytes, swap included.
-        processes: How many at the same time.
-        processors: Processor time, in processors (0.5 is half of one).
+        memory: bytes, swap included.
+        processes: how many at the same time.
+        processors: processor time, in processors (0.5 is half of one).
     """
 
     memory: int
@@ -51,13 +51,13 @@ def group(limits: Limits) -> Iterator[tuple[Path, ...]]:
     """Make a control group for the time of a `with`; then kill its processes and remove it.
 
     Args:
-        limits: The limits of the group.
+        limits: the limits of the group.
 
     Returns:
         The `cgroup.procs` files into which a process writes its id to join the group.
 
     Raises:
-        InfraError: Control groups are not available, or a process could not be killed.
+        InfraError: control groups are not available, or a process could not be killed.
     """
     _sweep()
     parts = _parts(f"{PREFIX}{os.getpid()}", limits)
@@ -110,7 +110,7 @@ def _kill(folders: list[Path]) -> None:
     """Kill the processes of a group until none is left, and remove the group.
 
     Raises:
-        InfraError: A process could not be killed.
+        InfraError: a process could not be killed.
     """
 
     def look() -> wait.Look[bool]:

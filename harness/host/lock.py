@@ -51,11 +51,11 @@ def try_take(path: Path, owner: Owner | None) -> FileLock | None:
     """Take a lock without waiting; return None if it is held.
 
     Args:
-        path: The lock file.
-        owner: Written into the file; None leaves its content alone.
+        path: the lock file.
+        owner: written into the file; None leaves its content alone.
 
     Raises:
-        InfraError: The lock file cannot be made, locked or written.
+        InfraError: the lock file cannot be made, locked or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +77,7 @@ def _write_owner(path: Path, owner: Owner, lock: FileLock) -> None:
     """Write the owner into the lock file.
 
     Raises:
-        InfraError: It cannot be written (full disk); the lock is released.
+        InfraError: it cannot be written (full disk); the lock is released.
     """
     try:
         path.write_text(json.dumps(asdict(owner)) + "\n")
@@ -126,17 +126,17 @@ def take(
     """Hold one of these locks for the time of a `with`; wait until one is free.
 
     Args:
-        paths: The lock file, or several of which one is enough.
-        owner: Written into the file.
-        what: Name of the lock for messages.
-        timeout: Seconds to wait.
-        progress: Receives a line that names the owners while it waits.
+        paths: the lock file, or several of which one is enough.
+        owner: written into the file.
+        what: name of the lock for messages.
+        timeout: seconds to wait.
+        progress: receives a line that names the owners while it waits.
 
     Returns:
         The path of the lock that is held.
 
     Raises:
-        TimedOut: No lock was free in time.
+        TimedOut: no lock was free in time.
     """
     choices = (paths,) if isinstance(paths, Path) else paths
 

@@ -59,8 +59,8 @@ def find(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     """Return the processes of a run that still run, except this process and its ancestors.
 
     Args:
-        folder: The run's directory.
-        domains: Domains of the run's apps.
+        folder: the run's directory.
+        domains: domains of the run's apps.
     """
     marks = {
         f"CCCI_RUN={run_mark(folder)}".encode(),
@@ -102,8 +102,8 @@ def terminate(folder: Path, domains: Collection[str] = ()) -> list[Process]:
     Processes that they start meanwhile are found and stopped as well.
 
     Args:
-        folder: The run's directory.
-        domains: Domains of the run's apps.
+        folder: the run's directory.
+        domains: domains of the run's apps.
     """
     seen: dict[tuple[int, str], float] = {}
 

@@ -75,21 +75,21 @@ def run(
     """Run one command until it exits and return its output.
 
     Args:
-        argv: The program and its arguments.
-        timeout: Seconds; then the whole process group is terminated.
-        cwd: Where it runs; the current directory if None.
-        env: The complete environment; the harness's own if None.
-        stdin: Bytes for its standard input.
-        terminal: Give it a pseudo-terminal. Both streams arrive in `out`, without colours and CRs.
-        check: An exit code other than 0 is an error.
-        progress: Receives a line every 10 s.
-        shown: The command's name in messages, if its arguments contain a secret.
-        keep_last: Keep this many of the last bytes of each stream; the first 16 MiB if 0.
-        max_file_size: Bytes that it or a child may write into one file; the kernel kills it beyond.
+        argv: the program and its arguments.
+        timeout: seconds; then the whole process group is terminated.
+        cwd: where it runs; the current directory if None.
+        env: the complete environment; the harness's own if None.
+        stdin: bytes for its standard input.
+        terminal: give it a pseudo-terminal. Both streams arrive in `out`, without colours and CRs.
+        check: an exit code other than 0 is an error.
+        progress: receives a line every 10 s.
+        shown: the command's name in messages, if its arguments contain a secret.
+        keep_last: keep this many of the last bytes of each stream; the first 16 MiB if 0.
+        max_file_size: bytes that it or a child may write into one file; the kernel kills it beyond.
 
     Raises:
-        CommandFailed: It could not be started, or `check` and its exit code is not 0.
-        CommandTimedOut: It still ran after `timeout` seconds.
+        CommandFailed: it could not be started, or `check` and its exit code is not 0.
+        CommandTimedOut: it still ran after `timeout` seconds.
     """
     words = tuple(str(word) for word in argv)
     name = shown or " ".join(words[:6])
@@ -125,13 +125,13 @@ def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = N
     It stays in our process group, so that Ctrl-C reaches it as well.
 
     Args:
-        argv: The program and its arguments.
-        timeout: Seconds; then it gets SIGTERM.
-        cwd: Where it runs; the current directory if None.
+        argv: the program and its arguments.
+        timeout: seconds; then it gets SIGTERM.
+        cwd: where it runs; the current directory if None.
 
     Raises:
-        CommandFailed: It could not be started.
-        TimedOut: It still ran after `timeout` seconds.
+        CommandFailed: it could not be started.
+        TimedOut: it still ran after `timeout` seconds.
     """
     words = [str(word) for word in argv]
     try:

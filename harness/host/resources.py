@@ -31,8 +31,8 @@ def shortage(need: Need, statvfs: Callable[[Path], os.statvfs_result] | None = N
     """Return a sentence about what a file system lacks, or "".
 
     Args:
-        need: The folder and what it must have free.
-        statvfs: For tests; `os.statvfs` if None.
+        need: the folder and what it must have free.
+        statvfs: for tests; `os.statvfs` if None.
     """
     try:
         found = (statvfs or os.statvfs)(need.folder)

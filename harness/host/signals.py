@@ -53,8 +53,8 @@ def arm(*, deadline: float, pass_on: Callable[[signal.Signals, str], None] | Non
     """Turn the parent's death, SIGTERM, SIGHUP, SIGINT and the deadline into `Interrupted`.
 
     Args:
-        deadline: Seconds from now.
-        pass_on: Called instead, with the signal for the workers and the reason, in a session that only
+        deadline: seconds from now.
+        pass_on: called instead, with the signal for the workers and the reason, in a session that only
             controls workers; they have deadlines of their own.
     """
     global _state
@@ -79,11 +79,11 @@ def time_limit(seconds: float, what: str) -> Iterator[None]:
     """Interrupt the block of a `with` if it takes too long; the run's own deadline keeps running.
 
     Args:
-        seconds: The limit.
-        what: Name of the block for the message.
+        seconds: the limit.
+        what: name of the block for the message.
 
     Raises:
-        TimeLimitExceeded: The block took longer.
+        TimeLimitExceeded: the block took longer.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -116,7 +116,7 @@ def end_teardown() -> None:
     """Handle signals again: a session may continue with another run.
 
     Raises:
-        Interrupted: A signal arrived during the teardown.
+        Interrupted: a signal arrived during the teardown.
     """
     _state.tearing_down = False
     _handle_pending()

@@ -12,7 +12,7 @@ def unix(text: str) -> float:
     """Return a time as unix seconds.
 
     Raises:
-        ValueError: The text is not such a time.
+        ValueError: the text is not such a time.
     """
     short = FRACTION.sub(lambda match: f".{match[1]:0<6}", text.replace("Z", "+00:00"))
     return datetime.fromisoformat(short).timestamp()

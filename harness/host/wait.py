@@ -31,8 +31,8 @@ class Look(Generic[T]):
     """The result of one look at what is waited for.
 
     Attributes:
-        seen: The current state, in a few words.
-        value: The result of the wait; None while it must go on.
+        seen: the current state, in a few words.
+        value: the result of the wait; None while it must go on.
     """
 
     seen: str
@@ -52,16 +52,16 @@ def until(
     """Call `look` until it returns a value, and return that value.
 
     Args:
-        look: Looks once. An error that it raises ends the wait immediately.
-        what: What is waited for, as part of a sentence ("the services of x to settle").
-        timeout: Seconds to wait.
-        every: Seconds between two looks.
-        stable: Seconds for which every look must return a value before the wait is over.
-        progress: Receives each change of what is seen, and a line every 10 s.
-        clock: The time to use.
+        look: looks once. An error that it raises ends the wait immediately.
+        what: what is waited for, as part of a sentence ("the services of x to settle").
+        timeout: seconds to wait.
+        every: seconds between two looks.
+        stable: seconds for which every look must return a value before the wait is over.
+        progress: receives each change of what is seen, and a line every 10 s.
+        clock: the time to use.
 
     Raises:
-        TimedOut: No value after `timeout` seconds; the message has what was seen last.
+        TimedOut: no value after `timeout` seconds; the message has what was seen last.
     """
     start = clock.now()
     good_since: float | None = None

@@ -29,8 +29,8 @@ class Target:
     """The only thing that a jail may reach: an app, by its domain, through the proxy.
 
     Attributes:
-        domain: The app's domain.
-        proxy: Host and port of the proxy.
+        domain: the app's domain.
+        proxy: host and port of the proxy.
         ca_file: CA bundle for the app's certificate; certifi's if None.
     """
 
@@ -45,7 +45,7 @@ def pytest(folder: str) -> list[str]:
     `-S` leaves out the `site` module: other packages of the host must not be importable.
 
     Raises:
-        InfraError: No Python of our version is available in the jail.
+        InfraError: no Python of our version is available in the jail.
     """
     words = [str(_python()), "-S", "-m", "pytest", folder, "--rootdir", WORK_DIR]
     return [
@@ -68,12 +68,12 @@ def build(
     """Return the whole command: network namespace and relay, then drop rights, then bubblewrap.
 
     Args:
-        folder: The jail's files on the host; see `files`.
-        relay: The relay script, readable by the jail's user.
-        target: The app that may be reached.
-        uid: The jail's user and group id.
+        folder: the jail's files on the host; see `files`.
+        relay: the relay script, readable by the jail's user.
+        target: the app that may be reached.
+        uid: the jail's user and group id.
         groups: `cgroup.procs` files of the control groups to join.
-        words: The program to run, with its arguments.
+        words: the program to run, with its arguments.
     """
     network = _network(folder, relay, target, uid, groups)
     return [*network, *_drop_rights(uid), *_bubblewrap(folder, target), "--", *words]
@@ -83,7 +83,7 @@ def _python() -> Path:
     """Return an interpreter below `PROGRAMS`: ours, or Debian's of the same version.
 
     Raises:
-        InfraError: There is none.
+        InfraError: there is none.
     """
     ours = Path(sys.executable).resolve()
     if any(ours.is_relative_to(name) for name in PROGRAMS):

@@ -24,7 +24,7 @@ def jail_dir() -> Iterator[Path]:
     """Make this process's folder for the time of a `with`; remove the folders of dead processes.
 
     Raises:
-        InfraError: Something is mounted in the folder.
+        InfraError: something is mounted in the folder.
     """
     JAILS_DIR.mkdir(exist_ok=True)
     JAILS_DIR.chmod(0o755)
@@ -96,11 +96,11 @@ def prepare(
     """Write the jail's `/etc`, its list of mounts and its empty results file; return the last.
 
     Args:
-        folder: The folder made by `jail_dir`.
-        domain: The app's domain, which resolves to loopback in the jail.
+        folder: the folder made by `jail_dir`.
+        domain: the app's domain, which resolves to loopback in the jail.
         ca_file: CA bundle; certifi's if None.
-        uid: The jail's user, who may write only the results file.
-        mounts: Pairs of source and target for the relay script to mount.
+        uid: the jail's user, who may write only the results file.
+        mounts: pairs of source and target for the relay script to mount.
     """
     _write_etc(folder / "etc", domain, ca_file, uid)
     (folder / "mounts").write_text(json.dumps(mounts))

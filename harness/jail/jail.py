@@ -38,9 +38,9 @@ class JailResult:
 
     Attributes:
         exit_code: None if it timed out.
-        output: The last bytes of both streams.
-        results: The first bytes of the file `/results` that it may write.
-        seconds: How long it ran.
+        output: the last bytes of both streams.
+        results: the first bytes of the file `/results` that it may write.
+        seconds: how long it ran.
     """
 
     exit_code: int | None
@@ -63,7 +63,7 @@ def check() -> None:
     """Run a program that does nothing in a jail.
 
     Raises:
-        InfraError: The jail does not work on this host; the message says why.
+        InfraError: the jail does not work on this host; the message says why.
     """
     _require_tools()
     target = Target("app.invalid", ("127.0.0.1", 9))
@@ -87,13 +87,13 @@ def run_tests(
     """Run pytest on a folder of tests in a jail, against one app.
 
     Args:
-        tests: The folder; a copy of it is used.
-        target: The app that the tests may reach.
-        seconds: Timeout; then every process in the jail is killed.
-        progress: Receives a line every 10 s.
+        tests: the folder; a copy of it is used.
+        target: the app that the tests may reach.
+        seconds: timeout; then every process in the jail is killed.
+        progress: receives a line every 10 s.
 
     Raises:
-        InfraError: The jail does not work on this host.
+        InfraError: the jail does not work on this host.
     """
     _require_tools()
     with files.jail_dir() as folder:

@@ -41,9 +41,9 @@ class UntrustedResults:
     """The first 200 cases of a file, failures first.
 
     Attributes:
-        cases: The cases.
-        left_out: How many more the file has.
-        unreadable: Why the file cannot be read, or "".
+        cases: the cases.
+        left_out: how many more the file has.
+        unreadable: why the file cannot be read, or "".
     """
 
     cases: tuple[UntrustedCase, ...] = ()

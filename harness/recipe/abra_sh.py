@@ -44,7 +44,7 @@ def problem(checkout: Path) -> str:
     """Return what abra.sh does apart from exporting plain values and defining functions, "" for nothing.
 
     Raises:
-        InfraError: The bash of this host is too old to parse the file.
+        InfraError: the bash of this host is too old to parse the file.
     """
     path = checkout / "abra.sh"
     if not path.is_file():
@@ -82,8 +82,8 @@ def _top_level(lines: Sequence[str], read: dict[str, str]) -> str:
     """Check the commands outside of functions, one line each as bash prints them.
 
     Args:
-        lines: The output of `bash --pretty-print`.
-        read: The exports that were read from the file without a shell.
+        lines: the output of `bash --pretty-print`.
+        read: the exports that were read from the file without a shell.
     """
     found: dict[str, str] = {}
     tries = at = 0

@@ -23,9 +23,9 @@ class Mount:
     """A mount of a service.
 
     Attributes:
-        volume: Name of the volume, "" for a bind mount, tmpfs or anonymous volume.
+        volume: name of the volume, "" for a bind mount, tmpfs or anonymous volume.
         path: Path in the container.
-        source: Host path of a bind mount, else "".
+        source: host path of a bind mount, else "".
     """
 
     volume: str
@@ -60,8 +60,8 @@ class ComposeObject:
 
     Attributes:
         kind: `secret`, `config`, `network` or `volume`.
-        key: Its key in the files.
-        template: Its explicit name with variables not yet replaced, "" if it has none.
+        key: its key in the files.
+        template: its explicit name with variables not yet replaced, "" if it has none.
         external: True if it is not created by the deployment.
     """
 
@@ -76,11 +76,11 @@ class CoveredVolume:
     """A volume that the backup includes.
 
     Attributes:
-        service: The service that mounts it.
-        volume: Its key in the compose files.
+        service: the service that mounts it.
+        volume: its key in the compose files.
         mount_path: Path in the container.
-        paths: The paths in the volume that are included, None for all.
-        hook: Command that runs before the backup, for example to write a dump.
+        paths: the paths in the volume that are included, None for all.
+        hook: command that runs before the backup, for example to write a dump.
     """
 
     service: str
@@ -95,13 +95,13 @@ class Compose:
     """The merged compose files of one app.
 
     Attributes:
-        services: The services, with variables replaced, sorted by name.
-        version: The version label of the recipe, None if there is none.
-        timeout: The deploy timeout label in seconds, None if missing or not a number.
-        objects: Top-level secrets, configs, networks and volumes.
-        files: The content of each file before merging and before variables are replaced.
-        env: The values of the app's env file.
-        exported: The values that abra.sh exports.
+        services: the services, with variables replaced, sorted by name.
+        version: the version label of the recipe, None if there is none.
+        timeout: the deploy timeout label in seconds, None if missing or not a number.
+        objects: top-level secrets, configs, networks and volumes.
+        files: the content of each file before merging and before variables are replaced.
+        env: the values of the app's env file.
+        exported: the values that abra.sh exports.
     """
 
     services: tuple[ComposeService, ...]
@@ -117,11 +117,11 @@ class Compose:
         """Read and merge the compose files that are enabled.
 
         Args:
-            checkout: The recipe's checkout.
-            env: The app's variables, `STACK_NAME` included; `COMPOSE_FILE` names the files.
+            checkout: the recipe's checkout.
+            env: the app's variables, `STACK_NAME` included; `COMPOSE_FILE` names the files.
 
         Raises:
-            RecipeFailure: A file is missing, too large, invalid YAML or not a compose file. The
+            RecipeFailure: a file is missing, too large, invalid YAML or not a compose file. The
                 message names the file and the line or key.
         """
         exported = exports(checkout)

@@ -27,9 +27,9 @@ class SecretSpec:
     """One declared secret.
 
     Attributes:
-        name: Its key in the compose files.
-        version: The suffix of its name in Docker.
-        length: Number of characters to generate, None for abra's default.
+        name: its key in the compose files.
+        version: the suffix of its name in Docker.
+        length: number of characters to generate, None for abra's default.
         generate: False if abra does not generate it.
         charset: abra's name of a set of characters, None for the default.
     """
@@ -127,8 +127,8 @@ def missing_lines(old: str, new: str) -> list[str]:
     the new compose files may need it, and its length and charset are in that line.
 
     Args:
-        old: Text of the `.env.sample` from which the app was made.
-        new: Text of the new `.env.sample`.
+        old: text of the `.env.sample` from which the app was made.
+        new: text of the new `.env.sample`.
     """
     before = list(_parsed(old.splitlines()))
     texts = {line.text.strip() for line in before}

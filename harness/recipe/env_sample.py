@@ -33,7 +33,7 @@ def read(checkout: Path) -> str:
     """Return the text of a checkout's `.env.sample`.
 
     Raises:
-        RecipeFailure: It is missing or larger than 1 MiB.
+        RecipeFailure: it is missing or larger than 1 MiB.
     """
     path = checkout / ".env.sample"
     if not path.is_file():

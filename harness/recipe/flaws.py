@@ -89,8 +89,8 @@ def placements(compose: Compose, nodes: Sequence[Mapping[str, str]]) -> list[str
     """Return a sentence for each service that no node may run: Swarm would wait forever.
 
     Args:
-        compose: The compose files.
-        nodes: The properties of each node, by the keys of constraints (`node.role`, …).
+        compose: the compose files.
+        nodes: the properties of each node, by the keys of constraints (`node.role`, …).
     """
     return [
         f"no node of this Swarm meets the placement constraints of service '{service.name}' "

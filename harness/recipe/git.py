@@ -69,12 +69,12 @@ def resolve(url: str, name: str | None) -> str:
     """Return the full sha of a branch's newest commit.
 
     Args:
-        url: The repository.
-        name: The branch, None for the default branch.
+        url: the repository.
+        name: the branch, None for the default branch.
 
     Raises:
-        UsageError: The repository has no such branch.
-        InfraError: The repository is not available.
+        UsageError: the repository has no such branch.
+        InfraError: the repository is not available.
     """
     ref = f"refs/heads/{name}" if name else "HEAD"
     doing = f"reading {ref} of '{url}'"
@@ -95,15 +95,15 @@ def fetch_checkout(url: str, ref: str, target: Path, *, upstream_url: str | None
     decide which versions are published.
 
     Args:
-        url: Repository with the commit, for example a fork.
-        ref: Full sha of the commit.
-        target: Folder of the checkout; replaced if it exists.
-        upstream_url: Repository with the published tags, `url` if None.
+        url: repository with the commit, for example a fork.
+        ref: full sha of the commit.
+        target: folder of the checkout; replaced if it exists.
+        upstream_url: repository with the published tags, `url` if None.
 
     Raises:
         UsageError: `ref` is not a full sha, or the repository does not have it.
-        RecipeFailure: The commit has too many or too large files, or a link leaves the checkout.
-        InfraError: A repository is not available.
+        RecipeFailure: the commit has too many or too large files, or a link leaves the checkout.
+        InfraError: a repository is not available.
     """
     if not is_full_sha(ref):
         raise UsageError(f"REF is '{ref}', but must be a full commit sha (40 hex digits)")
@@ -149,8 +149,8 @@ def checkout(target: Path, ref: str) -> None:
     """Move the checkout to a commit; local changes and untracked files are removed.
 
     Raises:
-        RecipeFailure: The commit has too many or too large files, or a link leaves the checkout.
-        InfraError: The repository does not have the commit.
+        RecipeFailure: the commit has too many or too large files, or a link leaves the checkout.
+        InfraError: the repository does not have the commit.
     """
     _refuse_heavy(target, ref)
     words = ("checkout", "--quiet", "--force", "--detach", ref)
@@ -188,7 +188,7 @@ def _refuse_heavy(target: Path, ref: str) -> None:
     A few small git trees that contain each other become millions of files when checked out.
 
     Raises:
-        RecipeFailure: Says how many, or how large.
+        RecipeFailure: says how many, or how large.
     """
     words = ("ls-tree", "-r", "-l", "-z", "--full-tree", ref)
     try:
@@ -214,7 +214,7 @@ def refuse_escaping_links(target: Path) -> None:
     """Refuse symbolic links that point outside of the checkout, into its `.git`, or at themselves.
 
     Raises:
-        RecipeFailure: Names the link and its target.
+        RecipeFailure: names the link and its target.
     """
     for folder, folders, files in os.walk(target):
         if Path(folder) == target and ".git" in folders:

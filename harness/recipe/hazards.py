@@ -86,9 +86,9 @@ def find(compose: Compose, checkout: Path, stack: str) -> list[Hazard]:
     """Return all hazards of an app's compose files, without duplicates.
 
     Args:
-        compose: The compose files.
-        checkout: The recipe's checkout; files outside of it are a hazard.
-        stack: Name of the app's stack. Objects whose names start with it belong to the app.
+        compose: the compose files.
+        checkout: the recipe's checkout; files outside of it are a hazard.
+        stack: name of the app's stack. Objects whose names start with it belong to the app.
     """
     listed = (
         hazard

@@ -16,8 +16,8 @@ def interpolated(value: Any, env: Mapping[str, str]) -> Any:
     """Return a value of a compose file with its variables replaced, at any depth.
 
     Args:
-        value: Any YAML value; maps keep their keys unchanged.
-        env: The variables. One that is missing is replaced by "".
+        value: any YAML value; maps keep their keys unchanged.
+        env: the variables. One that is missing is replaced by "".
     """
     if isinstance(value, str):
         return VARIABLE.sub(lambda match: _variable(match, env), value)

@@ -26,7 +26,7 @@ def post_deploy_commands(text: str) -> tuple[Command, ...]:
     The words become arguments of abra, where `--local` would run the function on the host.
 
     Raises:
-        RecipeFailure: An entry has no function, or an invalid service or function name.
+        RecipeFailure: an entry has no function, or an invalid service or function name.
     """
     entries = [part.split() for part in text.split("|") if part.strip()]
     for words in entries:

@@ -54,9 +54,9 @@ def newest_older(tags: Iterable[Tag], head: str, head_version: str | None) -> Ch
     the head has no tag. Lightweight tags are not published versions (incident U7).
 
     Args:
-        tags: All tags of the recipe.
-        head: Full sha of the head.
-        head_version: Version label of the head's compose files, None if unknown.
+        tags: all tags of the recipe.
+        head: full sha of the head.
+        head_version: version label of the head's compose files, None if unknown.
     """
     listed = [(found, tag) for tag in tags if (found := key(tag.name)) is not None]
     annotated = [(found, tag) for found, tag in listed if tag.annotated]

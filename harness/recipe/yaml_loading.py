@@ -24,7 +24,7 @@ def require_readable(checkout: Path) -> None:
     """Read every compose file of a checkout: `abra recipe lint` reads them all, enabled or not.
 
     Raises:
-        RecipeFailure: See `read_file`.
+        RecipeFailure: see `read_file`.
     """
     for path in sorted(checkout.glob("compose*.y*ml")):
         read_file(checkout, path.name)
@@ -34,7 +34,7 @@ def read_file(checkout: Path, name: str) -> dict[str, Any]:
     """Return the content of a compose file.
 
     Raises:
-        RecipeFailure: The file is outside of the checkout, missing, too large, or not a YAML map.
+        RecipeFailure: the file is outside of the checkout, missing, too large, or not a YAML map.
             The message names the file and, if known, the line.
     """
     path = checkout / name
@@ -74,7 +74,7 @@ def _expanded_size(node: yaml.Node, known: dict[int, int], depth: int) -> int:
     """Return the size of a node with its aliases written out; a self-reference counts as too large.
 
     Raises:
-        ValueError: Nested too deeply, or a number with too many digits.
+        ValueError: nested too deeply, or a number with too many digits.
     """
     if id(node) not in known:
         if depth > MAX_DEPTH:
@@ -95,7 +95,7 @@ def _refuse_late_merges(node: yaml.Node, name: str, seen: set[int]) -> None:
     """Refuse `<<` after a key that it also contains: YAML libraries disagree about which value wins.
 
     Raises:
-        RecipeFailure: Names file and line.
+        RecipeFailure: names file and line.
     """
     if id(node) in seen:
         return

@@ -55,10 +55,10 @@ class Abra:
     """abra with its own data directory.
 
     Attributes:
-        program: Name or path of the program.
-        directory: Becomes ABRA_DIR.
-        extra: More environment variables.
-        progress: Receives a line every 10 s while a command runs.
+        program: name or path of the program.
+        directory: becomes ABRA_DIR.
+        extra: more environment variables.
+        progress: receives a line every 10 s while a command runs.
     """
 
     program: str
@@ -148,10 +148,10 @@ class Abra:
         """Run abra in a terminal.
 
         Args:
-            words: Its arguments.
-            check: An exit code other than 0 is an error.
-            timeout: Seconds.
-            quiet: Keep its output out of error messages, because it may contain secrets.
+            words: its arguments.
+            check: an exit code other than 0 is an error.
+            timeout: seconds.
+            quiet: keep its output out of error messages, because it may contain secrets.
 
         Raises:
             AbraFailed: `check`, and its exit code is not 0.
@@ -217,7 +217,7 @@ def _json(done: Completed) -> Any:
     """Return the JSON in abra's output; there may be log lines before and after it.
 
     Raises:
-        AbraFailed: No JSON begins at one of the first 1,000 brackets.
+        AbraFailed: no JSON begins at one of the first 1,000 brackets.
     """
     for match in itertools.islice(re.finditer(r"[\[{]", done.out), MAX_JSON_STARTS):
         try:
@@ -234,7 +234,7 @@ def _rows(done: Completed) -> list[dict[str, str]]:
     """Return the rows of the JSON list in abra's output; null is an empty list.
 
     Raises:
-        AbraFailed: The output has no list of objects.
+        AbraFailed: the output has no list of objects.
     """
     value = _json(done) or []
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):

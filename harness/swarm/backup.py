@@ -43,12 +43,12 @@ def newest(snapshots: Sequence[Mapping[str, Any]], stack: str, since: float) -> 
     """Return the id of the newest snapshot of a stack since a time.
 
     Args:
-        snapshots: Rows of `restic snapshots --json`.
-        stack: Name of the stack.
-        since: When the backup began, in unix seconds.
+        snapshots: rows of `restic snapshots --json`.
+        stack: name of the stack.
+        since: when the backup began, in unix seconds.
 
     Raises:
-        RecipeFailure: There is no such snapshot.
+        RecipeFailure: there is no such snapshot.
     """
     mine = [s for s in snapshots if _belongs(s, stack)]
     fresh = [s for s in mine if timestamps.unix(s["time"]) >= since - CLOCK_SLACK]
@@ -70,9 +70,9 @@ def missing(expected: Iterable[Expected], entries: Sequence[Entry], since: float
     """Return a sentence for each expected path that is missing, empty or stale.
 
     Args:
-        expected: What the snapshot must contain.
-        entries: What it contains.
-        since: When the backup began, in unix seconds; a dump must not be older.
+        expected: what the snapshot must contain.
+        entries: what it contains.
+        since: when the backup began, in unix seconds; a dump must not be older.
     """
     by_path = {item.path: item for item in entries}
     problems = []
@@ -112,7 +112,7 @@ def bot_container(api: Any = None) -> str:
     """Return the id of the backup bot's running container.
 
     Raises:
-        InfraError: No backup bot runs on this server.
+        InfraError: no backup bot runs on this server.
     """
     api = api or engine.client()
     services = api.services(filters={"label": BOT_LABEL.partition("=")[0]})
@@ -152,13 +152,13 @@ def verify(stack: str, expected: Sequence[Expected], since: float) -> str:
     """Check the newest snapshot of a stack and return its short id.
 
     Args:
-        stack: Name of the stack.
-        expected: What the snapshot must contain.
-        since: When the backup began, in unix seconds.
+        stack: name of the stack.
+        expected: what the snapshot must contain.
+        since: when the backup began, in unix seconds.
 
     Raises:
-        RecipeFailure: There is no new snapshot, or an expected path is missing, empty or stale.
-        InfraError: The backup bot or its restic does not answer.
+        RecipeFailure: there is no new snapshot, or an expected path is missing, empty or stale.
+        InfraError: the backup bot or its restic does not answer.
     """
     try:
         snapshots = json.loads(restic("snapshots", "--json", "--latest", "50"))

@@ -44,8 +44,8 @@ class OomKill:
     """A service of which the kernel killed a process because memory ran out (OOM kill).
 
     Attributes:
-        service: Short name of the service.
-        limit: The container's memory limit in bytes, 0 for none.
+        service: short name of the service.
+        limit: the container's memory limit in bytes, 0 for none.
     """
 
     service: str
@@ -56,13 +56,13 @@ def find(stack: str, service: str, *, timeout: float = FIND_TIMEOUT) -> str:
     """Return the id of a service's running container; wait for one if necessary.
 
     Args:
-        stack: Name of the stack.
-        service: Short name of the service.
-        timeout: Seconds to wait.
+        stack: name of the stack.
+        service: short name of the service.
+        timeout: seconds to wait.
 
     Raises:
-        TimedOut: No container ran in that time.
-        InfraError: The stack has no such service.
+        TimedOut: no container ran in that time.
+        InfraError: the stack has no such service.
     """
 
     def look() -> wait.Look[str]:
@@ -86,14 +86,14 @@ def execute(
     """Run a command in a service's container (like `abra app run`, without a terminal).
 
     Args:
-        stack: Name of the stack.
-        service: Short name of the service.
-        argv: The command with its arguments.
-        user: The user that it runs as; the image's if empty.
-        env: Additional environment variables.
+        stack: name of the stack.
+        service: short name of the service.
+        argv: the command with its arguments.
+        user: the user that it runs as; the image's if empty.
+        env: additional environment variables.
 
     Raises:
-        RecipeFailure: The container has gone or cannot run this command, or its output is larger
+        RecipeFailure: the container has gone or cannot run this command, or its output is larger
             than 16 MiB.
     """
     api = engine.client()
@@ -145,14 +145,14 @@ def write(stack: str, service: str, path: str, data: bytes, *, mode: int = 0o644
     """Write a file into a service's container; its folder must exist.
 
     Args:
-        stack: Name of the stack.
-        service: Short name of the service.
-        path: Absolute path in the container.
-        data: The content.
-        mode: Permission bits.
+        stack: name of the stack.
+        service: short name of the service.
+        path: absolute path in the container.
+        data: the content.
+        mode: permission bits.
 
     Raises:
-        RecipeFailure: The folder does not exist or cannot be written.
+        RecipeFailure: the folder does not exist or cannot be written.
     """
     target = PurePosixPath(path)
     buffer = io.BytesIO()
@@ -172,7 +172,7 @@ def read(stack: str, service: str, path: str) -> bytes | None:
     """Return the content of a file in a service's container, or None if it does not exist.
 
     Raises:
-        RecipeFailure: It cannot be read, or is larger than 256 MiB.
+        RecipeFailure: it cannot be read, or is larger than 256 MiB.
     """
     try:
         stream, _ = engine.client().get_archive(find(stack, service), path)
@@ -206,9 +206,9 @@ def logs(stack: str, service: str, *, lines: int = LOG_LINES) -> list[str]:
     no redactor would recognise.
 
     Args:
-        stack: Name of the stack.
-        service: Short name of the service.
-        lines: How many lines at most.
+        stack: name of the stack.
+        service: short name of the service.
+        lines: how many lines at most.
     """
     api = engine.client()
     label = f"com.docker.swarm.service.name={stack}_{service}"
@@ -251,8 +251,8 @@ def oom_kill(stack: str, *, host_killed: bool) -> OomKill | None:
     memory left just has exit code 137, which counts only if `host_killed`.
 
     Args:
-        stack: Name of the stack.
-        host_killed: The kernel has killed processes on this host since the run began.
+        stack: name of the stack.
+        host_killed: the kernel has killed processes on this host since the run began.
     """
     api = engine.client()
     for found in api.containers(all=True, filters={"label": [f"{engine.NAMESPACE}={stack}"]}):

@@ -36,9 +36,9 @@ class History:
     Swarm keeps only five exited tasks for each replica, so they are counted by id when they are seen.
 
     Attributes:
-        exited: Task ids by service.
-        exited_alone: Those of them that exited while all other services were up.
-        ignore: Ids of tasks that do not count, such as those of an earlier deployment.
+        exited: task ids by service.
+        exited_alone: those of them that exited while all other services were up.
+        ignore: ids of tasks that do not count, such as those of an earlier deployment.
     """
 
     exited: dict[str, set[str]] = field(default_factory=dict)
@@ -106,14 +106,14 @@ def look(view: StackView, history: History, *, wanted: int = 1) -> bool:
     """Return True if all services have settled; raise if waiting longer is pointless.
 
     Args:
-        view: The stack now.
-        history: Is updated with the tasks that have exited.
-        wanted: How many services the stack must have at least.
+        view: the stack now.
+        history: is updated with the tasks that have exited.
+        wanted: how many services the stack must have at least.
 
     Raises:
-        RolledBack: An update was rolled back.
-        CrashLoop: The tasks of a service exit again and again, or are not restarted.
-        RecipeFailure: A task was rejected (bad image, mount or secret).
+        RolledBack: an update was rolled back.
+        CrashLoop: the tasks of a service exit again and again, or are not restarted.
+        RecipeFailure: a task was rejected (bad image, mount or secret).
     """
     up = {service.name: settled(service) for service in view.services}
     for service in view.services:

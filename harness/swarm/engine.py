@@ -28,10 +28,10 @@ class Task:
     """One task of a service.
 
     Attributes:
-        state: The state that it is in.
-        desired: The state that Swarm wants it to be in.
-        error: Swarm's or the container's error, or "".
-        container: Id of its container, if there is one.
+        state: the state that it is in.
+        desired: the state that Swarm wants it to be in.
+        error: swarm's or the container's error, or "".
+        container: id of its container, if there is one.
         current: True if it was made from the service's current spec.
     """
 
@@ -61,13 +61,13 @@ class SwarmService:
     """One service of a stack.
 
     Attributes:
-        name: Short name, without the stack's.
+        name: short name, without the stack's.
         mode: "replicated", "global" or "job".
-        replicas: How many tasks it wants.
-        restart: Condition of its restart policy.
-        attempts: Restarts until Swarm gives up, 0 for no limit.
-        update: State of its last update, or "".
-        tasks: Newest first.
+        replicas: how many tasks it wants.
+        restart: condition of its restart policy.
+        attempts: restarts until Swarm gives up, 0 for no limit.
+        update: state of its last update, or "".
+        tasks: newest first.
     """
 
     id: str
@@ -96,7 +96,7 @@ class StackView:
         """Return the service with this short name ("app").
 
         Raises:
-            InfraError: The stack has no such service.
+            InfraError: the stack has no such service.
         """
         for service in self.services:
             if service.name == short:
@@ -110,7 +110,7 @@ def client() -> Any:
     """Return the only connection to the engine (the SDK's low-level client).
 
     Raises:
-        InfraError: No engine answers, or this user may not use it.
+        InfraError: no engine answers, or this user may not use it.
     """
     try:
         api = docker.from_env(timeout=60).api
@@ -127,11 +127,11 @@ def await_engine(progress: wait.ProgressLog, *, timeout: float = RESTART_TIMEOUT
     """Wait until the engine answers as a Swarm manager.
 
     Args:
-        progress: Receives a line while it does not answer.
-        timeout: Seconds to wait.
+        progress: receives a line while it does not answer.
+        timeout: seconds to wait.
 
     Raises:
-        InfraError: It did not answer in time.
+        InfraError: it did not answer in time.
     """
 
     def look() -> wait.Look[bool]:
@@ -153,8 +153,8 @@ def view(stack: str, api: Any = None) -> StackView:
     """Read the services and tasks of one stack.
 
     Args:
-        stack: Name of the stack.
-        api: The engine; the real one if None.
+        stack: name of the stack.
+        api: the engine; the real one if None.
 
     Raises:
         InfraError: Docker did not answer.

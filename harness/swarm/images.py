@@ -54,14 +54,14 @@ def pull(
     """Pull the images that the engine does not have, one after the other.
 
     Args:
-        images: Names with tags.
-        progress: Receives a line for each image, and every 10 s.
-        api: The engine; the real one if None.
-        run: Runs a command; for tests.
+        images: names with tags.
+        progress: receives a line for each image, and every 10 s.
+        api: the engine; the real one if None.
+        run: runs a command; for tests.
 
     Raises:
-        RecipeFailure: The image registry has no such image.
-        InfraError: The image registry does not answer, or refuses to serve us.
+        RecipeFailure: the image registry has no such image.
+        InfraError: the image registry does not answer, or refuses to serve us.
     """
     for image in missing(images, api):
         progress(f"pulling image {image}")
@@ -87,6 +87,6 @@ def is_absent(output: str) -> bool:
     does not resolve) says nothing about the image.
 
     Args:
-        output: What `docker pull` printed, without the image's name, which may contain any word.
+        output: what `docker pull` printed, without the image's name, which may contain any word.
     """
     return ABSENT.search(output) is not None

@@ -43,15 +43,15 @@ def until_ready(
     """Wait until three connections in a row are accepted.
 
     Args:
-        find: Returns the address; called for each connection, since the container may be replaced.
-        what: Name of the port for messages.
-        timeout: Seconds to wait.
-        progress: Receives each change of state.
-        connect: Tries one connection.
-        clock: The time to use.
+        find: returns the address; called for each connection, since the container may be replaced.
+        what: name of the port for messages.
+        timeout: seconds to wait.
+        progress: receives each change of state.
+        connect: tries one connection.
+        clock: the time to use.
 
     Raises:
-        TimedOut: There were never three in a row.
+        TimedOut: there were never three in a row.
     """
     good = 0
 
@@ -70,7 +70,7 @@ def address(stack: str, target: str, api: Any = None) -> tuple[str, int]:
     """Return the address at which the host reaches a `service:port` of a stack.
 
     Raises:
-        InfraError: The container has no such address, or the stack has no such service.
+        InfraError: the container has no such address, or the stack has no such service.
     """
     service, _, port = target.partition(":")
     container = containers.find(stack, service)

@@ -98,8 +98,8 @@ def stacks(api: Any, parent: str) -> dict[str, float]:
     A run that dies during its teardown may leave just a volume or a secret, without any service.
 
     Args:
-        api: The engine.
-        parent: The parent domain of all test apps.
+        api: the engine.
+        parent: the parent domain of all test apps.
 
     Returns:
         Creation time of the newest object by stack, in unix seconds; infinite if an object has none.
@@ -141,12 +141,12 @@ def remove_stack(
     """Remove everything of a stack; return what could not be removed in time.
 
     Args:
-        api: The engine.
-        stack: Name of the stack.
-        env_file: The app's env file, deleted when all else is gone.
-        keep_secrets: Keep the secrets, for an app that is deployed again.
-        timeout: Seconds; 90 if None.
-        progress: Receives a line if something is left.
+        api: the engine.
+        stack: name of the stack.
+        env_file: the app's env file, deleted when all else is gone.
+        keep_secrets: keep the secrets, for an app that is deployed again.
+        timeout: seconds; 90 if None.
+        progress: receives a line if something is left.
     """
     errors: dict[str, str] = {}
 

@@ -87,13 +87,13 @@ def read_whole(
     The timeout of `requests` applies to each piece that arrives, and it does not limit the size.
 
     Args:
-        answer: An answer whose body has not been read.
-        start: When the request was sent (monotonic time).
-        seconds: Limit for the whole answer, counted from `start`.
-        max_bytes: Limit for the body, after decompression.
+        answer: an answer whose body has not been read.
+        start: when the request was sent (monotonic time).
+        seconds: limit for the whole answer, counted from `start`.
+        max_bytes: limit for the body, after decompression.
 
     Raises:
-        EndlessAnswer: A limit was exceeded.
+        EndlessAnswer: a limit was exceeded.
         requests.ConnectionError: The connection was closed too early.
     """
     body = bytearray()
@@ -139,7 +139,7 @@ def routers(settings: Settings, domain: str) -> list[str]:
     """Return the names of the proxy's routers that have this host in their rule.
 
     Raises:
-        InfraError: The proxy's API does not answer.
+        InfraError: the proxy's API does not answer.
     """
     if not settings.proxy_api:
         return []
@@ -168,7 +168,7 @@ def all_routers(settings: Settings) -> list[dict[str, Any]]:
     """Return the proxy's routers as its API lists them.
 
     Raises:
-        InfraError: The proxy's API does not answer.
+        InfraError: the proxy's API does not answer.
     """
     listed: list[dict[str, Any]] = _ask(settings, "/api/http/routers?per_page=1000", "routers")
     return listed
@@ -178,7 +178,7 @@ def version(settings: Settings) -> str:
     """Return the proxy's version.
 
     Raises:
-        InfraError: The proxy's API does not answer.
+        InfraError: the proxy's API does not answer.
     """
     return str(_ask(settings, "/api/version", "version").get("Version", "unknown"))
 

@@ -25,7 +25,7 @@ def stop(stack: str, api: Any = None) -> None:
 
     Raises:
         InfraError: Swarm refused.
-        TimedOut: Something still runs.
+        TimedOut: something still runs.
     """
     api = api or engine.client()
     label = {"label": f"{engine.NAMESPACE}={stack}"}

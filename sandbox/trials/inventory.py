@@ -26,7 +26,7 @@ def take(api: Any, temporary: Path) -> Inventory:
     """Return what exists now: for each kind the names.
 
     Args:
-        api: Docker's low-level client.
+        api: docker's low-level client.
         temporary: folder of the runs' temporary files.
     """
     networks = api.inspect_network(paths.PROXY_NETWORK, verbose=True)

@@ -42,8 +42,8 @@ def compose(service: str = "", **sections: object) -> str:
     """Return a compose file with a harmless service `app`.
 
     Args:
-        service: More keys of the service, as YAML.
-        sections: More sections of the file.
+        service: more keys of the service, as YAML.
+        sections: more sections of the file.
     """
     body = {"image": "ccci/nginx:1.22.1", **(yaml.safe_load(service) or {})}
     return yaml.safe_dump({"version": "3.8", "services": {"app": body}, **sections})
