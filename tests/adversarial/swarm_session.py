@@ -1,4 +1,4 @@
-"""A suite, run on the real Swarm against a recipe of the sandbox."""
+"""Runs of a demo recipe on the real Swarm with a suite of the test's own."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ FOUND = settings.load(os.environ)
 
 
 def run_suite(folder: Path, recipe: str, code: str, *options: str, **env: str) -> RunProcess:
-    """Run a recipe of the sandbox to the end with a suite of the test's own.
+    """Run a demo recipe with a suite of the test's own and return the finished run.
 
     Args:
-        folder: gets a copy of the recipe's suite.
+        folder: the suite is written below it.
         recipe: the recipe's name.
         code: the text of the suite's tests.
         options: further options of pytest.
-        env: environment variables on top of ours.
+        env: more environment variables.
     """
     suites = copy_suites(folder / "suites", recipe)
     for path in (suites / recipe).glob("test_*.py"):
         path.write_text(code)
     head = product.head_of(recipe)
-    return RunProcess(*options, suites=suites, ref=head, env=env).to_end()
+    return RunProcess(*options, suites=suites, ref=head, env=env).finish()

@@ -1,1 +1,1 @@
-"""What the runner survives: deaths, signals, crowds, trouble of the host, and applications that misbehave."""
+"""Faults: killed processes, signals, concurrent runs, host problems, misbehaving applications."""

@@ -1,41 +1,50 @@
-"""What the fault tests share: a place with a tiny recipe, and runs that are ended whatever happens."""
+"""Fixtures of the fault tests: an environment with a tiny recipe, and runs that are killed after the test."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from typing import Protocol, Unpack
 
 import pytest
 
 from harness.settings import CHECKOUT
-from tests.faults.fault_env import FaultEnv, HeldRun
+from tests.faults.fault_env import FaultEnv, HeldRun, ProcessOptions
 
-Start = Callable[..., HeldRun]
+
+class Start(Protocol):
+    """Starts a run of a tiny recipe; the arguments are those of `HeldRun`."""
+
+    def __call__(
+        self, *options: str, recipe: str = "tiny", ref: str = "", **process: Unpack[ProcessOptions]
+    ) -> HeldRun: ...
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnv]:
-    """A folder with the tiny recipe; whatever its runs leave is removed."""
+def fault_env(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultEnv]:
+    """An environment with the tiny recipe; the janitor removes what its runs leave."""
     if not (CHECKOUT / ".bench" / "settings.env").exists():
-        pytest.fail("there is no bench; run `make setup`")
-    made = FaultEnv(tmp_path_factory.mktemp("place"))
-    made.recipe("tiny")
-    yield made
-    made.janitor()
+        pytest.fail("the test bed is not set up; run `make setup`")
+    found = FaultEnv(tmp_path_factory.mktemp("faults"))
+    found.add_recipe("tiny")
+    yield found
+    found.run_janitor()
 
 
 @pytest.fixture
-def start(place: FaultEnv) -> Iterator[Start]:
-    """Start runs of tiny recipes; what still runs at the end is killed and cleared."""
-    made: list[HeldRun] = []
+def start(fault_env: FaultEnv) -> Iterator[Start]:
+    """Start runs of tiny recipes; those that still run after the test are killed and cleaned up."""
+    started: list[HeldRun] = []
 
-    def begin(*options: str, **more: object) -> HeldRun:
-        made.append(HeldRun(place, *options, **more))  # type: ignore[arg-type]
-        return made[-1]
+    def start_run(
+        *options: str, recipe: str = "tiny", ref: str = "", **process: Unpack[ProcessOptions]
+    ) -> HeldRun:
+        started.append(HeldRun(fault_env, *options, recipe=recipe, ref=ref, **process))
+        return started[-1]
 
-    yield begin
-    place.go_on()
-    alive = [run for run in made if run.process.poll() is None]
-    for run in made:
+    yield start_run
+    fault_env.hold_nothing()
+    alive = [run for run in started if run.process.poll() is None]
+    for run in started:
         run.kill()
     if alive:
-        place.janitor()
+        fault_env.run_janitor()

@@ -1,6 +1,7 @@
-"""Settings of its own, tiny recipes, and wrappers that hold a run at a chosen call of `abra` or `git`.
+"""An environment for runs that are held at a chosen call of `abra` or `git`.
 
-The wrappers wait at a FIFO where a test asks for it. The harness knows nothing of them.
+It has its own settings, tiny recipes, and wrappers of both programs, which wait at a FIFO where a test asks
+for it. The harness does not know of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple, TypedDict, Unpack
 
 from harness import settings
 from harness.host import orphans
@@ -20,7 +22,7 @@ from tests.support import git_repo, tiny_recipe
 from tests.support.run_process import CLI, TIMEOUT, RunProcess, copy_suites
 from tests.support.tiny_recipe import EVERYTHING, README, TinyRecipe
 
-CLEANUP_BOUND = 30.0  # seconds in which everything of a run is gone, from the start of a clean-up
+CLEANUP_BOUND = 30.0  # seconds from the start of a cleanup until nothing of the run exists
 VERSIONS = ("1.0.0+1.22.1", "1.1.0+1.22.1")
 HEAD = "1.2.0+1.22.1"
 SUITE = """\
@@ -52,7 +54,7 @@ def lose_it(app: App) -> None:
 """
 WRAPPER = """\
 #!/bin/sh
-# Waits at a FIFO where a test told it to, then goes on as the real program.
+# Waits at a FIFO if a test asked for it, then becomes the real program.
 hold=FOLDER
 if [ -f "$hold/PROGRAM" ]; then
   read -r count pattern < "$hold/PROGRAM"
@@ -69,40 +71,68 @@ if [ -f "$hold/PROGRAM" ]; then
 fi
 exec REAL "$@"
 """
-# By stage: the program, the words and the number of the call to wait in, and the stages that lead to it.
-STOPS: Mapping[str, tuple[str, str, int, str]] = {
-    "fetch": ("git", "clone", 2, "install"),
-    "deploy": ("abra", "app deploy", 1, "install"),
-    "seed": ("seed", "", 1, "install"),
-    "backup": ("abra", "app backup create", 1, "backup"),
-    "restore": ("abra", "app restore", 1, "restore"),
-    "upgrade": ("abra", "app deploy", 2, "upgrade"),
+
+
+class HoldPoint(NamedTuple):
+    """A call in which a run is held, and how to get there.
+
+    Attributes:
+        program: "abra" or "git", whose wrapper waits, or "seed", the suite's function.
+        words: arguments of the call.
+        call_number: which call with these arguments waits, from 1.
+        stages: the stages to run.
+    """
+
+    program: str
+    words: str
+    call_number: int
+    stages: str
+
+
+HOLD_POINTS: Mapping[str, HoldPoint] = {
+    "fetch": HoldPoint("git", "clone", 2, "install"),
+    "deploy": HoldPoint("abra", "app deploy", 1, "install"),
+    "seed": HoldPoint("seed", "", 1, "install"),
+    "backup": HoldPoint("abra", "app backup create", 1, "backup"),
+    "restore": HoldPoint("abra", "app restore", 1, "restore"),
+    "upgrade": HoldPoint("abra", "app deploy", 2, "upgrade"),
 }
-WHERE = {
-    "deploy": "install",
-    "seed": "install",
-    "teardown": "cleanup",
-}  # the report's name of the stage
+
+
+class ProcessOptions(TypedDict, total=False):
+    """Arguments of `RunProcess` that a held run passes on."""
+
+    env: Mapping[str, str]
+    shell: bool
+    terminal: bool
+    piped: bool
+    code: Path
 
 
 @dataclass
 class FaultEnv:
-    """A folder with tiny recipes, their suites, and the wrappers; it has settings of its own."""
+    """A folder with tiny recipes, their suites and the wrappers; its runs have their own settings.
+
+    Attributes:
+        folder: everything is below it.
+        heads: the commit of each recipe's head, by recipe.
+        overrides: settings of its runs that differ from those of this machine.
+    """
 
     folder: Path
     heads: dict[str, str] = field(default_factory=dict)
-    own: dict[str, str] = field(default_factory=dict)
+    overrides: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = {"CCCI_LOCK_DIR": "lock", "CCCI_ACTIVE_DIR": "active", "CCCI_RUNS_DIR": "runs"}
-        self.own |= {key: str(self.folder / name) for key, name in names.items()}
-        self.own["CCCI_RECIPES_URL"] = str(self.folder / "recipes" / "{recipe}")
-        self.own["CCCI_SUITES_DIR"] = str(self.suites)
-        self.own["CCCI_ABRA"] = str(self.folder / "bin" / "abra")
+        folders = {"CCCI_LOCK_DIR": "lock", "CCCI_ACTIVE_DIR": "active", "CCCI_RUNS_DIR": "runs"}
+        self.overrides |= {key: str(self.folder / name) for key, name in folders.items()}
+        self.overrides["CCCI_RECIPES_URL"] = str(self.folder / "recipes" / "{recipe}")
+        self.overrides["CCCI_SUITES_DIR"] = str(self.suites)
+        self.overrides["CCCI_ABRA"] = str(self.folder / "bin" / "abra")
         for name in ("lock", "active", "runs", "recipes", "bin", "hold"):
             (self.folder / name).mkdir()
         copy_suites(self.suites)
-        os.mkfifo(self.hold / "fifo")
+        os.mkfifo(self.hold_dir / "fifo")
         self.wrap("abra", settings.load(os.environ).abra)
         self.wrap("git", str(shutil.which("git")))
 
@@ -112,44 +142,34 @@ class FaultEnv:
         return self.folder / "suites"
 
     @property
-    def hold(self) -> Path:
-        """Where the wrappers look for what to wait at."""
+    def hold_dir(self) -> Path:
+        """The folder with the FIFO and the files that say where to wait."""
         return self.folder / "hold"
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a run is started with."""
+        """The environment of its runs."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("DRONE", "CCCI_RUN"))}
-        return {**kept, **self.own, "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}"}
+        path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
+        return {**kept, **self.overrides, "PATH": path}
 
     @property
     def settings(self) -> settings.Settings:
         """The settings of its runs."""
-        return settings.load({**os.environ, **self.own})
+        return settings.load({**os.environ, **self.overrides})
 
-    def wrap(self, program: str, real: str, *, trap: str = "") -> None:
-        """Make a program's wrapper.
+    # -- recipes
 
-        Args:
-            program: the name that the harness calls.
-            real: the program itself.
-            trap: a line of shell to run before it waits.
-        """
-        text = WRAPPER.replace("FOLDER", str(self.hold)).replace("PROGRAM", program)
-        path = self.folder / "bin" / program
-        path.write_text(text.replace("REAL", real).replace("TRAP", trap or ":"))
-        path.chmod(0o755)
-
-    def recipe(self, name: str) -> str:
-        """Make a recipe with two versions and a head, and its suite; return the head's commit."""
-        made = TinyRecipe(self.folder, name)
+    def add_recipe(self, name: str) -> str:
+        """Add a recipe with two versions and a head, and its suite; return the head's commit."""
+        recipe = TinyRecipe(self.folder, name)
         for version in (*VERSIONS, HEAD):
-            self.heads[name] = made.commit(**EVERYTHING, version=version, tag=version != HEAD)
-        made.write_suite(SUITE.replace("RECIPE", name).replace("FOLDER", str(self.hold)))
+            self.heads[name] = recipe.commit(**EVERYTHING, version=version, tag=version != HEAD)
+        recipe.write_suite(SUITE.replace("RECIPE", name).replace("FOLDER", str(self.hold_dir)))
         return self.heads[name]
 
-    def another(self, name: str) -> str:
-        """Give a recipe's head a sibling and return its commit; the head stays where it is."""
+    def commit_on_branch(self, name: str) -> str:
+        """Commit on another branch of a recipe and return the commit; the head does not change."""
         repository = self.folder / "recipes" / name
         git_repo.git(repository, "checkout", "--quiet", "-b", "other", "HEAD")
         text = README.replace("NAME", name) + "\nanother\n"
@@ -157,86 +177,112 @@ class FaultEnv:
         git_repo.git(repository, "checkout", "--quiet", "main")
         return other
 
-    def stop_at(self, stage: str) -> str:
-        """Let the next run wait at a stage; return the stages to ask for."""
-        program, words, count, stages = STOPS[stage]
-        self.go_on()
-        (self.hold / program).write_text(f"{count} {words}\n" if words else "")
-        return stages
+    # -- holding a run
 
-    def go_on(self) -> None:
-        """Let everything that comes next run through."""
+    def wrap(self, program: str, real: str, *, trap: str = "") -> None:
+        """Write a program's wrapper.
+
+        Args:
+            program: the name that the harness calls.
+            real: the program itself.
+            trap: a shell command to run before it waits.
+        """
+        text = WRAPPER.replace("FOLDER", str(self.hold_dir)).replace("PROGRAM", program)
+        path = self.folder / "bin" / program
+        path.write_text(text.replace("REAL", real).replace("TRAP", trap or ":"))
+        path.chmod(0o755)
+
+    def hold_at(self, stage: str) -> str:
+        """Hold the next run at a stage; return the stages to run."""
+        point = HOLD_POINTS[stage]
+        self.hold_nothing()
+        call = f"{point.call_number} {point.words}\n" if point.words else ""
+        (self.hold_dir / point.program).write_text(call)
+        return point.stages
+
+    def hold_nothing(self) -> None:
+        """Let all later calls through; one that waits already goes on waiting."""
         for name in ("reached", "calls", "abra", "git", "seed"):
-            (self.hold / name).unlink(missing_ok=True)
+            (self.hold_dir / name).unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Let what waits at the FIFO go on, if anything does."""
+        """Let the call that waits at the FIFO continue, if there is one."""
         try:
-            fd = os.open(self.hold / "fifo", os.O_WRONLY | os.O_NONBLOCK)
+            fd = os.open(self.hold_dir / "fifo", os.O_WRONLY | os.O_NONBLOCK)
         except OSError:
             return
         os.write(fd, b"go\n")
         os.close(fd)
 
-    def janitor(self) -> str:
-        """Run `cc-ci janitor` and return what it printed."""
-        env = self.environment
+    def held_pid(self) -> int:
+        """Return the pid of the wrapper that waits."""
+        return int((self.hold_dir / "reached").read_text())
+
+    # -- cleaning up
+
+    def run_janitor(self, *prefix: str) -> str:
+        """Run `cc-ci janitor` and return its output.
+
+        Args:
+            prefix: a command that runs it, with its arguments.
+        """
         done = subprocess.run(
-            [*CLI, "janitor"], env=env, capture_output=True, text=True, timeout=TIMEOUT
+            [*prefix, *CLI, "janitor"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
 
 class HeldRun(RunProcess):
-    """A run of the tiny recipes of a `FaultEnv`, which can be held at a stage.
+    """A run of a tiny recipe of a `FaultEnv`, which can be held at a stage.
 
     Args:
-        place: whose recipes and wrappers are used.
+        fault_env: has the recipes and the wrappers.
         options: further options of pytest.
         recipe: the only recipe to test; all of the folder if empty.
         ref: its commit; the head if empty.
-        more: further arguments of `RunProcess`; upper-case names go into the environment.
+        process: further arguments of `RunProcess`.
     """
 
     def __init__(
-        self, place: FaultEnv, *options: str, recipe: str = "tiny", ref: str = "", **more: object
+        self,
+        fault_env: FaultEnv,
+        *options: str,
+        recipe: str = "tiny",
+        ref: str = "",
+        **process: Unpack[ProcessOptions],
     ) -> None:
-        self.place = place
-        env = {key: str(more.pop(key)) for key in list(more) if key.isupper()}
-        super().__init__(
-            *options,
-            suites=place.suites,
-            recipe=recipe,
-            ref=ref or place.heads.get(recipe, ""),
-            env={**place.environment, **env},
-            **more,  # type: ignore[arg-type]
-        )
+        self.fault_env = fault_env
+        process["env"] = {**fault_env.environment, **process.get("env", {})}
+        ref = ref or fault_env.heads.get(recipe, "")
+        super().__init__(*options, suites=fault_env.suites, recipe=recipe, ref=ref, **process)
 
     def until_held(self) -> None:
-        """Wait until the run is held at the stage that `FaultEnv.stop_at` named."""
-        self.until((self.place.hold / "reached").exists, "it was held")
+        """Wait until the run is held at the stage that `FaultEnv.hold_at` named."""
+        self.until((self.fault_env.hold_dir / "reached").exists, "it was held")
 
-    def worker(self) -> int:
-        """Return the process of the worker that has the run."""
-        return next(e.pid for e in registry.runs(self.place.settings) if self.id in e.run)
+    def worker_pid(self) -> int:
+        """Return the pid of the xdist worker that executes the run."""
+        return next(e.pid for e in registry.runs(self.fault_env.settings) if self.id in e.run)
 
-    def of(self, recipe: str) -> HeldRun:
+    def run_of(self, recipe: str) -> HeldRun:
         """Return the run of one recipe in a session of several."""
-        made = copy.copy(self)
-        made.recipe, made.ref = recipe, self.place.heads[recipe]
-        made.id = f"{self.id}-{recipe}"
-        made.dir = self.dir.with_name(made.id)
-        return made
+        run = copy.copy(self)
+        run.recipe, run.ref = recipe, self.fault_env.heads[recipe]
+        run.id = f"{self.id}-{recipe}"
+        run.dir = self.dir.with_name(run.id)
+        return run
 
-    def left(self) -> list[str]:
+    def leftovers(self) -> list[str]:
         """Return everything that still exists of the run."""
-        return list(left_of(self.place, self.id, self.recipe, self.ref))
+        return list(_leftovers(self.fault_env.settings, self.id, self.recipe, self.ref))
 
 
-def left_of(place: FaultEnv, run: str, recipe: str, ref: str) -> Iterator[str]:
-    """Yield everything that still exists of a run."""
-    found = place.settings
+def _leftovers(found: settings.Settings, run: str, recipe: str, ref: str) -> Iterator[str]:
     yield from tiny_recipe.docker_leftovers(found, recipe, run, ref)
     for stack in tiny_recipe.stacks(found, recipe, run, ref):
         yield from (f"folder {p}" for p in Path("/var/lib/docker/volumes").glob(f"{stack}_*"))

@@ -16,7 +16,7 @@ ISOLATED = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
 
 
 def git(folder: Path, *words: str, stdin: str = "") -> str:
-    """Run git in a repository and return what it printed, without the last newline."""
+    """Run git in a repository and return its output without the last newline."""
     done = subprocess.run(
         ["git", "-C", str(folder), *words],
         env={**os.environ, **AUTHOR, **ISOLATED},
@@ -29,20 +29,20 @@ def git(folder: Path, *words: str, stdin: str = "") -> str:
 
 
 def init(folder: Path) -> Path:
-    """Make an empty repository with the branch `main`."""
+    """Create an empty repository with the branch `main`."""
     folder.mkdir(parents=True, exist_ok=True)
     git(folder, "init", "--quiet", "--initial-branch=main")
     return folder
 
 
 def commit(folder: Path, files: Mapping[str, str], message: str, *, tag: str = "") -> str:
-    """Write some files, commit everything, and return the commit.
+    """Write files, commit everything and return the commit.
 
     Args:
         folder: the repository.
-        files: text by path; files that are not named stay as they are.
+        files: text by path; other files of the repository do not change.
         message: the commit's message.
-        tag: an annotated tag to put on it, none if empty.
+        tag: name of an annotated tag for the commit; no tag if empty.
     """
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A run as a process: pytest over a folder of suites, started as a user or as Drone starts it."""
+"""Runs as processes: pytest over a folder of suites, started as a user or as Drone does."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
 
-TIMEOUT = 400.0  # seconds for a whole run, on a machine that has other work
+TIMEOUT = 400.0  # seconds for a whole run on a busy machine
 POLL_INTERVAL = 0.02  # seconds
 SUITES = CHECKOUT / "recipes_tests"
 CLI = (sys.executable, "-c", "from harness.cli import main; main()")
@@ -48,17 +48,17 @@ def copy_suites(folder: Path, *recipes: str) -> Path:
 
 
 class RunProcess:
-    """A pytest process over a folder of suites, and the run it makes.
+    """A pytest process over a folder of suites, and its run.
 
     Args:
         options: further options of pytest.
         suites: the folder of suites.
         recipe: the only recipe to test; all of the folder if empty.
         ref: its commit; the head of its default branch if empty.
-        env: environment variables on top of ours. The run's id is its `DRONE_BUILD_NUMBER`, if it has one.
-        shell: start it through a shell, as a Drone step does.
+        env: more environment variables. `DRONE_BUILD_NUMBER` becomes the run's id, otherwise it is random.
+        shell: start it through a shell, as Drone does.
         terminal: give it a terminal of its own.
-        piped: give it a pipe to print to.
+        piped: let it print to a pipe instead of a file.
         code: the checkout whose harness is used.
     """
 
@@ -86,11 +86,11 @@ class RunProcess:
         if shell:
             words = ["sh", "-c", f"{' '.join(words)}; :"]
         if terminal:
-            words = ["setsid", "-c", *words]  # the terminal is then its own
-        self.peak_memory = 0.0  # MiB, once it has exited
-        self._source, out = pty.openpty() if terminal else os.pipe() if piped else (-1, -1)
+            words = ["setsid", "-c", *words]  # makes it the controlling terminal
+        self.peak_memory = 0.0  # MiB, known once it has exited
+        self._reader, out = pty.openpty() if terminal else os.pipe() if piped else (-1, -1)
         fd, name = tempfile.mkstemp(prefix="cc-ci-run-", suffix=".log")
-        self._log, self._kept = Path(name), ""
+        self._log, self._final_output = Path(name), ""
         try:
             self.process = subprocess.Popen(
                 words,
@@ -105,69 +105,74 @@ class RunProcess:
             os.close(fd)
         if out != -1:
             os.close(out)
-            os.set_blocking(self._source, False)
+            os.set_blocking(self._reader, False)
 
-    # -- what it prints
+    # -- output
 
     def _drain(self) -> None:
-        """Move what it printed to its terminal or pipe into its log."""
+        """Copy what it printed to its terminal or pipe into its log."""
         with suppress(OSError), self._log.open("ab") as log:
-            while self._source != -1 and (data := os.read(self._source, 65536)):
+            while self._reader != -1 and (data := os.read(self._reader, 65536)):
                 log.write(data)
 
     @property
     def out(self) -> str:
         """What it has printed so far."""
         if not self._log.exists():
-            return self._kept
+            return self._final_output
         self._drain()
         return self._log.read_text(errors="replace")
 
     def press(self, keys: bytes) -> None:
-        """Press keys at its terminal."""
-        os.write(self._source, keys)
+        """Send keys to its terminal."""
+        os.write(self._reader, keys)
 
     def hang_up(self) -> None:
-        """Close its terminal, or the pipe that it prints to."""
-        if self._source != -1:
-            os.close(self._source)
-        self._source = -1
+        """Close our end of its terminal or pipe."""
+        if self._reader != -1:
+            os.close(self._reader)
+        self._reader = -1
 
-    # -- waiting for it
+    # -- waiting
 
     def until(self, look: Callable[[], object], what: str) -> None:
-        """Wait until a function returns something true; fail if the run ends before."""
+        """Wait until a function returns something true; fail if the process exits before.
+
+        Args:
+            look: the function.
+            what: what is waited for, for messages.
+        """
 
         def seen() -> wait.Look[bool]:
             if look():
                 return wait.Look("", True)
             if self._exited():
-                raise AssertionError(f"the run ended before {what}:\n{self.out}")
+                raise AssertionError(f"the run exited before {what}:\n{self.out}")
             return wait.Look("")
 
         wait.until(seen, what=what, timeout=TIMEOUT, every=POLL_INTERVAL)
 
     def until_printed(self, text: str) -> str:
-        """Wait until the run has printed a text; return the whole line."""
+        """Wait until it has printed a text; return the whole line."""
         self.until(lambda: text in self.out, f"'{text}'")
         return next(line for line in self.out.splitlines() if text in line)
 
-    def end(self, timeout: float = TIMEOUT) -> int:
+    def wait(self, timeout: float = TIMEOUT) -> int:
         """Wait until it exits and return its exit code.
 
         Args:
-            timeout: seconds; a run that takes longer is a failed test.
+            timeout: seconds; if the run takes longer, the test fails.
         """
 
         def look() -> wait.Look[bool]:
             self._drain()
             return wait.Look("", self._exited() or None)
 
-        wait.until(look, what="the run's end", timeout=timeout, every=POLL_INTERVAL)
+        wait.until(look, what="the run to exit", timeout=timeout, every=POLL_INTERVAL)
         return self.process.returncode
 
     def _exited(self) -> bool:
-        """Return True if it has exited; what it used is known then."""
+        """Return True if it has exited; `peak_memory` is known then."""
         if self.process.returncode is None:
             pid, status, used = os.wait4(self.process.pid, os.WNOHANG)
             if pid:
@@ -175,8 +180,8 @@ class RunProcess:
                 self.peak_memory = used.ru_maxrss / 1024
         return self.process.returncode is not None
 
-    def gone(self) -> None:
-        """Wait until all processes of it have exited."""
+    def wait_until_gone(self) -> None:
+        """Wait until all its processes have exited."""
 
         def look() -> wait.Look[bool]:
             self._drain()
@@ -184,51 +189,51 @@ class RunProcess:
 
         wait.until(look, what="the processes to exit", timeout=TIMEOUT, every=POLL_INTERVAL)
 
-    def to_end(self, timeout: float = TIMEOUT) -> RunProcess:
-        """Wait until it exits and return it; nothing of it is left, whatever happens."""
+    def finish(self, timeout: float = TIMEOUT) -> RunProcess:
+        """Wait until it exits, kill what is left of it if it does not, and return it."""
         try:
-            self.end(timeout)
+            self.wait(timeout)
         finally:
             self.kill()
         return self
 
     def kill(self) -> None:
-        """Kill all processes of it, and remove its log."""
+        """Kill all its processes and remove its log."""
         for pid in in_session(self.process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, 9)
         self.process.wait()
-        self._kept = self.out
+        self._final_output = self.out
         self.hang_up()
         self._log.unlink(missing_ok=True)
 
-    # -- what it did
+    # -- results
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a run that has ended."""
-        assert self.process.returncode is not None, "the run goes on"
+        """Its exit code, once it has exited."""
+        assert self.process.returncode is not None, "the run has not exited"
         return self.process.returncode
 
-    def harness(self) -> int:
-        """Return the process that runs pytest: our child, or the shell's."""
+    def harness_pid(self) -> int:
+        """Return the pid of pytest: our child, or the shell's."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(children[0]) if self.shell else pid
 
     @property
     def report(self) -> Report:
-        """The report of its run, as it can be read now."""
+        """The report of its run as it is now."""
         return run_dir.read(self.dir)
 
     @property
     def failure_text(self) -> str:
-        """Everything that the report says about what failed."""
+        """The reason of the verdict, and messages and details of all failed cases."""
         found = self.report
         return "\n".join([found.reason, *(f"{c.message}\n{c.details}" for c in found.failed)])
 
     def checked_report(self) -> Report:
-        """Return the report of its run, after checking that each of its files can be read."""
+        """Check that each file of the report can be parsed, and return the report."""
         json.loads((self.dir / "report.json").read_text())
         ElementTree.parse(self.dir / "junit.xml")
         assert (self.dir / "summary.md").read_text().startswith("# ")
@@ -236,6 +241,6 @@ class RunProcess:
 
 
 def in_session(session: int) -> list[int]:
-    """Return the processes of a session of the kernel."""
+    """Return the pids of all processes of a session (see setsid(2))."""
     pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
     return [p.pid for pid in pids if (p := orphans.running(pid)) and p.session == session]

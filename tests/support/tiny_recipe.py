@@ -1,4 +1,4 @@
-"""A recipe as small as can be, made for one test: nginx in one service, with whatever the test adds."""
+"""The smallest recipe: nginx in one service, and whatever a test adds to it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ README = """\
 
 
 class Parts(TypedDict, total=False):
-    """What a version of the recipe has besides its one service; see `TinyRecipe.commit`."""
+    """Additions to the recipe; see `TinyRecipe.commit`."""
 
     app: str
     deploy: str
@@ -111,14 +111,14 @@ secrets:
     name: ${STACK_NAME}_token_${SECRET_TOKEN_VERSION}""",
     "sample": "SECRET_TOKEN_VERSION=v1 # length=20\n",
     "site": 'root /usr/share/nginx/html; location = / { return 200 "VERSION"; }',
-}  # one of each kind of object that a run could leave behind
+}  # one object of each kind that a run could leave behind
 
 
 class TinyRecipe:
-    """A recipe with a repository and a folder for its suite, below a folder of the test.
+    """A recipe with a repository and a folder for its suite, in a temporary folder.
 
     Args:
-        folder: gets `recipes/NAME`, the repository, and `suites/NAME`.
+        folder: the repository is created in `recipes/NAME` below it, the suite in `suites/NAME`.
         name: the recipe's name.
     """
 
@@ -202,27 +202,27 @@ class TinyRecipe:
 
     @property
     def run_id(self) -> str:
-        """The id of its runs: always the same for one recipe of one test."""
+        """The id of its runs, the same for all runs of one test."""
         return f"{self.name}-{os.getpid()}-{abs(hash(str(self.folder))) % 10_000}"
 
     def run(self, *options: str, env: Mapping[str, str] | None = None) -> RunProcess:
-        """Run its head to the end and return the ended run."""
+        """Run its head and return the finished run."""
         environment = {**self.env, "DRONE_BUILD_NUMBER": self.run_id, **(env or {})}
         return RunProcess(
             *options, suites=self.suites, recipe=self.name, ref=self.head(), env=environment
-        ).to_end()
+        ).finish()
 
-    def left(self) -> list[str]:
-        """Return every object of Docker that still exists of its run."""
+    def leftovers(self) -> list[str]:
+        """Return all Docker objects of its run that still exist."""
         return docker_leftovers(settings.load(os.environ), self.name, self.run_id, self.head())
 
     def stacks(self) -> list[str]:
-        """Return the names of the stacks that a run of it makes."""
+        """Return the names of the stacks that its run creates."""
         found = settings.load(os.environ)
         return stacks(found, self.name, self.run_id, self.head())
 
     def clean(self) -> None:
-        """Remove what a failed run left, with its directory and its lock."""
+        """Remove the stacks of a failed run, its directory and its lock file."""
         found = settings.load(os.environ)
         for stack in self.stacks():
             remove.remove_stack(engine.client(), stack)
@@ -235,23 +235,23 @@ class TinyRecipe:
 
 
 def yaml_text(text: str) -> str:
-    """Return a text in YAML's single quotes, with compose's dollar signs doubled."""
+    """Quote a text for YAML, with dollar signs doubled for compose."""
     return "'" + text.replace("$", "$$").replace("'", "''") + "'"
 
 
 def domains(found: Settings, recipe: str, run: str, ref: str) -> Iterator[str]:
-    """Yield the domain of each app that a run may have made."""
+    """Yield the domain of each app that a run may have created."""
     for life in LIVES:
         yield app_domain(unique(life, recipe, run, "0", ref), recipe, found.apps_domain)
 
 
 def stacks(found: Settings, recipe: str, run: str, ref: str) -> list[str]:
-    """Return the name of each stack that a run may have made."""
+    """Return the name of each stack that a run may have created."""
     return [stack_name(domain) for domain in domains(found, recipe, run, ref)]
 
 
 def docker_leftovers(found: Settings, recipe: str, run: str, ref: str) -> list[str]:
-    """Return every object of Docker that still exists of a run."""
+    """Return all Docker objects of a run that still exist."""
     names = stacks(found, recipe, run, ref)
     left = (item for stack in names for item in remove.leftovers(engine.client(), stack))
     return [f"{item.kind} {item.name}" for item in left]

@@ -44,7 +44,7 @@ def run_recipe(
     (suites / NAME).mkdir()
     start = time.time()
     env = {"CCCI_RECIPES_URL": str(folder / "recipes" / "{recipe}")}
-    run = RunProcess(*options, suites=suites, env=env).to_end()
+    run = RunProcess(*options, suites=suites, env=env).finish()
     wanted = {"type": "service", "event": "create"}
     events = engine.client().events(
         since=int(start), until=time.time(), filters=wanted, decode=True

@@ -1,4 +1,4 @@
-"""Whole runs on the real Swarm, started as anybody starts them."""
+"""Whole runs on the real Swarm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from harness import settings
 from harness.reporting import events
-from harness.swarm import engine
+from harness.swarm import containers, engine
 from sandbox.trials import product, zoo
 from tests.support import tiny_recipe
 from tests.support.run_process import CLI, SUITES, RunProcess
@@ -30,37 +30,36 @@ def start(
     shell: bool = False,
     suites: Path = SUITES,
 ) -> RunProcess:
-    """Start a run of a recipe of the sandbox, at the head of its pull request if no commit is named."""
+    """Start a run of a demo recipe, at the head of its pull request if there is no ref."""
     ref = ref or product.head_of(recipe)
     return RunProcess(*options, suites=suites, recipe=recipe, ref=ref, shell=shell)
 
 
-def nothing_left(run: RunProcess) -> None:
-    """Require that nothing with a name of the run's apps exists."""
+def check_nothing_is_left(run: RunProcess) -> None:
+    """Require that no Docker object of the run's apps exists."""
     found = run.report
     assert tiny_recipe.docker_leftovers(FOUND, found.recipe, found.run, found.ref) == []
 
 
 def cli(*words: str) -> str:
-    """Run `cc-ci` and return what it printed."""
+    """Run `cc-ci` and return its output."""
     return subprocess.run([*CLI, *words], capture_output=True, text=True, check=True).stdout
 
 
 @pytest.fixture(scope="module")
 def green() -> RunProcess:
-    """One green cold run of custom-html, whose results several tests look at."""
-    return start().to_end()
+    """One green cold run of custom-html, which several tests check."""
+    return start().finish()
 
 
 def test_a_good_recipe_reaches_level_five(green: RunProcess) -> None:
-    """Every stage of custom-html passes behind the real proxy's entry points, and pytest ends with 0 (N3)."""
+    """Every stage passes behind the entry points of the real proxy (N3)."""
     found = green.report
     assert (green.exit_code, found.verdict.value, found.level) == (0, "passed", 5)
     assert {stage.outcome for stage in found.stages} == {"pass"}
 
 
-def test_the_reports_say_the_same(green: RunProcess) -> None:
-    """report.json, junit.xml and summary.md are made of the same events."""
+def test_all_reports_agree(green: RunProcess) -> None:
     body = json.loads((green.dir / "report.json").read_text())
     (suite,) = ElementTree.parse(green.dir / "junit.xml").getroot()
     cases = suite.findall("testcase")
@@ -71,8 +70,8 @@ def test_the_reports_say_the_same(green: RunProcess) -> None:
     assert "Level 5" in (green.dir / "summary.md").read_text()
 
 
-def test_every_phase_has_its_time(green: RunProcess) -> None:
-    """The times of the phases are there, and leave little of the whole unexplained."""
+def test_the_time_of_every_phase_is_reported(green: RunProcess) -> None:
+    """Together they are most of the time of the run."""
     found = green.report
     expected = {
         "queue",
@@ -90,15 +89,13 @@ def test_every_phase_has_its_time(green: RunProcess) -> None:
 
 
 def test_a_green_run_leaves_nothing_behind(green: RunProcess) -> None:
-    """No object in Docker, no entry, no checkout of the run is left."""
-    nothing_left(green)
+    check_nothing_is_left(green)
     assert not (green.dir / "abra").exists()
     entries = [path.read_text() for path in FOUND.active_dir.glob("[!.]*")]
     assert not any(green.id in text for text in entries)
 
 
-def test_the_terminal_tells_stages_level_and_how_to_repeat(green: RunProcess) -> None:
-    """A person at a terminal sees what happened while it happens, and the summary."""
+def test_the_terminal_shows_stages_level_and_how_to_reproduce(green: RunProcess) -> None:
     out = green.out
     for text in (
         "app: starting",
@@ -110,8 +107,7 @@ def test_the_terminal_tells_stages_level_and_how_to_repeat(green: RunProcess) ->
         assert text in out
 
 
-def test_the_stand_in_for_abra_is_named_in_the_report(green: RunProcess) -> None:
-    """Nobody takes a run with the stand-in for one with the real abra."""
+def test_the_report_says_that_abra_is_a_stand_in(green: RunProcess) -> None:
     found = green.report
     if "standin" not in found.abra:
         pytest.skip("a real abra is used here")
@@ -119,20 +115,17 @@ def test_the_stand_in_for_abra_is_named_in_the_report(green: RunProcess) -> None
 
 
 def test_the_quick_lane_upgrades_and_has_no_level() -> None:
-    """A quick run upgrades the published version, tests what the app is for, and claims no level."""
-    run = start("-m", "quick").to_end()
+    run = start("-m", "quick").finish()
     found = run.report
     assert run.exit_code == 0, run.out
     assert (found.verdict.value, found.level, found.lane) == ("passed", None, "quick")
     assert [s.name for s in found.stages] == ["lint", "functional", "upgrade", "cleanup"]
     assert "lower confidence" in run.out
-    nothing_left(run)
+    check_nothing_is_left(run)
 
 
 def secrets_of(service: str) -> list[str]:
-    """Return the values of all secrets of the running service whose name ends so."""
-    from harness.swarm import containers
-
+    """Return the values of all secrets of the running service whose name has this ending."""
     names = [s["Spec"]["Name"] for s in engine.client().services()]
     full = next(name for name in names if name.endswith(service))
     stack, _, short = full.rpartition("_")
@@ -140,13 +133,13 @@ def secrets_of(service: str) -> list[str]:
     return containers.execute(stack, short, words).out.split()
 
 
-def test_secrets_generated_for_an_app_appear_in_no_file() -> None:
-    """What abra generated for miniflux stands in no output and in no file of the run."""
+def test_generated_secrets_appear_in_no_file_of_the_run() -> None:
+    """The secrets that abra generates for miniflux."""
     run = start("--stages", "functional", recipe="miniflux")
     try:
         run.until_printed("test_install[miniflux]")
         values = secrets_of("miniflux_ci_test_app")
-        run.end()
+        run.wait()
     finally:
         run.kill()
     assert run.exit_code == 0, run.out
@@ -159,78 +152,77 @@ def test_secrets_generated_for_an_app_appear_in_no_file() -> None:
         assert not [name for name, text in texts.items() if value in text]
 
 
-def test_the_second_run_of_a_recipe_waits_and_says_for_whom() -> None:
-    """Two runs of one recipe never overlap; the second names the first (incident C3)."""
+def test_incident_c3_the_second_run_of_a_recipe_waits_and_names_the_first() -> None:
+    """C3: two runs of one recipe never overlap."""
     first, second = start("--stages", "install"), None
     try:
         first.until_printed("app: ")
         second = start("--stages", "install")
         line = second.until_printed("waiting for")
         assert first.id in line and "custom-html" in line
-        assert first.end() == 0
-        assert second.end() == 0
+        assert first.wait() == 0
+        assert second.wait() == 0
     finally:
         first.kill()
         if second:
             second.kill()
 
 
-def test_a_commit_that_is_nowhere_is_one_sentence_before_anything_is_deployed() -> None:
-    """A sha that the repository does not have ends with a usage error that names both."""
-    run = start(ref="0123456789" * 4).to_end()
+def test_an_unknown_commit_is_a_usage_error() -> None:
+    """Before anything is deployed; the message has the commit."""
+    run = start(ref="0123456789" * 4).finish()
     assert run.exit_code == 4
     assert "commit 0123456789012345678901234567890123456789 is not in" in run.out
     assert [case.outcome for case in run.report.cases].count("error") == 1
-    nothing_left(run)
+    check_nothing_is_left(run)
 
 
-def test_a_failed_run_can_be_kept_and_is_cleaned_up_when_told() -> None:
-    """`--keep` leaves the app up, says how to attach and how to clean up, and that works."""
+def test_the_app_of_a_failed_run_can_be_kept_and_removed_by_hand() -> None:
+    """The commands that `--keep` prints for attaching and removing work."""
     (variant,) = zoo.variants(["functional-fails"])
     with zoo.suites([variant]) as folder:
         run = start(
             "--stages", "functional", "--keep", recipe=variant.recipe, suites=folder
-        ).to_end()
+        ).finish()
     assert run.exit_code == 1
     (domain,) = set(re.findall(r"cc-ci attach (\S+);", run.out))
     assert f"cc-ci janitor --now {domain}" in run.out
     attached = cli("attach", domain)
     assert "docker exec -it" in attached and domain in attached
     assert f"removed {domain}" in cli("janitor", "--now", domain)
-    nothing_left(run)
+    check_nothing_is_left(run)
 
 
-def test_sigterm_tears_down_and_the_report_says_interrupted() -> None:
-    """A run that is told to end removes its app and still writes its report."""
+def test_sigterm_tears_down_with_the_verdict_interrupted() -> None:
     run = start()
     try:
         run.until_printed("app: ")
         run.process.send_signal(signal.SIGTERM)
-        run.end()
+        run.wait()
     finally:
         run.kill()
     found = run.report
     assert (run.exit_code, found.verdict.value) == (2, "interrupted")
     assert (run.dir / "report.json").is_file() and (run.dir / "junit.xml").is_file()
-    nothing_left(run)
+    check_nothing_is_left(run)
 
 
-def test_the_death_of_the_parent_shell_tears_down() -> None:
-    """Drone kills the step's shell alone; the run notices and cleans up by itself (incident C5)."""
+def test_incident_c5_killing_the_parent_shell_tears_down() -> None:
+    """C5: Drone kills only the step's shell; the run notices and cleans up by itself."""
     run = start(shell=True)
     try:
         run.until_printed("app: ")
         os.kill(run.process.pid, signal.SIGKILL)
         run.process.wait()
-        run.gone()
+        run.wait_until_gone()
     finally:
         run.kill()
     assert run.report.verdict.value == "cancelled"
-    nothing_left(run)
+    check_nothing_is_left(run)
 
 
-def test_what_a_killed_run_left_is_reaped_by_the_next() -> None:
-    """After SIGKILL the next run's janitor removes the app, and reports where the dead run ended."""
+def test_the_next_run_reaps_what_a_killed_run_left() -> None:
+    """Its janitor also writes the report of the dead run."""
     run = start()
     try:
         run.until_printed("test_install[custom-html]")
@@ -238,10 +230,10 @@ def test_what_a_killed_run_left_is_reaped_by_the_next() -> None:
         run.kill()
     again = start("--stages", "install")
     try:
-        assert again.end() == 0
+        assert again.wait() == 0
     finally:
         again.kill()
-    nothing_left(run)
+    check_nothing_is_left(run)
     assert json.loads((run.dir / "report.json").read_text())["verdict"] == "interrupted"
 
 
@@ -253,14 +245,13 @@ def test_a_broken_recipe_is_caught(variant: zoo.Variant) -> None:
     assert zoo.problem(variant, done.exit_code, found) is None
 
 
-def test_the_events_are_told_while_they_happen() -> None:
-    """The event file grows while the run goes on; a reader need not wait for the end."""
+def test_events_are_written_while_they_happen() -> None:
     run = start("--stages", "install")
     try:
         run.until_printed("test_install[custom-html]")
         assert not (run.dir / "report.json").exists(), "the run is over already"
         names = [event.name for event in events.read(run.dir / "events.jsonl").events]
         assert "run-started" in names and "case" in names
-        assert run.end() == 0
+        assert run.wait() == 0
     finally:
         run.kill()

@@ -1,6 +1,6 @@
-"""Fake runs, cheap enough for thousands: processes that register, hold, die or release, as real runs do.
+"""Fake runs for the janitor: processes that register an app, keep it, and are killed or release it.
 
-One helper process forks them; what they say comes over its standard output, a line each.
+They are cheap enough for thousands. One helper process forks them; they print one line for each change.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from harness import settings
 from harness.runs import registry
 from harness.errors import InfraError
 found = settings.load(os.environ)
-def say(*words):
+def report(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
-def live(number, domain, stack, run):
+def run_fake(number, domain, stack, run):
     folder = found.runs_dir / run
     folder.mkdir(parents=True)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2])
@@ -41,13 +41,13 @@ def live(number, domain, stack, run):
                                   recipe="hello", life="fresh")
     except InfraError:
         registry.forget(found, record)
-        say("refused", number, os.getpid())
+        report("refused", number, os.getpid())
         return
-    say("held", number, os.getpid())
+    report("registered", number, os.getpid())
     signal.sigwait([signal.SIGUSR2])
     registry.forget(found, entry)
     registry.forget(found, record)
-    say("released", number, os.getpid())
+    report("released", number, os.getpid())
 for line in sys.stdin:
     word, *rest = line.split()
     if word == "reap":
@@ -58,14 +58,14 @@ for line in sys.stdin:
             pass
     elif os.fork() == 0:
         try:
-            live(*rest)
+            run_fake(*rest)
         finally:
             os._exit(0)
 """
 
 
-class Engine:
-    """The engine in memory, asked by two threads."""
+class LockedDocker:
+    """A fake Docker that two threads may call."""
 
     def __init__(self) -> None:
         self.inner = FakeDocker()
@@ -76,29 +76,38 @@ class Engine:
         if not callable(found):
             return found
 
-        def asked(*words: Any, **options: Any) -> Any:
+        def call(*words: Any, **options: Any) -> Any:
             with self._lock:
                 return found(*words, **options)
 
-        return asked
+        return call
 
-    def of(self, stack: str) -> set[str]:
-        """Return the names of what a stack has."""
+    def names_of(self, stack: str) -> set[str]:
+        """Return the names of all objects of a stack."""
         with self._lock:
             return {n for n in self.inner.names() if n.lstrip("/").startswith(f"{stack}_")}
 
-    def drop(self, stack: str) -> None:
-        """Remove what a stack has, as its own run's teardown does."""
+    def remove(self, stack: str) -> None:
+        """Remove all objects of a stack, as its own run's teardown does."""
         with self._lock:
-            gone = self.of(stack)
+            gone = self.names_of(stack)
             for kind in self.inner.objects.values():
                 for name in gone & kind.keys():
                     del kind[name]
 
 
 @dataclass
-class Fake:
-    """One fake run: starting, alive, refused, dead or released."""
+class FakeRun:
+    """One fake run.
+
+    Attributes:
+        number: position in `FakeRuns.runs`.
+        domain: the domain of its app.
+        run: its id.
+        state: "starting", "alive", "refused", "dying", "dead", "releasing" or "released".
+        pid: its process, 0 while it is starting.
+        orphan: a child that outlived it.
+    """
 
     number: int
     domain: str
@@ -109,19 +118,19 @@ class Fake:
 
     @property
     def stack(self) -> str:
-        """The name of its stack."""
+        """The name of its app's stack."""
         return stack_name(self.domain)
 
 
-class Crowd:
-    """All fake runs, and what is done to them at random."""
+class FakeRuns:
+    """All fake runs, and random actions on them."""
 
     def __init__(self, settings: Settings, seed: int, *, names: int = 12) -> None:
-        self.settings, self.engine = settings, Engine()
+        self.settings, self.docker = settings, LockedDocker()
         self.random = random.Random(seed)
         self.names = [f"{number:06x}-hello.ci.test" for number in range(names)]
-        self.runs: list[Fake] = []
-        self.count: dict[str, int] = {}
+        self.runs: list[FakeRun] = []
+        self.counts: dict[str, int] = {}
         folders = {
             "CCCI_LOCK_DIR": settings.lock_dir,
             "CCCI_ACTIVE_DIR": settings.active_dir,
@@ -136,11 +145,11 @@ class Crowd:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self._ears = threading.Thread(target=self._listen, daemon=True)
-        self._ears.start()
+        self._reader = threading.Thread(target=self._read_changes, daemon=True)
+        self._reader.start()
 
     def close(self) -> None:
-        """End all of them."""
+        """Kill all of them."""
         for run in self.runs:
             if run.state in ("alive", "starting") and run.pid:
                 os.kill(run.pid, signal.SIGKILL)
@@ -149,74 +158,78 @@ class Crowd:
                 run.orphan.wait()
         self.helper.kill()
         self.helper.wait()
-        self._ears.join(10)
+        self._reader.join(10)
         for stream in (self.helper.stdin, self.helper.stdout):
             if stream is not None:
                 stream.close()
 
-    def _listen(self) -> None:
+    def _read_changes(self) -> None:
         assert self.helper.stdout is not None
         for line in self.helper.stdout:
             word, number, pid = line.split()
             run = self.runs[int(number)]
             run.pid = int(pid)
-            if word == "held":
-                self.engine.deploy(run.stack)
+            if word == "registered":
+                self.docker.deploy(run.stack)
                 run.state = "alive"
             else:
                 run.state = word
 
-    def _tell(self, *words: object) -> None:
+    def _send(self, *words: object) -> None:
         assert self.helper.stdin is not None
         self.helper.stdin.write(" ".join(map(str, words)) + "\n")
         self.helper.stdin.flush()
 
-    def of(self, *states: str) -> list[Fake]:
+    def in_state(self, *states: str) -> list[FakeRun]:
         """Return the runs that are in one of these states."""
         return [run for run in self.runs if run.state in states]
 
-    def _counted(self, what: str) -> None:
-        self.count[what] = self.count.get(what, 0) + 1
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
 
-    # -- what happens to them
+    # -- actions
 
     def act(self) -> None:
-        """Do one thing at random."""
+        """Take one action at random."""
         actions: list[Callable[[], None]] = [self.start, self.start, self.kill, self.release]
-        actions += [self.start_twice, self.start_on_a_grave, lambda: self._tell("reap")]
+        actions += [
+            self.start_with_a_live_owner,
+            self.start_with_a_dead_owner,
+            lambda: self._send("reap"),
+        ]
         self.random.choice(actions)()
 
     def start(self) -> None:
-        """Start a run with a name that nobody living has."""
-        taken = {run.domain for run in self.of("starting", "alive")}
+        """Start a run with a domain that no live run has."""
+        taken = {run.domain for run in self.in_state("starting", "alive")}
         free = [name for name in self.names if name not in taken]
         if free:
             self._start(self.random.choice(free))
-            self._counted("started")
+            self._count("started")
 
-    def start_twice(self) -> None:
-        """Start a run with a name that a living run has: it must be refused."""
-        alive = self.of("alive")
+    def start_with_a_live_owner(self) -> None:
+        """Start a run with a live run's domain: it must be refused."""
+        alive = self.in_state("alive")
         if alive:
             self._start(self.random.choice(alive).domain)
-            self._counted("started with a name that is taken")
+            self._count("started with the domain of a live run")
 
-    def start_on_a_grave(self) -> None:
-        """Start a run with a name whose last owner is dead: it waits for the janitor or is refused."""
-        taken = {run.domain for run in self.of("starting", "alive", "releasing")}
-        graves = [run.domain for run in self.of("dead")[-4:] if run.domain not in taken]
-        if graves:
-            self._start(self.random.choice(graves))
-            self._counted("started with the name of a dead one")
+    def start_with_a_dead_owner(self) -> None:
+        """Start a run with a dead run's domain: it waits for the janitor or is refused."""
+        taken = {run.domain for run in self.in_state("starting", "alive", "releasing")}
+        domains = [run.domain for run in self.in_state("dead")[-4:] if run.domain not in taken]
+        if domains:
+            self._start(self.random.choice(domains))
+            self._count("started with the domain of a dead run")
 
     def _start(self, domain: str) -> None:
-        run = Fake(len(self.runs), domain, f"run-{len(self.runs)}")
+        run = FakeRun(len(self.runs), domain, f"run-{len(self.runs)}")
         self.runs.append(run)
-        self._tell("start", run.number, run.domain, run.stack, run.run)
+        self._send("start", run.number, run.domain, run.stack, run.run)
 
     def kill(self) -> None:
-        """End a living run by SIGKILL; some leave a process behind."""
-        alive = self.of("alive")
+        """Kill a live run; one in ten leaves a process behind."""
+        alive = self.in_state("alive")
         if not alive:
             return
         run = self.random.choice(alive)
@@ -226,48 +239,48 @@ class Crowd:
                 "CCCI_RUN": orphans.run_mark(self.settings.runs_dir / run.run),
             }
             run.orphan = subprocess.Popen(["sleep", "600"], env=env)
-            self._counted("left a process behind")
+            self._count("left a process behind")
         run.state = "dying"
         os.kill(run.pid, signal.SIGKILL)
         wait.until(
             lambda: wait.Look("", None if orphans.running(run.pid) else True),
-            what="a death",
+            what="the killed run to exit",
             timeout=10,
             every=0.001,
         )
         run.state = "dead"
-        self._counted("killed")
+        self._count("killed")
 
     def release(self) -> None:
-        """Let a living run remove its app and end well."""
-        alive = self.of("alive")
+        """Let a live run remove its app and exit."""
+        alive = self.in_state("alive")
         if alive:
             run = self.random.choice(alive)
             run.state = "releasing"
-            self.engine.drop(run.stack)
+            self.docker.remove(run.stack)
             os.kill(run.pid, signal.SIGUSR2)
-            self._counted("ended well")
+            self._count("released")
 
     def settle(self) -> None:
-        """Wait until every run that was started or released has said so."""
+        """Wait until every run that was started or released has printed it."""
         wait.until(
-            lambda: wait.Look("", None if self.of("starting", "releasing") else True),
-            what="the crowd",
+            lambda: wait.Look("", None if self.in_state("starting", "releasing") else True),
+            what="the fake runs to settle",
             timeout=60,
             every=0.001,
         )
 
-    def tidy(self) -> None:
-        """Delete the directories of runs that are over and cleared, as a host does now and then."""
+    def delete_old_directories(self) -> None:
+        """Delete the directories of runs that are over and have no record, as a host does at times."""
         records = {record.run for record in registry.runs(self.settings)}
-        for run in self.of("dead", "released", "refused"):
+        for run in self.in_state("dead", "released", "refused"):
             if run.run not in records:
                 shutil.rmtree(self.settings.runs_dir / run.run, ignore_errors=True)
 
-    # -- what must hold
+    # -- checks
 
-    def wronged(self, alive: list[Fake]) -> list[str]:
-        """Return what a sweep took from runs that lived all the time."""
+    def taken_from(self, alive: list[FakeRun]) -> list[str]:
+        """Return what a sweep removed of runs that were alive before it and still are."""
         entries = {entry.run for entry in registry.entries(self.settings)}
         found = []
         for run in alive:
@@ -275,11 +288,11 @@ class Crowd:
                 continue
             if run.run not in entries:
                 found.append(f"the entry of live {run.run}")
-            if len(self.engine.of(run.stack)) != 6:
+            if len(self.docker.names_of(run.stack)) != 6:
                 found.append(f"the app of live {run.run}")
         return found
 
-    def missed(self, dead: list[Fake]) -> list[str]:
+    def left_of(self, dead: list[FakeRun]) -> list[str]:
         """Return what a sweep left of runs that were dead before it began."""
         entries = {entry.run for entry in registry.entries(self.settings)}
         records = {record.run for record in registry.runs(self.settings)}
@@ -288,7 +301,7 @@ class Crowd:
         for run in dead:
             if run.run in entries | records:
                 found.append(f"the entry of dead {run.run}")
-            if last[run.domain] is run and self.engine.of(run.stack):
+            if last[run.domain] is run and self.docker.names_of(run.stack):
                 found.append(f"the app of dead {run.run}")
             if run.orphan is not None and run.orphan.poll() is None:
                 found.append(f"a process of dead {run.run}")

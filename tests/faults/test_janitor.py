@@ -1,0 +1,99 @@
+"""The janitor amid runs that start and die at random: real processes and flocks, a fake Docker."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import settings
+from harness.host import orphans
+from harness.runs import janitor
+from harness.settings import Settings
+from tests.faults.fake_runs import FakeRun, FakeRuns
+from tests.support.figures import Part, trial
+
+SEED = int(os.environ.get("FAULTS_SEED", time.time_ns() % 1_000_000))
+PART = Part.JANITOR
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Settings:
+    """Settings whose folders are all below a temporary one."""
+    names = {"CCCI_LOCK_DIR": "lock", "CCCI_ACTIVE_DIR": "active"}
+    names |= {"CCCI_SLOTS_DIR": "slots", "CCCI_RUNS_DIR": "runs"}
+    for name in names.values():
+        (tmp_path / name).mkdir()
+    return settings.load({key: str(tmp_path / name) for key, name in names.items()})
+
+
+@pytest.fixture
+def runs(here: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuns]:
+    """Fake runs, none of them started."""
+    monkeypatch.setattr(
+        orphans, "QUIET_TIME", 0.0
+    )  # these runs leave nothing that has to calm down
+    found = FakeRuns(here, SEED)
+    yield found
+    found.close()
+
+
+def sweep_amid(runs: FakeRuns, chance: random.Random) -> None:
+    """Run the janitor once while runs start and die."""
+    swept = threading.Event()
+
+    def act_at_random() -> None:
+        for _ in range(6):
+            if not swept.wait(chance.random() * 0.01):
+                runs.act()
+
+    actor = threading.Thread(target=act_at_random)
+    actor.start()
+    try:
+        janitor.sweep(
+            runs.settings,
+            runs.docker,
+            own_run="janitor",
+            progress=lambda line: None,
+            finish=lambda folder: None,
+        )
+    finally:
+        swept.set()
+        actor.join()
+
+
+@pytest.mark.parametrize(
+    "rounds", [12, pytest.param(1000, marks=[pytest.mark.faults])], ids=["short", "long"]
+)
+def test_incident_c2_janitor_spares_live_runs_and_reaps_all_dead_ones(
+    runs: FakeRuns, rounds: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chance = random.Random(SEED)
+    with trial(PART, "sweeps amid runs that start and die", incidents=("C2",)) as result:
+        result.times, result.note = 0, f"seed {SEED}"
+        for _ in range(rounds):
+            for _ in range(1 + chance.randrange(6)):
+                runs.act()
+            runs.settle()
+            alive, dead = runs.in_state("alive"), last_dead(runs)
+            with result.timed():
+                sweep_amid(runs, chance)
+            result.times += 1
+            runs.settle()
+            result.none_lost([*runs.taken_from(alive), *runs.left_of(dead)])
+            runs.delete_old_directories()
+        result.note += ": " + ", ".join(f"{n:,} {what}" for what, n in sorted(runs.counts.items()))
+    with capsys.disabled():
+        sys.stdout.write(f"\n{rounds} rounds, {result.note}; repeat with FAULTS_SEED={SEED}\n")
+    assert {"started", "killed", "released"} <= set(runs.counts)
+
+
+def last_dead(runs: FakeRuns) -> list[FakeRun]:
+    """Return the last two hundred dead runs; earlier ones were checked in earlier rounds."""
+    return runs.in_state("dead")[-200:]
