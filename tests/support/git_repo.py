@@ -12,6 +12,7 @@ AUTHOR = {
     for role in ("AUTHOR", "COMMITTER")
     for key, value in (("NAME", "Test"), ("EMAIL", "test@example.com"))
 }
+TIMEOUT = 60.0  # seconds for one command
 ISOLATED = {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": "/dev/null"}
 
 
@@ -23,8 +24,10 @@ def git(folder: Path, *words: str, stdin: str = "") -> str:
         input=stdin,
         capture_output=True,
         text=True,
-        check=True,
+        timeout=TIMEOUT,
+        check=False,
     )
+    assert done.returncode == 0, f"git {words[0]} failed:\n{done.stdout}{done.stderr}"
     return done.stdout.strip()
 
 

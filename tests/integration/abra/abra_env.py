@@ -15,6 +15,7 @@ from docker.errors import APIError
 
 from harness.host import proc, wait
 from harness.host.proc import Completed
+from tests.support import git_repo
 
 STAND_IN = Path(__file__).resolve().parents[3] / "sandbox/standins/abra/abra"
 RECIPE = "contract"
@@ -80,6 +81,16 @@ def image() -> str:
     return os.environ.get("CONTRACT_IMAGE", "ccci/nginx:1.22.1")
 
 
+def _files(version: str) -> dict[str, str]:
+    return {
+        "compose.yml": COMPOSE.format(image=image(), version=version),
+        "compose.second.yml": SECOND.format(image=image()),
+        ".env.sample": SAMPLE,
+        "abra.sh": SCRIPT,
+        "conf.txt": "configured\n",
+    }
+
+
 @dataclass
 class AbraEnv:
     """The abra under test and its ABRA_DIR.
@@ -108,36 +119,18 @@ class AbraEnv:
 
     def build(self) -> AbraEnv:
         """Create the recipe with two published versions and a newer commit, and clone it into ABRA_DIR."""
-        self.origin.mkdir(parents=True)
-        self.git("init", "--quiet", "--initial-branch=main", at=self.origin)
+        git_repo.init(self.origin)
         for version in (OLD, NEW):
-            self._write(version)
-            self.git("add", "-A", at=self.origin)
-            self.git("commit", "--quiet", "-m", version, at=self.origin)
-            self.git("tag", "-a", "-m", version, version, at=self.origin)
-        self._write("0.3.0+1.22.1")
-        self.git("commit", "--quiet", "-a", "-m", "head", at=self.origin)
+            git_repo.commit(self.origin, _files(version), version, tag=version)
+        git_repo.commit(self.origin, _files("0.3.0+1.22.1"), "head")
         self.checkout.parent.mkdir(parents=True)
         (self.root / "abra/servers/default").mkdir(parents=True)
         self.git("clone", "--quiet", str(self.origin), str(self.checkout), at=self.root)
         return self
 
-    def _write(self, version: str) -> None:
-        files = {
-            "compose.yml": COMPOSE.format(image=image(), version=version),
-            "compose.second.yml": SECOND.format(image=image()),
-            ".env.sample": SAMPLE,
-            "abra.sh": SCRIPT,
-            "conf.txt": "configured\n",
-        }
-        for name, text in files.items():
-            (self.origin / name).write_text(text)
-
     def git(self, *words: str, at: Path | None = None) -> str:
         """Run git in the checkout, or in another folder, and return its output."""
-        identity = ["-c", "user.name=contract", "-c", "user.email=contract@ci.test"]
-        argv = ["git", "-C", str(at or self.checkout), *identity, *words]
-        return proc.run(argv, timeout=COMMAND_TIMEOUT).out.strip()
+        return git_repo.git(at or self.checkout, *words)
 
     def head(self) -> str:
         """Return the full hash of the checkout's HEAD."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,21 +9,13 @@ from typing import Any
 
 import requests
 
+from tests.support import git_repo
+from tests.support.git_repo import git
 from tests.support.poll import until
 
 SLUG = "ci/cc-ci"
 REPO = f"/api/repos/{SLUG}"
 DONE = ("success", "failure", "killed", "error", "skipped")
-IDENTITY = ("-c", "user.name=ops", "-c", "user.email=ops@bench.test")
-
-
-def git(folder: Path, *words: str) -> str:
-    """Run git in a folder and return its output."""
-    done = subprocess.run(
-        ["git", *IDENTITY, *words], cwd=folder, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, f"git {words[0]} failed:\n{done.stdout}{done.stderr}"
-    return done.stdout.strip()
 
 
 def pipeline(name: str, *steps: str, event: str = "custom", extra: str = "") -> str:
@@ -161,23 +152,15 @@ class DroneEnv(ABC):
         """
         work = self.work
         if not work.exists():
-            work.mkdir(parents=True)
-            git(work, "init", "-q", "-b", "main")
-            (work / "README.md").write_text("CI\n")
-            git(work, "add", "-A")
-            git(work, "commit", "-q", "-m", "start [CI SKIP]")
+            git_repo.init(work)
+            git_repo.commit(work, {"README.md": "CI\n"}, "start [CI SKIP]")
             git(work, "push", "-q", "--force", self.remote, "main")
         known = git(work, "branch", "--list", branch)
         git(
             work, "checkout", "-q", *([] if known else ["-b"]), branch, *([] if known else ["main"])
         )
         written = dict(files or {}) | ({} if yml is None else {".drone.yml": yml})
-        for name, text in written.items():
-            (work / name).write_text(text)
-        git(work, "add", "-A")
-        subject = message or f"pipelines of {branch} [CI SKIP]"
-        git(work, "commit", "-q", "--allow-empty", "-m", subject)
-        sha = git(work, "rev-parse", "HEAD")
+        sha = git_repo.commit(work, written, message or f"pipelines of {branch} [CI SKIP]")
         git(work, "push", "-q", self.remote, branch)
         git(work, "checkout", "-q", "main")
         return sha

@@ -13,7 +13,8 @@ from typing import Any
 
 import requests
 
-from tests.integration.drone.drone_env import SLUG, DroneEnv, git
+from tests.integration.drone.drone_env import SLUG, DroneEnv
+from tests.support.git_repo import git
 from tests.support.poll import is_alive, until
 from tests.support.ports import free_port
 

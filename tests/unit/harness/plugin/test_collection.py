@@ -20,6 +20,7 @@ from unittest import mock
 import pytest
 
 from harness.settings import CHECKOUT
+from tests.support.run_process import pytest_words
 
 # Skip the garbage collections that look for unraisable exceptions: half of the time of such a session.
 ONLY_COLLECT = ("-p", "no:unraisableexception", "--collect-only", "-q")
@@ -77,14 +78,14 @@ class Suites:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            words = [*self._words(path), *ONLY_COLLECT, *options]
+            _, _, _, *words = pytest_words(self.folder / path, *ONLY_COLLECT, *options)
             exit_code = pytest.main(words)
         return Collected(int(exit_code), out.getvalue(), err.getvalue())
 
     def pytest(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run pytest over the suites in a process of its own."""
         return subprocess.run(
-            [sys.executable, "-m", "pytest", *self._words(""), *options],
+            pytest_words(self.folder, *options),
             cwd=CHECKOUT,
             env=self._environment(env),
             capture_output=True,
@@ -92,10 +93,6 @@ class Suites:
             timeout=60,
             check=False,
         )
-
-    def _words(self, path: str) -> list[str]:
-        words = ["-c", str(CHECKOUT / "pytest.ini"), "--rootdir", str(CHECKOUT)]
-        return [*words, "-p", "harness.plugin", "-p", "no:cacheprovider", str(self.folder / path)]
 
     def _environment(self, env: Mapping[str, str]) -> dict[str, str]:
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("CCCI_", "PYTEST_"))}

@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ def upstream(tmp_path: Path) -> Repository:
 @pytest.fixture
 def fork(tmp_path: Path, upstream: Repository) -> Repository:
     """Return a fork with one more commit, as a pull request has."""
-    subprocess.run(["git", "clone", "--quiet", upstream.url, str(tmp_path / "fork")], check=True)
+    git_repo.git(tmp_path, "clone", "--quiet", upstream.url, str(tmp_path / "fork"))
     repository = Repository.__new__(Repository)
     repository.path = tmp_path / "fork"
     repository.commit(compose_yml="three")
@@ -218,11 +217,9 @@ def test_tags_can_be_fetched_when_the_source_is_gone(upstream: Repository, targe
     """`origin` is a copy on disk, because abra fetches tags and a mirror may need a login (J3)."""
     git.fetch_checkout(upstream.url, upstream.git("rev-parse", "HEAD"), target)
     upstream.path.rename(upstream.path.with_name("moved"))
-    origin = subprocess.run(
-        ["git", "-C", str(target), "remote", "get-url", "origin"], capture_output=True, text=True
-    ).stdout.strip()
+    origin = git_repo.git(target, "remote", "get-url", "origin")
     assert Path(origin) == target.parent.parent / "mirrors" / "r.git"
-    subprocess.run(["git", "-C", str(target), "fetch", "--quiet", "--tags", "--force"], check=True)
+    git_repo.git(target, "fetch", "--quiet", "--tags", "--force")
 
 
 def test_a_second_fetch_replaces_the_first(upstream: Repository, target: Path) -> None:
