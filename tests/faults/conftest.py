@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Protocol, Unpack
 
 import pytest
 
 from harness.settings import CHECKOUT
 from tests.faults.fault_env import FaultEnv, HeldRun, ProcessOptions
+from tests.support.tiny_recipe import TinyRecipe
 
 
 class Start(Protocol):
@@ -48,3 +50,19 @@ def start(fault_env: FaultEnv) -> Iterator[Start]:
         run.kill()
     if alive:
         fault_env.run_janitor()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TinyRecipe]:
+    """A tiny recipe without commits, named after the test; it is removed after the test."""
+    recipe = TinyRecipe(tmp_path, f"tiny-{abs(hash(request.node.name)) % 100_000}")
+    yield recipe
+    recipe.clean()
+
+
+@pytest.fixture
+def upgradable(tiny: TinyRecipe) -> TinyRecipe:
+    """A tiny recipe with a published version and a head."""
+    tiny.commit(tag=True)
+    tiny.commit(version="1.1.0+1", nginx="# new")
+    return tiny

@@ -43,8 +43,8 @@ def table(trials: Iterable[Trial]) -> str:
 
 def _by_kind(trials: Iterable[Trial]) -> dict[str, dict[str, list[Trial]]]:
     parts: dict[str, dict[str, list[Trial]]] = {}
-    for made in trials:
-        parts.setdefault(made.part, {}).setdefault(made.what, []).append(made)
+    for trial in trials:
+        parts.setdefault(trial.part, {}).setdefault(trial.what, []).append(trial)
     order = [str(part) for part in Part]
     return dict(sorted(parts.items(), key=lambda item: _position(item[0], order)))
 
@@ -54,18 +54,18 @@ def _position(part: str, order: Sequence[str]) -> int:
 
 
 def _part_table(part: str, kinds: Mapping[str, list[Trial]]) -> str:
-    timed = any(made.seconds for trials in kinds.values() for made in trials)
+    timed = any(trial.seconds for trials in kinds.values() for trial in trials)
     head = (*KIND_HEAD, *(TIME_HEAD if timed else ()))
     rows = [_kind_cells(what, kinds[what])[: len(head)] for what in kinds]
     return "\n".join([f"### {part}", "", *_rows(head, rows), ""])
 
 
 def _kind_cells(what: str, trials: Sequence[Trial]) -> list[str]:
-    notes = dict.fromkeys(made.note for made in trials if made.note)
-    seconds = [each for made in trials for each in made.seconds]
+    notes = dict.fromkeys(trial.note for trial in trials if trial.note)
+    seconds = [each for trial in trials for each in trial.seconds]
     return [
         " · ".join([what, *notes]),
-        ", ".join(dict.fromkeys(each for made in trials for each in made.incidents)),
+        ", ".join(dict.fromkeys(each for trial in trials for each in trial.incidents)),
         _times(trials),
         _lost(trials),
         f"{statistics.median(seconds):.1f} s" if seconds else "",
@@ -85,10 +85,10 @@ def areas(trials: Iterable[Trial]) -> dict[str, list[str]]:
 def _area_rows(part: str, kinds: Mapping[str, list[Trial]]) -> list[str]:
     groups: dict[float, list[str]] = {}
     for what, trials in kinds.items():
-        groups.setdefault(max(made.bound for made in trials), []).append(what)
+        groups.setdefault(max(trial.bound for trial in trials), []).append(what)
     rows = []
     for names in groups.values():
-        trials = [made for name in names for made in kinds[name]]
+        trials = [trial for name in names for trial in kinds[name]]
         what = SUMMARIES.get(part) or "; ".join(names)
         cells = [part, what, str(len(names)), _times(trials), _lost(trials), _slowest(trials)]
         rows.append(_row([*cells, _bound(trials)]))
@@ -128,22 +128,22 @@ def _written(block: str, part: str) -> list[str]:
 
 
 def _times(trials: Iterable[Trial]) -> str:
-    return f"{sum(made.times for made in trials):,}"
+    return f"{sum(trial.times for trial in trials):,}"
 
 
 def _lost(trials: Sequence[Trial]) -> str:
-    lost = [name for made in trials for name in made.lost]
-    lost += [f"{made.what}: {made.failed}" for made in trials if made.failed]
+    lost = [name for trial in trials for name in trial.lost]
+    lost += [f"{trial.what}: {trial.failed}" for trial in trials if trial.failed]
     return f"**{'; '.join(lost)}**" if lost else "nothing"
 
 
 def _slowest(trials: Iterable[Trial]) -> str:
-    seconds = [each for made in trials for each in made.seconds]
+    seconds = [each for trial in trials for each in trial.seconds]
     return f"{max(seconds):.1f} s" if seconds else ""
 
 
 def _bound(trials: Iterable[Trial]) -> str:
-    bound = max(made.bound for made in trials)
+    bound = max(trial.bound for trial in trials)
     return f"{bound:.0f} s" if bound else ""
 
 

@@ -20,11 +20,11 @@ def record(file: Path) -> None:
     found: dict[str, Any] = next((row for row in rows if "leaks" in row), {})
     kinds = Counter(f"{row['recipe']} {row['lane']}" for row in runs)
     what = f"the demo recipes in turn, {len(runs)} runs, the host compared before and after"
-    with trial(PART, what, times=len(runs)) as made:
-        made.seconds += [row["seconds"] for row in runs]
-        made.note = ", ".join(f"{name} {count}" for name, count in kinds.items())
+    with trial(PART, what, times=len(runs)) as result:
+        result.seconds += [row["seconds"] for row in runs]
+        result.note = ", ".join(f"{name} {count}" for name, count in kinds.items())
         for kind in ("red", "leaks", "unexplained", "drift"):
-            made.lost += found.get(kind, ["the findings are missing"] if kind == "leaks" else [])
+            result.lost += found.get(kind, ["the findings are missing"] if kind == "leaks" else [])
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -27,14 +26,6 @@ from harness import App
 def test_it(app: App) -> None:
     {body}
 """
-
-
-@pytest.fixture
-def tiny(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[TinyRecipe]:
-    """A tiny recipe named after the test; it is removed after the test."""
-    recipe = TinyRecipe(tmp_path, f"tiny-{abs(hash(request.node.name)) % 100_000}")
-    yield recipe
-    recipe.clean()
 
 
 class Try(Protocol):

@@ -15,6 +15,7 @@ from harness.runs.run import Base
 from harness.stages import admission, deploy, provision, sentinel, upgrade
 from harness.swarm import backup, engine, images, remove
 
+LIFECYCLE: Any = lifecycle  # takes the fakes below
 HEAD = "617e8442" + "0" * 32
 APP: Any = SimpleNamespace(
     stack="s", domain="a.ci.test", life="fresh", recipe="x", progress=lambda line: None
@@ -137,21 +138,21 @@ def test_a_stage_fails_with_its_checks(
     """A failed check fails the stage before what must not happen without it."""
     run.failing = {check: nth}
     with pytest.raises(CcCiError, match=f"{check} failed"):
-        getattr(lifecycle, stage)(run, APP)
+        getattr(LIFECYCLE, stage)(run, APP)
     assert not_reached not in run.calls
 
 
 @pytest.mark.parametrize("stage", sorted({stage for stage, *_ in RELIES_ON}))
 def test_a_stage_without_a_failed_check_passes(run: FakeRun, stage: str) -> None:
     """Otherwise the test above would prove nothing."""
-    getattr(lifecycle, stage)(run, APP)
+    getattr(LIFECYCLE, stage)(run, APP)
 
 
 def test_a_loss_that_no_check_notices_fails_before_the_restore(run: FakeRun) -> None:
     """After the restore nobody could say what brought the data back."""
     run.suite.checks = [lambda app: None]
     with pytest.raises(SuiteFailure, match="every check still passes"):
-        lifecycle.restore(run, APP)  # type: ignore[arg-type]
+        LIFECYCLE.restore(run, APP)
     assert "app_restore" not in run.calls
 
 
@@ -162,7 +163,7 @@ def test_a_volume_that_cannot_be_removed_stops_the_restore(
     left = (remove.Leftover("volume", "s_content", "in use"),)
     monkeypatch.setattr(remove, "remove_stack", run.fake("remove_stack", left))
     with pytest.raises(InfraError, match=r"volume 's_content' \(in use\)"):
-        lifecycle.restore(run, APP)  # type: ignore[arg-type]
+        LIFECYCLE.restore(run, APP)
     assert "app_deploy" not in run.calls
 
 
@@ -170,18 +171,18 @@ def test_a_restore_whose_hook_failed_is_refused(run: FakeRun) -> None:
     """Even if abra reports success."""
     run.output = "ERROR restore.post-hook of s_db failed\nrestore finished"
     with pytest.raises(RecipeFailure, match="a hook of the recipe failed"):
-        lifecycle.restore(run, APP)  # type: ignore[arg-type]
+        LIFECYCLE.restore(run, APP)
 
 
 def test_an_upgrade_that_deployed_something_else_is_refused(run: FakeRun) -> None:
     """The stage itself reads the label's commit."""
     run.deployed = "deadbeef"
     with pytest.raises(RecipeFailure, match="the head was never deployed"):
-        lifecycle.upgrade(run, APP)  # type: ignore[arg-type]
+        LIFECYCLE.upgrade(run, APP)
 
 
 def test_an_upgrade_that_changed_nothing_is_refused(run: FakeRun) -> None:
     """The version claims a new upstream release, but the images are the old ones."""
     run.version = "1+2"
     with pytest.raises(RecipeFailure, match="the upgrade changed nothing"):
-        lifecycle.upgrade(run, APP)  # type: ignore[arg-type]
+        LIFECYCLE.upgrade(run, APP)
