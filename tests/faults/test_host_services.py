@@ -92,7 +92,9 @@ def test_incident_r7_only_a_missing_image_is_the_recipes_fault(
     check_pull(upgradable, serve(answer), what, expected)
 
 
-@pytest.mark.parametrize(("what", "listens"), [("refuses", False), ("does not answer", True)])
+@pytest.mark.parametrize(
+    ("what", "listens"), [("refuses connections", False), ("does not answer", True)]
+)
 def test_incident_r7_an_image_registry_that_does_not_answer_is_an_infrastructure_error(
     upgradable: TinyRecipe, what: str, listens: bool
 ) -> None:
@@ -129,7 +131,7 @@ def check_pull(upgradable: TinyRecipe, address: str, what: str, expected: tuple[
 @pytest.mark.parametrize(
     ("what", "url"),
     [
-        ("forge refuses", "http://127.0.0.1:1/{recipe}.git"),
+        ("forge refuses connections", "http://127.0.0.1:1/{recipe}.git"),
         ("forge's name does not resolve", "https://forge.invalid/{recipe}.git"),
     ],
 )

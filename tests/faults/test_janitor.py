@@ -75,7 +75,7 @@ def test_incident_c2_janitor_spares_live_runs_and_reaps_all_dead_ones(
     runs: FakeRuns, rounds: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     chance = random.Random(SEED)
-    with trial(PART, "sweeps amid runs that start and die", incidents=("C2",)) as result:
+    with trial(PART, "sweeps while runs start and are killed", incidents=("C2",)) as result:
         result.times, result.note = 0, f"seed {SEED}"
         for _ in range(rounds):
             for _ in range(1 + chance.randrange(6)):

@@ -136,7 +136,7 @@ def test_an_orphan_is_killed_before_the_recipe_s_lock_is_given_to_another_run(
     fault_env.wrap("abra", real, trap=trap)
     try:
         with trial(
-            PART, "an orphan that would deploy after its run's death", bound=CLEANUP_BOUND
+            PART, "an orphan that would deploy after its run was killed", bound=CLEANUP_BOUND
         ) as result:
             with held_run(fault_env, start, "deploy") as run:
                 orphan = fault_env.held_pid()
@@ -193,7 +193,7 @@ def start_in_the_bot(domain: str) -> int:
 
 def test_a_repeated_run_id_cleans_up_its_dead_run(fault_env: FaultEnv, start: Start) -> None:
     """A Drone that lost its database starts counting again. The dead run's directory is moved aside."""
-    with trial(PART, "a run id that comes again after a death", bound=CLEANUP_BOUND) as result:
+    with trial(PART, "the run id of a killed run, used again", bound=CLEANUP_BOUND) as result:
         with held_run(fault_env, start, "deploy", env={"DRONE_BUILD_NUMBER": "7"}) as run:
             os.kill(run.harness_pid(), signal.SIGKILL)
             run.process.wait()
@@ -207,7 +207,7 @@ def test_a_repeated_run_id_cleans_up_its_dead_run(fault_env: FaultEnv, start: St
 
 def test_the_run_id_of_a_live_run_is_refused(fault_env: FaultEnv, start: Start) -> None:
     """Two sessions with one number would write into one directory."""
-    with trial(PART, "a run id that a living run has") as result:
+    with trial(PART, "a run id that is in use") as result:
         with held_run(fault_env, start, "seed", env={"DRONE_BUILD_NUMBER": "8"}) as run:
             second = start("--stages", "install", env={"DRONE_BUILD_NUMBER": "8"})
             assert second.wait() == 16

@@ -1,4 +1,4 @@
-"""Docker is killed or restarted in the middle of a run; the machine reboots."""
+"""Docker is killed or restarted during a run; the machine reboots."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_an_engine_restarted_during_a_run_is_an_infrastructure_error(
     fault_env: FaultEnv, start: Start, dockerd: int, sign: signal.Signals, stage: str
 ) -> None:
     """The run waits for the engine before it tears down; the next run is green."""
-    what = f"Docker's engine stopped by {sign.name} in the middle of a run, and started again"
+    what = f"Docker's engine stopped by {sign.name} during a run, and started again"
     with trial(PART, what, bound=ENGINE_BOUND) as result:
         stages = fault_env.hold_at(stage)
         run = start("--stages", stages)
@@ -173,7 +173,7 @@ def test_after_a_reboot_a_dead_run_is_reaped_immediately(
     fault_env: FaultEnv, start: Start, reboot: list[str], stage: str
 ) -> None:
     """Registry and locks are gone; the run's record says what belonged to it."""
-    with trial(PART, "a reboot in the middle of a run", bound=CLEANUP_BOUND) as result:
+    with trial(PART, "a reboot during a run", bound=CLEANUP_BOUND) as result:
         run = start("--stages", fault_env.hold_at(stage))
         run.until_held()
         run.kill()
