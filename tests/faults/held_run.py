@@ -1,4 +1,4 @@
-"""Start a run and hold it at a stage; check what its report says about where it ended."""
+"""Start a run and hold it at a stage; check the report of a run that was stopped there."""
 
 from __future__ import annotations
 

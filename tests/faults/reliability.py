@@ -20,7 +20,7 @@ KIND_HEAD = ("what was tried", "incident", "times", "lost")
 TIME_HEAD = ("median", "slowest", "bound")  # columns of a part in which times were measured
 AREA_HEAD = ("area", "what is survived", "kinds", "trials", "lost", "slowest", "bound")
 
-# Parts of many kinds: said in one sentence; the kinds of the others are named one by one.
+# Summaries of parts with many kinds; of the other parts each kind is named.
 SUMMARIES: Mapping[str, str] = {
     Part.SHUTDOWN: "SIGTERM, SIGHUP, Ctrl-C, a closed terminal, the run's own deadline, Drone's cancel, "
     "a lost cancel, more signals during the teardown; each also with -n 2",

@@ -49,14 +49,14 @@ def cross_talk(runs: list[HeldRun], refs: dict[str, str]) -> list[str]:
     found = []
     for run in runs:
         texts = [run.dir / name for name in REPORTS] + list((run.dir / "logs").glob("*"))
-        foreign = {
+        others = {
             word
             for other in runs
             if other is not run
             for word in {other.id} | app_names(other, refs[other.id])
         }
         text = "\n".join(path.read_text(errors="replace") for path in texts)
-        found += [f"{run.id} mentions {word}" for word in foreign if word in text]
+        found += [f"{run.id} mentions {word}" for word in others if word in text]
     return found
 
 

@@ -179,12 +179,12 @@ def test_a_command_in_the_backup_bot_is_killed_with_its_run(
 def start_in_the_bot(domain: str) -> int:
     """Start a command in the backup bot's container as abra does; return its pid on the host."""
     api = engine.client()
-    made = api.exec_create(
+    command = api.exec_create(
         backup.bot_container(), ["sleep", "600"], environment={"SERVICE": domain}
     )
-    api.exec_start(made["Id"], detach=True)
+    api.exec_start(command["Id"], detach=True)
     pid: int = wait.until(
-        lambda: wait.Look("", api.exec_inspect(made["Id"])["Pid"] or None),
+        lambda: wait.Look("", api.exec_inspect(command["Id"])["Pid"] or None),
         what="the command to start",
         timeout=10,
     )

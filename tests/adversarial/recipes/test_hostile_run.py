@@ -54,23 +54,23 @@ def run_recipe(
 
 
 def test_a_head_that_mounts_the_host_is_red_and_not_deployed(tmp_path: Path) -> None:
-    run, made = run_recipe(
+    run, created = run_recipe(
         tmp_path, demo_files("versions/1.1.0+1.22.1"), with_host_mount(demo_files("head"))
     )
     found = run.report
     assert (run.exit_code, found.verdict.value, found.stage) == (1, "recipe", "install")
     assert "compose.yml: services.app.volumes: mounts the host path '/' (host-root)" in found.reason
     assert "'allow: [host-root]'" in found.reason
-    assert made == []
+    assert created == []
 
 
 def test_a_published_version_that_mounts_the_host_is_not_the_heads_fault(tmp_path: Path) -> None:
     """The upgrade from it is unverified, and it is not deployed."""
     base = with_host_mount(demo_files("versions/1.1.0+1.22.1"))
-    run, made = run_recipe(tmp_path, base, demo_files("head"), "--stages", "upgrade")
+    run, created = run_recipe(tmp_path, base, demo_files("head"), "--stages", "upgrade")
     found = run.report
     upgrade = next(stage for stage in found.stages if stage.name == "upgrade")
     assert (run.exit_code, found.verdict.value, upgrade.outcome) == (16, "infra", "unverified")
     assert "published version 1.1.0+1.22.1 does not deploy" in found.reason
     assert "(host-root)" in found.reason
-    assert made == []
+    assert created == []
