@@ -65,7 +65,7 @@ fuzz: $(STAMP)
 	@FUZZ_INPUTS=600 $(BIN)/pytest tests/adversarial/fuzz -m fuzz --durations=5
 
 FIGURES := $(CURDIR)/.bench/figures.jsonl
-ATTACKS := tests/integration/forge/test_survival.py tests/adversarial
+ATTACKS := tests/integration/forge/test_survival.py tests/integration/forge/test_service.py tests/adversarial
 faults: setup setup-forge
 	@rm -f $(FIGURES)
 	@FUZZ_INPUTS=600 CCCI_FIGURES=$(FIGURES) $(BIN)/pytest $(ATTACKS) -m 'not faults' -q

@@ -1,49 +1,23 @@
-"""Registry and janitor with an in-memory Docker: which owners are alive, and what is removed."""
+"""The janitor with an in-memory Docker: what it removes, and what it leaves."""
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.errors import InfraError, TimedOut
+from harness.errors import TimedOut
 from harness.host import lock, orphans
 from harness.host.lock import Owner
 from harness.runs import janitor, registry
 from harness.settings import Settings
 from harness.swarm import remove
 from tests.support.fake_docker import FakeDocker
-from tests.support.lock_holder import Holder, below, me
-
-DOMAIN, STACK = "aaaaaa-hello.ci.test", "aaaaaa-hello_ci_test"
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    """Settings whose folders are all below a temporary one."""
-    return below(tmp_path)
-
-
-@pytest.fixture
-def live(here: Settings, tmp_path: Path) -> Iterator[Holder]:
-    """A running run that has the app with STACK."""
-    holder = Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7"))
-    assert holder.answer == "held"
-    yield holder
-    holder.kill()
-
-
-def sweep(here: Settings, api: FakeDocker, **options: Any) -> janitor.Sweep:
-    """Run the janitor once."""
-    options.setdefault("finish", lambda folder: None)
-    return janitor.sweep(here, api, own_run="run-8", progress=lambda line: None, **options)
+from tests.support.lock_holder import Holder, me
+from tests.unit.harness.runs.sweeps import DOMAIN, STACK, rewrite, sweep
 
 
 def test_incident_c2_a_running_runs_app_is_never_removed(here: Settings, live: Holder) -> None:
@@ -95,76 +69,12 @@ def test_processes_of_a_dead_run_are_ended_before_its_app_is_removed(
         orphan.kill()
 
 
-def rewrite(path: Path, **changes: object) -> None:
-    """Change fields of an entry."""
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-def test_a_reused_process_id_is_not_the_owner(here: Settings, live: Holder) -> None:
-    live.kill()
-    rewrite(here.active_dir / DOMAIN, pid=os.getpid(), started="1")
-    assert sweep(here, FakeDocker()).removed == [DOMAIN]
-
-
-def test_an_entry_without_a_start_time_has_a_dead_owner(here: Settings, live: Holder) -> None:
-    """A process that is gone has no start time either; two empty ones are not a match."""
-    live.kill()
-    rewrite(here.active_dir / DOMAIN, started="")
-    assert sweep(here, FakeDocker()).removed == [DOMAIN]
-
-
-def test_an_owner_with_a_held_lock_is_alive(
-    here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The owner may be in another PID namespace, so its process cannot be found."""
-    monkeypatch.setattr(registry, "DEAD_LOCK_TIMEOUT", 0.05)
-    folder = here.runs_dir / "run-7"
-    for path in (here.active_dir / DOMAIN, folder / registry.RECORD):
-        rewrite(path, pid=2**22, started="1")
-    for entry in (*registry.entries(here), *registry.runs(here)):
-        assert registry.owner_alive(here, entry) and registry.claim(here, entry) is None
-    assert not registry.is_free(folder)
-
-
-def test_an_owner_whose_process_runs_is_alive_without_its_lock_file(
-    here: Settings, live: Holder, tmp_path: Path
-) -> None:
-    """Lock files may be deleted; a lock on a new file with that name proves nothing."""
-    for path in (*here.active_dir.glob(".*.lock"), *tmp_path.glob("runs/run-7/**/.*.lock")):
-        path.unlink()
-    (entry,) = registry.entries(here)
-    assert registry.owner_alive(here, entry)
-    assert not registry.is_free(tmp_path / "runs" / "run-7")
-    assert sweep(here, FakeDocker()).removed == []
-
-
 def test_an_entry_that_was_rewritten_meanwhile_is_not_claimed(here: Settings, live: Holder) -> None:
     """Between reading an entry and locking it, its name may have passed to another run that died, too."""
     live.kill()
     (old,) = registry.entries(here)
     rewrite(here.active_dir / DOMAIN, run="run-9")
     assert registry.claim(here, old) is None
-
-
-def test_a_name_cannot_be_registered_while_its_last_app_is_removed(
-    here: Settings, live: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The janitor would remove what the new owner creates."""
-    monkeypatch.setattr(registry, "NAME_TIMEOUT", 0.05)
-    words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
-
-    class BusyDocker(FakeDocker):
-        def remove_service(self, name: str) -> None:
-            """Remove a service, while a new run wants to register the name."""
-            with pytest.raises(InfraError, match="held by another run"):
-                registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words)
-            super().remove_service(name)
-
-    api = BusyDocker()
-    api.deploy(STACK)
-    live.kill()
-    assert sweep(here, api).removed == [DOMAIN]
-    registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
 
 
 def test_a_lock_that_is_only_being_checked_is_taken_shortly_after(
@@ -185,12 +95,6 @@ def test_a_lock_that_is_only_being_checked_is_taken_shortly_after(
     checked.clear()
     words = {"stack": STACK, "run": "x", "recipe": "hello", "life": "fresh"}
     registry.register(here, domain=DOMAIN, run_dir=tmp_path / "x", **words).close()
-
-
-def test_a_directory_of_a_running_run_is_refused(here: Settings, live: Holder) -> None:
-    """Two runs with one id would write into one directory."""
-    with pytest.raises(InfraError, match="run 'run-7' is still running in"):
-        registry.begin(here.runs_dir / "run-7", run="run-7", recipe="hello")
 
 
 def test_two_sweeps_do_not_run_at_the_same_time(
@@ -220,14 +124,6 @@ def test_an_app_stays_registered_while_a_process_of_its_run_does_not_exit(
     assert {item.kind for item in done.left} == {"process"}
     monkeypatch.undo()
     assert sweep(here, api).removed == [DOMAIN]
-
-
-def test_an_owner_from_an_earlier_boot_is_dead(here: Settings, live: Holder) -> None:
-    """Its process id may belong to another process now."""
-    live.kill()
-    start = registry.start_time(os.getpid())
-    rewrite(here.active_dir / DOMAIN, pid=os.getpid(), started=start, boot="other")
-    assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
 def test_a_kept_app_stays_until_its_time_is_over(here: Settings, live: Holder) -> None:
@@ -296,19 +192,6 @@ def test_a_stack_that_cannot_be_removed_is_reported_as_left(
     assert (done.removed, [item.name for item in done.left]) == ([], [f"{STACK}_content"])
 
 
-def test_a_failed_registration_frees_the_name_again(here: Settings, tmp_path: Path) -> None:
-    """A disk that cannot take the entry is an infrastructure problem."""
-    run = tmp_path / "runs" / "run-8"
-    run.mkdir()
-    (run / registry.APPS).write_text("in the way")
-    app = {"domain": DOMAIN, "stack": STACK, "run": "run-8", "recipe": "hello", "life": "fresh"}
-    for _ in range(2):
-        with pytest.raises(InfraError, match=f"cannot register '{DOMAIN}'"):
-            registry.register(here, run_dir=run, **app)
-    (run / registry.APPS).unlink()
-    registry.register(here, run_dir=run, **app).close()
-
-
 def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
     here: Settings, live: Holder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -325,27 +208,6 @@ def test_a_failed_removal_keeps_its_entry_for_the_next_sweep(
     assert [record.run for record in registry.runs(here)] == ["run-7"] and checkout.exists()
     assert sweep(here, FakeDocker()).removed == [DOMAIN]
     assert registry.runs(here) == [] and not checkout.exists()
-
-
-def test_a_domain_cannot_be_registered_twice(here: Settings, live: Holder, tmp_path: Path) -> None:
-    with pytest.raises(InfraError, match="held by another run"):
-        registry.register(
-            here,
-            domain=DOMAIN,
-            stack=STACK,
-            run="x",
-            run_dir=tmp_path,
-            recipe="hello",
-            life="fresh",
-        )
-
-
-def test_a_zombie_owner_is_dead(here: Settings, live: Holder) -> None:
-    """Its process id exists until its parent has waited for it."""
-    live.process.kill()  # and not waited for
-    os.waitid(os.P_PID, live.process.pid, os.WEXITED | os.WNOWAIT)
-    assert Path(f"/proc/{live.process.pid}/stat").exists()
-    assert sweep(here, FakeDocker()).removed == [DOMAIN]
 
 
 def test_a_run_that_died_before_it_had_an_app_is_finalised(here: Settings, tmp_path: Path) -> None:
@@ -393,22 +255,6 @@ def test_a_report_that_cannot_be_written_does_not_stop_the_sweep(
     assert registry.runs(here) == []
 
 
-def test_a_name_whose_last_app_is_not_removed_yet_is_refused(
-    here: Settings, live: Holder, tmp_path: Path
-) -> None:
-    live.kill()
-    with pytest.raises(InfraError, match="left behind by run 'run-7'; `cc-ci janitor`"):
-        registry.register(
-            here,
-            domain=DOMAIN,
-            stack=STACK,
-            run="x",
-            run_dir=tmp_path / "runs" / "x",
-            recipe="hello",
-            life="fresh",
-        )
-
-
 def test_an_app_that_is_created_during_a_sweep_is_not_removed(
     here: Settings, tmp_path: Path
 ) -> None:
@@ -429,15 +275,3 @@ def test_an_app_that_is_created_during_a_sweep_is_not_removed(
     finally:
         for holder in made:
             holder.kill()
-
-
-def test_a_run_with_the_same_id_elsewhere_is_another_run(here: Settings, live: Holder) -> None:
-    """Two Drone servers on one host both have a build 7; processes are matched by the run's directory."""
-    other = subprocess.Popen(["sleep", "600"], env={"PATH": "/bin", "CCCI_RUN": "/elsewhere/run-7"})
-    live.kill()
-    try:
-        assert sweep(here, FakeDocker()).removed == [DOMAIN]
-        assert other.poll() is None
-    finally:
-        other.kill()
-        other.wait()
