@@ -128,7 +128,7 @@ def phase_over(run: HeldRun, name: str) -> bool:
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM"], ids=["obeys-term", "ignores-term"])
-def test_an_orphan_is_killed_before_the_recipe_s_lock_is_given_to_another_run(
+def test_an_orphan_is_killed_before_another_run_gets_the_recipes_lock(
     fault_env: FaultEnv, start: Start, trap: str
 ) -> None:
     """It would deploy later, while the other run is testing."""

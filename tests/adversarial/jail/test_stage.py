@@ -225,8 +225,7 @@ def test_without_an_answer_of_the_app_they_are_not_run(stage: Stage) -> None:
 
 def test_untrusted_own_tests_are_not_run(stage: Stage) -> None:
     """The stage checks the trust again, whatever was planned."""
-    plan_without_trust = replace(stage.run.record.plan, trust=None)
-    object.__setattr__(stage.run.record, "plan", plan_without_trust)
+    stage.run.record.plan = replace(stage.run.record.plan, trust=None)
     with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
         stage.verify("def test_it():\n    pass\n")
     assert not (stage.run.dir / "logs").exists()
