@@ -98,11 +98,44 @@ def test_imports_of_the_harness_point_downwards(path: Path) -> None:
     assert list(wrong_way(path)) == []
 
 
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        ("contract", {"contract"}),
+        ("harness", {"contract", "harness"}),
+        ("bridge", {"contract", "bridge"}),
+        ("sandbox", {"contract", "sandbox"}),
+        ("recipes_tests", {"harness"}),
+    ],
+)
+def test_packages_know_only_their_neighbours(package: str, allowed: set[str]) -> None:
+    others = {*FOLDERS} - allowed
+    found = {dotted(path): imports_of(path, *others) for path in files(package)}
+    assert {name: imported for name, imported in found.items() if imported} == {}
+
+
 def test_suites_import_public_names_only() -> None:
     found = {dotted(path): imports_of(path, "harness") for path in files("recipes_tests")}
     assert {
         name for name, used in found.items() if not set(used) <= {"harness", "harness.lifecycle"}
     } == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """A circle of typing-only imports counts: it cannot be read from top to bottom either."""
+    graph = {dotted(path): imports(path) for path in files(*PRODUCT)}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join([*above[above.index(name) :], name])
+        if name in done:
+            return
+        for other in sorted(graph.get(name, frozenset()) - {name}):
+            visit(other, (*above, name))
+        done.add(name)
+
+    for name in graph:
+        visit(name, ())
 
 
 # %% Sizes
@@ -112,6 +145,11 @@ def test_no_folder_has_too_many_modules() -> None:
     folders = [path.parent for path in files(*FOLDERS) if path.name != "__init__.py"]
     counts = {str(folder.relative_to(ROOT)): folders.count(folder) for folder in folders}
     assert {name: count for name, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {dotted(path): len(path.read_text().splitlines()) for path in files(*FOLDERS)}
+    assert {name: lines for name, lines in lengths.items() if lines > MAX_LINES} == {}
 
 
 # %% One place for each dangerous thing
