@@ -255,7 +255,7 @@ def _announce(run: Run) -> None:
     mode = run.settings.endpoint_mode
     if mode:
         recorder.note(
-            f"endpoint_mode={mode} on all services: Swarm VIPs (IPVS) do not work on this kernel"
+            f"all services use endpoint mode {mode}: Swarm VIPs (IPVS) do not work on this kernel"
         )
     if run.trust is None and trusted.tests_of(run.checkout_dir):
         recorder.note(trusted.NOT_TRUSTED)
