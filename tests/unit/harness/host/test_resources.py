@@ -1,4 +1,4 @@
-"""A host that is short of disk space, inodes or memory, and one with an infrastructure problem."""
+"""A host that is short of disk space, inodes or memory."""
 
 from __future__ import annotations
 
@@ -9,12 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness import settings
-from harness.errors import InfraError
 from harness.host import resources
 from harness.host.resources import GIB, MIB, Need
-from harness.runs import preflight
-from harness.swarm import engine as swarm
 
 NEED = Need(Path("/data"), "Docker's data", 2 * GIB, 50_000)
 PLENTY = {"bytes": 10 * GIB, "inodes": 1_000_000, "flag": 0, "files": 2_000_000}
@@ -77,55 +73,6 @@ def test_oom_kills_are_counted(tmp_path: Path) -> None:
     assert resources.oom_kills(tmp_path) == 0
     (tmp_path / "vmstat").write_text("oom_kill_x 9\noom_kill 3\n")
     assert resources.oom_kills(tmp_path) == 3
-
-
-FOLDERS = ("RUNS_DIR", "LOCK_DIR", "ACTIVE_DIR", "SLOTS_DIR")
-
-
-@pytest.mark.parametrize("name", [*FOLDERS, "docker", "tmp"])
-def test_every_folder_that_a_run_writes_to_is_checked(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each may be on a file system of its own; the message names the full one."""
-    paths = {key: tmp_path / key for key in (*FOLDERS, "docker", "tmp")}
-    for path in paths.values():
-        path.mkdir()
-    found = settings.load(
-        {f"CCCI_{key}": str(paths[key]) for key in FOLDERS} | {"CCCI_SETTINGS": "/dev/null"}
-    )
-    monkeypatch.setattr("tempfile.gettempdir", lambda: str(paths["tmp"]))
-    full, empty = disk(bytes=0)(""), disk()("")
-    monkeypatch.setattr(os, "statvfs", lambda path: full if Path(path) == paths[name] else empty)
-    engine = SimpleNamespace(info=lambda: {"DockerRootDir": str(paths["docker"])})
-    monkeypatch.setattr(swarm, "client", lambda: engine)
-    with pytest.raises(InfraError, match=f"only 0.0 MiB are free in '{paths[name]}'"):
-        preflight.check_resources(found)
-    assert str(paths[name]) in preflight.host_problem(found)
-
-
-def test_an_engine_that_does_not_answer_is_an_infrastructure_problem(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """What failed while Docker did not answer is not the recipe's fault."""
-
-    def away() -> Any:
-        raise InfraError("cannot talk to Docker")
-
-    monkeypatch.setattr(swarm, "client", away)
-    assert (
-        preflight.host_problem(settings.load({})) == "Docker does not answer: cannot talk to Docker"
-    )
-
-
-def test_a_proxy_that_refuses_connections_is_an_infrastructure_problem(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    engine = SimpleNamespace(info=lambda: {"DockerRootDir": str(tmp_path)})
-    monkeypatch.setattr(swarm, "client", lambda: engine)
-    monkeypatch.setattr(preflight, "_shortage", lambda settings, folder: "")
-    found = settings.load({"CCCI_PROXY": "127.0.0.1:1", "CCCI_SETTINGS": "/dev/null"})
-    problem = preflight.host_problem(found)
-    assert problem == "the proxy does not accept connections at 127.0.0.1:1: Connection refused"
 
 
 def test_sizes_have_a_readable_unit() -> None:

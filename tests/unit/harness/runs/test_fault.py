@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from docker.errors import APIError
 
-from harness.errors import InfraError
 from harness.host import resources
 from harness.runs import fault, preflight
 from harness.runs.record import RunRecord
-from harness.suites.outcome import Outcome, outcome_of
-from harness.swarm import containers
+from harness.suites.outcome import Outcome
 from harness.swarm import engine as swarm
 from tests.support.bare_run import bare_run
 
@@ -58,13 +53,13 @@ def test_a_failure_on_a_healthy_host_is_the_recipes_fault(
     assert fault.reconsider(run, FAILED) == FAILED
 
 
-@pytest.mark.parametrize("blamed", ["recipe", "suite", "timeout"])
+@pytest.mark.parametrize("at_fault", ["recipe", "suite", "timeout"])
 def test_a_failure_on_a_host_with_a_problem_is_an_infrastructure_error(
-    run: RunRecord, blamed: str, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, at_fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message starts with the host's problem and keeps the original one."""
     monkeypatch.setattr(preflight, "host_problem", lambda settings: "only 0.0 MiB are free in '/x'")
-    found = fault.reconsider(run, Outcome("fail", blamed, "no page"))
+    found = fault.reconsider(run, Outcome("fail", at_fault, "no page"))
     assert (found.kind, found.fault) == ("fail", "infra")
     assert found.message == "only 0.0 MiB are free in '/x' (test failed with: no page)"
 
@@ -99,14 +94,14 @@ def test_a_service_without_a_limit_that_is_oom_killed_is_an_infrastructure_error
     assert "out of memory: the kernel killed service 'app'" in str(found.message)
 
 
-@pytest.mark.parametrize(("kills", "blamed"), [(0, "recipe"), (1, "infra")])
+@pytest.mark.parametrize(("kills", "at_fault"), [(0, "recipe"), (1, "infra")])
 def test_exit_code_137_alone_is_not_an_oom_kill(
-    run: RunRecord, kills: int, blamed: str, monkeypatch: pytest.MonkeyPatch
+    run: RunRecord, kills: int, at_fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program killed after ignoring SIGTERM has it, too; the host's OOM counter must have changed."""
     died(monkeypatch)
     monkeypatch.setattr(resources, "oom_kills", lambda: run.oom_kills + kills)
-    assert fault.reconsider(run, FAILED).fault == blamed
+    assert fault.reconsider(run, FAILED).fault == at_fault
 
 
 @pytest.mark.parametrize("error", [APIError("conflict"), ConnectionError("gone")])
@@ -118,36 +113,3 @@ def test_an_engine_that_cannot_be_asked_leaves_the_outcome_unchanged(
 
     monkeypatch.setattr(swarm, "client", lambda: SimpleNamespace(containers=refuse))
     assert fault.reconsider(run, FAILED) == FAILED
-
-
-def test_events_that_cannot_be_written_stop_the_run_but_not_its_cleanup(run: RunRecord) -> None:
-    run.recorder.events.write_error = "cannot record an event"
-    with pytest.raises(InfraError, match="cannot record an event"):
-        run.recorder.start_stage("install", "fresh")
-    run.recorder.start_stage("cleanup", "")
-
-
-@pytest.mark.parametrize(
-    "number", [errno.ENOSPC, errno.EROFS, errno.EMFILE, errno.ENOMEM, errno.EDQUOT]
-)
-def test_errors_of_the_host_in_a_test_are_infrastructure_errors(number: int) -> None:
-    """A full or read-only disk during a test is not the suite's fault."""
-    seen: Any = SimpleNamespace(passed=False, skipped=False, when="call", longrepr="trace")
-    error = OSError(number, os.strerror(number))
-    assert outcome_of(seen, error).fault == "infra"
-    missing = FileNotFoundError(errno.ENOENT, "No such file")
-    assert outcome_of(seen, missing).fault == "suite"
-
-
-def test_a_vanished_container_is_not_an_oom_kill(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Swarm may remove a container between listing and inspecting it."""
-    from docker.errors import NotFound
-
-    def gone(name: str) -> None:
-        raise NotFound("gone")
-
-    engine = SimpleNamespace(containers=lambda **options: [{"Id": "c1"}], inspect_container=gone)
-    monkeypatch.setattr(swarm, "client", lambda: engine)
-    assert containers.oom_kill("stack", host_killed=True) is None

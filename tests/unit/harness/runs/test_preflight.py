@@ -10,21 +10,17 @@ from typing import Any
 import pytest
 from docker.errors import DockerException
 
+from harness import settings
 from harness.errors import InfraError
 from harness.host import resources
+from harness.host.resources import shortage
 from harness.runs import preflight
 from harness.settings import Settings
 from harness.swarm import engine as swarm
-from tests.support.lock_holder import below
 
 MANAGER = {"LocalNodeState": "active", "ControlAvailable": True}
 PROXY = {"Name": "proxy", "Scope": "swarm"}
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    """Settings whose folders are all below a temporary one."""
-    return below(tmp_path)
+FOLDERS = ("RUNS_DIR", "LOCK_DIR", "ACTIVE_DIR", "SLOTS_DIR")
 
 
 def engine(*networks: dict[str, str], **state: object) -> Any:
@@ -100,10 +96,48 @@ def test_too_little_memory_is_refused_and_is_a_problem_of_the_host(
 def test_an_engine_that_does_not_answer_is_a_problem_of_the_host(
     here: Settings, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK, the socket and the harness raise different errors for it."""
+    """The SDK, the socket and the harness raise different errors; none of them is the recipe's fault."""
 
     def away() -> Any:
         raise error
 
     monkeypatch.setattr(swarm, "client", lambda: SimpleNamespace(info=away))
     assert preflight.host_problem(here) == "Docker does not answer: gone"
+
+
+def disk(free: int) -> SimpleNamespace:
+    """Return a fake statvfs result with these free bytes and plenty of inodes."""
+    return SimpleNamespace(
+        f_bavail=free // 4096, f_frsize=4096, f_files=2_000_000, f_favail=1_000_000, f_flag=0
+    )
+
+
+@pytest.mark.parametrize("name", [*FOLDERS, "docker", "tmp"])
+def test_every_folder_that_a_run_writes_to_is_checked(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each may be on a file system of its own; the message names the full one."""
+    paths = {key: tmp_path / key for key in (*FOLDERS, "docker", "tmp")}
+    for path in paths.values():
+        path.mkdir()
+    found = settings.load(
+        {f"CCCI_{key}": str(paths[key]) for key in FOLDERS} | {"CCCI_SETTINGS": "/dev/null"}
+    )
+    full, empty = disk(free=0), disk(free=10 * resources.GIB)
+    monkeypatch.setattr(resources, "shortage", shortage)  # the real one again
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(paths["tmp"]))
+    monkeypatch.setattr(os, "statvfs", lambda path: full if Path(path) == paths[name] else empty)
+    docker = SimpleNamespace(info=lambda: {"DockerRootDir": str(paths["docker"])})
+    monkeypatch.setattr(swarm, "client", lambda: docker)
+    with pytest.raises(InfraError, match=f"only 0.0 MiB are free in '{paths[name]}'"):
+        preflight.check_resources(found)
+    assert str(paths[name]) in preflight.host_problem(found)
+
+
+def test_a_proxy_that_refuses_connections_is_a_problem_of_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(swarm, "client", lambda: engine(PROXY))
+    found = settings.load({"CCCI_PROXY": "127.0.0.1:1", "CCCI_SETTINGS": "/dev/null"})
+    problem = preflight.host_problem(found)
+    assert problem == "the proxy does not accept connections at 127.0.0.1:1: Connection refused"

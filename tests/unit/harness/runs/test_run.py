@@ -16,15 +16,8 @@ from harness.runs.record import Request, RunPlan, RunRecord
 from harness.settings import Settings
 from harness.suites.suite import Suite
 from harness.swarm.abra import Abra
-from tests.support.lock_holder import below
 
 HEAD = "0123abcd" * 5
-
-
-@pytest.fixture
-def here(tmp_path: Path) -> Settings:
-    """Settings whose folders are all below a temporary one."""
-    return below(tmp_path)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import SettingError
 from harness.settings import CHECKOUT
 from harness.suites import trusted
-from tests.unit.harness.plugin.test_collection import GOOD, Suites
+from tests.unit.harness.plugin.suites_folder import GOOD, Suites
 
 ENROLLED = ["custom-html", "miniflux"]
 

@@ -1,10 +1,12 @@
-"""Output, logs and files of containers are read within limits."""
+"""Output, logs and files of containers are read within limits; OOM kills are found."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from types import SimpleNamespace
 
 import pytest
+from docker.errors import NotFound
 
 from harness.errors import RecipeFailure
 from harness.swarm import containers
@@ -77,7 +79,7 @@ class Engine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[Engine]:
-    """An empty list; put the engine to use into it."""
+    """An empty list; the first engine that a test puts into it is used."""
     chosen: list[Engine] = []
     monkeypatch.setattr(swarm, "client", lambda: chosen[0])
     monkeypatch.setattr(containers, "find", lambda stack, service: "c1")
@@ -152,3 +154,14 @@ def test_a_file_that_is_too_large_is_an_error(
     with pytest.raises(RecipeFailure, match="'/data' in service 'app' is larger than"):
         containers.read("stack", "app", "/data")
     assert engine[0].stream.taken == 4
+
+
+def test_a_vanished_container_is_not_an_oom_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Swarm may remove a container between listing and inspecting it."""
+
+    def gone(name: str) -> None:
+        raise NotFound("gone")
+
+    racing = SimpleNamespace(containers=lambda **options: [{"Id": "c1"}], inspect_container=gone)
+    monkeypatch.setattr(swarm, "client", lambda: racing)
+    assert containers.oom_kill("stack", host_killed=True) is None
