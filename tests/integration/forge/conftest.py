@@ -16,7 +16,7 @@ from sandbox.ci.drone import Drone, choose_drone
 from sandbox.forge.gitea import Gitea
 from sandbox.host import paths
 from sandbox.host.paths import CI_REPO
-from tests.integration.forge.conversation import BOT, MEMBER, NON_MEMBER, Discovery, World
+from tests.integration.forge.bridge_env import BOT, MEMBER, NON_MEMBER, BridgeEnv, Discovery
 from tests.support.figures import Part, record_cases
 from tests.support.ports import free_port
 
@@ -43,7 +43,7 @@ pytest_runtest_makereport = record_cases(Part.BRIDGE, by="test")
 
 @pytest.fixture(scope="session")
 def forge() -> Iterator[Gitea]:
-    """Hand out a real Gitea with users and the repository of the CI."""
+    """Yield a real Gitea with users and the repository of the CI."""
     folder = Path(tempfile.mkdtemp(prefix="ccci-forge-"))
     folder.chmod(0o755)  # Gitea does not run as root, and pytest's own folders are root's alone
     made = Gitea(folder / "gitea", free_port(), tied=True)
@@ -60,16 +60,16 @@ def forge() -> Iterator[Gitea]:
 
 
 @pytest.fixture(scope="session")
-def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hand out the folder with the scripts of fake runs."""
-    return tmp_path_factory.mktemp("plans")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder with the scripts of fake runs."""
+    return tmp_path_factory.mktemp("scripts")
 
 
 @pytest.fixture(scope="session")
-def drone(forge: Gitea, plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
-    """Hand out a Drone with fake runs: the stand-in, or a real one if the environment names it."""
+def drone(forge: Gitea, scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drone]:
+    """Yield a Drone with fake runs: the stand-in, or a real one if the environment names it."""
     tools = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environ = {"PATH": tools, "PLANS": str(plans), "PYTHONPATH": str(paths.CHECKOUT)}
+    environ = {"PATH": tools, "SCRIPTS": str(scripts), "PYTHONPATH": str(paths.CHECKOUT)}
     made = choose_drone(tmp_path_factory.mktemp("drone"), free_port(), forge, environ)
     made.start()
     yield made
@@ -77,26 +77,28 @@ def drone(forge: Gitea, plans: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture
-def make_world(
-    forge: Gitea, drone: Drone, plans: Path, tmp_path: Path
-) -> Iterator[Callable[..., World]]:
-    """Hand out a function that makes worlds; they are closed afterwards."""
-    made: list[World] = []
+def make_env(
+    forge: Gitea, drone: Drone, scripts: Path, tmp_path: Path
+) -> Iterator[Callable[..., BridgeEnv]]:
+    """Yield a function that creates an organisation with a bridge; all are closed afterwards."""
+    made: list[BridgeEnv] = []
 
-    def make(path: Discovery = "both", **settings: str) -> World:
+    def make(discovery: Discovery = "both", **settings: str) -> BridgeEnv:
         number = next(NUMBERS)
-        found = World(tmp_path / f"w{number}", forge, drone, plans, f"org{number}", path, settings)
+        found = BridgeEnv(
+            tmp_path / str(number), forge, drone, scripts, f"org{number}", discovery, settings
+        )
         made.append(found)
         return found
 
     yield make
-    for world in made:
-        world.close()
+    for env in made:
+        env.close()
 
 
 @pytest.fixture
-def world(make_world: Callable[..., World]) -> World:
-    """Hand out a world with a running bridge, with webhook and polling."""
-    found = make_world()
+def env(make_env: Callable[..., BridgeEnv]) -> BridgeEnv:
+    """Return an organisation with a running bridge, which has webhook and polling."""
+    found = make_env()
     found.open()
     return found

@@ -1,8 +1,8 @@
 """A fake run: the Drone step runs this instead of pytest; it prints marked lines made by the harness.
 
-The file `<PLANS>/<REF>.json` is its script: {"fail": stage that fails, "exit": exit code without a report,
+The file `<SCRIPTS>/<REF>.json` is its script: {"fail": stage that fails, "exit": exit code without a report,
 "noise": lines that an app would print, "full_disk": number of attempts that find the disk full}.
-It waits before its second stage while `<PLANS>/<REF>.hold` exists.
+It waits before its second stage while `<SCRIPTS>/<REF>.hold` exists.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from harness import plan
 from harness.reporting import events, report, report_line
 
 ENV = os.environ
-PLANS = Path(ENV["PLANS"])
+SCRIPTS = Path(ENV["SCRIPTS"])
 REF = ENV["REF"]
 
 
@@ -30,7 +30,7 @@ def print_line(line: str) -> None:
 
 def attempts() -> int:
     """Return the number of earlier attempts for this commit, and count this one."""
-    file = PLANS / f"{REF}.tried"
+    file = SCRIPTS / f"{REF}.tried"
     before = int(file.read_text()) if file.exists() else 0
     file.write_text(str(before + 1))
     return before
@@ -38,7 +38,7 @@ def attempts() -> int:
 
 def main() -> int:
     """Print one run; return the exit code that pytest would have."""
-    wanted = PLANS / f"{REF}.json"
+    wanted = SCRIPTS / f"{REF}.json"
     script = json.loads(wanted.read_text()) if wanted.exists() else {}
     full_disk = attempts() < script.get("full_disk", 0)
     lane = "quick" if ENV.get("CCCI_QUICK") == "1" else "cold"
@@ -72,7 +72,7 @@ def main() -> int:
         for number, stage in enumerate(stages):
             record("stage-started", stage=stage, life="fresh")
             end = time.monotonic() + 120
-            while number == 1 and (PLANS / f"{REF}.hold").exists() and time.monotonic() < end:
+            while number == 1 and (SCRIPTS / f"{REF}.hold").exists() and time.monotonic() < end:
                 time.sleep(0.02)
             bad = script.get("fail") == stage
             if full_disk and stage == "install":

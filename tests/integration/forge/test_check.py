@@ -9,17 +9,17 @@ from collections.abc import Callable
 import pytest
 
 from sandbox.forge.gitea import BOT_SCOPES
-from tests.integration.forge.conversation import BOT, World
+from tests.integration.forge.bridge_env import BOT, BridgeEnv
 
 pytestmark = pytest.mark.forge
-Make = Callable[..., World]
+Make = Callable[..., BridgeEnv]
 
 
-def check(world: World, recipe: str = "", **settings: str) -> tuple[int, str]:
+def check(env: BridgeEnv, recipe: str = "", **settings: str) -> tuple[int, str]:
     """Run the check with the settings of the bridge; return exit code and output."""
     done = subprocess.run(
         [sys.executable, "-m", "bridge", "--check", *([recipe] if recipe else [])],
-        env={**world.bridge.environment(), **settings},
+        env={**env.bridge.environment(), **settings},
         capture_output=True,
         text=True,
         timeout=60,
@@ -27,61 +27,59 @@ def check(world: World, recipe: str = "", **settings: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def missing(world: World, recipe: str = "", **settings: str) -> list[str]:
+def missing(env: BridgeEnv, recipe: str = "", **settings: str) -> list[str]:
     """Return the lines about missing things; the exit code must agree."""
-    exit_code, text = check(world, recipe, **settings)
+    exit_code, text = check(env, recipe, **settings)
     found = [line for line in text.splitlines() if line.startswith("✗")]
     assert exit_code == (1 if found else 0), text
     return found
 
 
 @pytest.fixture
-def world_without_bridge(make_world: Make) -> World:
-    """Hand out a world with the settings of a bridge that is not started."""
-    world = make_world("poll")
-    world.bridge.folder.mkdir(parents=True)
-    return world
+def env_without_bridge(make_env: Make) -> BridgeEnv:
+    """Return an organisation with the settings of a bridge that is not started."""
+    env = make_env("poll")
+    env.bridge.folder.mkdir(parents=True)
+    return env
 
 
-def token_file(world: World, *scopes: str) -> str:
+def token_file(env: BridgeEnv, *scopes: str) -> str:
     """Create a token of the bot with these scopes; return its file."""
-    path = world.folder / "narrow_token"
-    path.write_text(world.forge.token(BOT, scopes))
+    path = env.folder / "narrow_token"
+    path.write_text(env.forge.token(BOT, scopes))
     return str(path)
 
 
-def test_complete_enrolment_has_no_findings(world_without_bridge: World) -> None:
+def test_complete_enrolment_has_no_findings(env_without_bridge: BridgeEnv) -> None:
     """Each part is printed with what was found; nothing is changed at the forge."""
-    _, sha = world_without_bridge.pull()
-    exit_code, text = check(world_without_bridge)
+    _, sha = env_without_bridge.pull()
+    exit_code, text = check(env_without_bridge)
     assert exit_code == 0, text
     assert all(line.startswith("✓") for line in text.splitlines())
     for part in ("forge", "membership", "webhook", "Drone", "suite", "repository", "status"):
         assert part in text
-    assert world_without_bridge.status(sha) == ("", "")
+    assert env_without_bridge.status(sha) == ("", "")
 
 
-def test_recipe_without_a_folder_is_reported(world_without_bridge: World) -> None:
+def test_recipe_without_a_folder_is_reported(env_without_bridge: BridgeEnv) -> None:
     """L7: `!testme` had no effect in a recipe that was not enrolled, and nobody knew why."""
-    world_without_bridge.forge.create_repository(world_without_bridge.org, "unlisted")
-    (line,) = missing(world_without_bridge, "unlisted")
+    env_without_bridge.forge.create_repository(env_without_bridge.org, "unlisted")
+    (line,) = missing(env_without_bridge, "unlisted")
     assert "unlisted: suite" in line and "docs/enroll.md" in line
 
 
-def test_folder_without_a_repository_is_reported(world_without_bridge: World) -> None:
+def test_folder_without_a_repository_is_reported(env_without_bridge: BridgeEnv) -> None:
     """Nobody can comment in a repository that the bot cannot see."""
-    folder = world_without_bridge.folder / "recipes" / "nowhere"
+    folder = env_without_bridge.folder / "recipes" / "nowhere"
     folder.mkdir()
-    (line,) = missing(world_without_bridge, "nowhere")
-    assert f"no repository '{world_without_bridge.org}/nowhere'" in line
+    (line,) = missing(env_without_bridge, "nowhere")
+    assert f"no repository '{env_without_bridge.org}/nowhere'" in line
 
 
-def test_archived_repository_is_reported(world_without_bridge: World) -> None:
+def test_archived_repository_is_reported(env_without_bridge: BridgeEnv) -> None:
     """Nobody can comment in it."""
-    world_without_bridge.forge.call(
-        "PATCH", f"/repos/{world_without_bridge.repo}", {"archived": True}
-    )
-    (line,) = missing(world_without_bridge)
+    env_without_bridge.forge.call("PATCH", f"/repos/{env_without_bridge.repo}", {"archived": True})
+    (line,) = missing(env_without_bridge)
     assert "archived" in line
 
 
@@ -95,52 +93,52 @@ def test_archived_repository_is_reported(world_without_bridge: World) -> None:
     ],
 )
 def test_missing_token_scope_is_reported(
-    world_without_bridge: World, lacks: str, part: str
+    env_without_bridge: BridgeEnv, lacks: str, part: str
 ) -> None:
     """The fix names the scope."""
     kept = [scope for scope in BOT_SCOPES if scope != lacks]
     if lacks == "write:repository":
         kept.append("read:repository")
-    found = missing(world_without_bridge, GITEA_TOKEN_FILE=token_file(world_without_bridge, *kept))
+    found = missing(env_without_bridge, GITEA_TOKEN_FILE=token_file(env_without_bridge, *kept))
     assert any(part in line and lacks in line for line in found), found
 
 
-def test_bot_that_is_not_a_member_is_reported(world_without_bridge: World) -> None:
+def test_bot_that_is_not_a_member_is_reported(env_without_bridge: BridgeEnv) -> None:
     """Only members can see who is a member, and permissions come from a team."""
-    teams = world_without_bridge.forge.call("GET", f"/orgs/{world_without_bridge.org}/teams")
+    teams = env_without_bridge.forge.call("GET", f"/orgs/{env_without_bridge.org}/teams")
     (team,) = [t for t in teams if t["name"] == "writers"]
-    world_without_bridge.forge.call("DELETE", f"/teams/{team['id']}/members/{BOT}")
-    found = missing(world_without_bridge)
-    assert any(f"'{BOT}' is not a member of '{world_without_bridge.org}'" in line for line in found)
+    env_without_bridge.forge.call("DELETE", f"/teams/{team['id']}/members/{BOT}")
+    found = missing(env_without_bridge)
+    assert any(f"'{BOT}' is not a member of '{env_without_bridge.org}'" in line for line in found)
     assert any("may not set commit statuses" in line for line in found)
 
 
 def test_missing_webhook_is_reported_if_the_token_may_list_webhooks(
-    world_without_bridge: World,
+    env_without_bridge: BridgeEnv,
 ) -> None:
-    owner = world_without_bridge.folder / "owner_token"
-    owner.write_text(world_without_bridge.forge.token("ops"))
+    owner = env_without_bridge.folder / "owner_token"
+    owner.write_text(env_without_bridge.forge.token("ops"))
     keys = {"GITEA_TOKEN_FILE": str(owner), "BRIDGE_ALLOWED": "ops"}
-    assert any("webhook" in line for line in missing(world_without_bridge, **keys))
-    world_without_bridge.forge.add_webhook(
-        world_without_bridge.org, "http://127.0.0.1:9/hook", "secret"
+    assert any("webhook" in line for line in missing(env_without_bridge, **keys))
+    env_without_bridge.forge.add_webhook(
+        env_without_bridge.org, "http://127.0.0.1:9/hook", "secret"
     )
-    assert not any("webhook" in line for line in missing(world_without_bridge, **keys))
+    assert not any("webhook" in line for line in missing(env_without_bridge, **keys))
 
 
-def test_neither_webhook_nor_polling_is_reported(world_without_bridge: World) -> None:
+def test_neither_webhook_nor_polling_is_reported(env_without_bridge: BridgeEnv) -> None:
     """The bridge would never find a comment."""
     keys = {"BRIDGE_HOOK_SECRET_FILE": "", "BRIDGE_POLL_SECONDS": "0"}
-    assert any("neither" in line for line in missing(world_without_bridge, **keys))
+    assert any("neither" in line for line in missing(env_without_bridge, **keys))
 
 
-def test_problems_with_drone_are_reported(world_without_bridge: World) -> None:
+def test_problems_with_drone_are_reported(env_without_bridge: BridgeEnv) -> None:
     """An unknown repository, a refused token, and a server that is down."""
-    (unknown,) = missing(world_without_bridge, DRONE_REPO="ci/other")
+    (unknown,) = missing(env_without_bridge, DRONE_REPO="ci/other")
     assert "Drone has no repository 'ci/other'" in unknown
-    wrong = world_without_bridge.folder / "wrong_token"
+    wrong = env_without_bridge.folder / "wrong_token"
     wrong.write_text("wrong\n")
-    (refused,) = missing(world_without_bridge, DRONE_TOKEN_FILE=str(wrong))
+    (refused,) = missing(env_without_bridge, DRONE_TOKEN_FILE=str(wrong))
     assert "Drone refuses the token" in refused
-    (away,) = missing(world_without_bridge, DRONE_URL="http://127.0.0.1:9")
+    (away,) = missing(env_without_bridge, DRONE_URL="http://127.0.0.1:9")
     assert "Connection refused" in away

@@ -44,9 +44,9 @@ def four_free_ports() -> int:
 
 
 @pytest.fixture(scope="module")
-def loop() -> Iterator[FullStack]:
-    """Hand out a stack with one good and one broken pull request; nothing of it remains."""
-    folder = Path(tempfile.mkdtemp(prefix="ccci-loop-"))
+def stack() -> Iterator[FullStack]:
+    """Yield a stack with one good and one broken pull request; afterwards nothing of it remains."""
+    folder = Path(tempfile.mkdtemp(prefix="ccci-stack-"))
     made = FullStack(folder, four_free_ports(), tied=True)
     try:
         made.up((GOOD, RED))
@@ -58,12 +58,12 @@ def loop() -> Iterator[FullStack]:
     assert [daemon.name for daemon in daemons if daemon.pid() or daemon.descendants()] == []
 
 
-class Talk:
+class Conversation:
     """One pull request on which a member comments `!testme`."""
 
-    def __init__(self, loop: FullStack, pull_request: PullRequest) -> None:
-        self.forge, self.repo = loop.forge, pull_request.repo
-        number = pull_requests.number(loop.forge, pull_request)
+    def __init__(self, stack: FullStack, pull_request: PullRequest) -> None:
+        self.forge, self.repo = stack.forge, pull_request.repo
+        number = pull_requests.number(stack.forge, pull_request)
         assert number is not None
         self.number = number
         path = f"/repos/{self.repo}/pulls/{number}"
@@ -97,14 +97,14 @@ class Talk:
     def final_state(self) -> tuple[str, str]:
         """Wait for the verdict in commit status and comment; return state and description."""
         self.until(lambda: self.status()[0] not in ("", "pending"), "verdict")
-        words = self.status()[1]
-        self.until(lambda: words in self.answer(), "comment with the verdict")
+        description = self.status()[1]
+        self.until(lambda: description in self.answer(), "comment with the verdict")
         return self.status()
 
 
-def test_from_a_comment_to_a_verdict(loop: FullStack) -> None:
+def test_from_a_comment_to_a_verdict(stack: FullStack) -> None:
     """A good pull request passes with level 5 and every stage; a broken one fails with stage and reason."""
-    red, good = Talk(loop, RED), Talk(loop, GOOD)
+    red, good = Conversation(stack, RED), Conversation(stack, GOOD)
     red.acknowledged()
     good.acknowledged()
     assert red.final_state() == ("failure", "the recipe failed in install")
@@ -112,27 +112,29 @@ def test_from_a_comment_to_a_verdict(loop: FullStack) -> None:
     assert "crash loop" in red.answer() and "no licence found" in red.answer()
     assert good.final_state() == ("success", "passed, level 5")
     assert [stage for stage in STAGES if f"| ✅ | {stage} |" not in good.answer()] == []
-    assert f"{loop.files_url}/" in good.answer()
+    assert f"{stack.files_url}/" in good.answer()
 
 
-def test_second_set_up_creates_nothing(loop: FullStack, capsys: pytest.CaptureFixture[str]) -> None:
-    loop.up((GOOD, RED))
-    said = capsys.readouterr().out
-    assert said.count("found running") == 4
-    assert said.count(": found (") == 2
-    assert "started" not in said and "opened" not in said and "pushed" not in said
-    assert "!testme" in loop.guide() and loop.forge.passwords()[MEMBER] in loop.guide()
+def test_second_set_up_creates_nothing(
+    stack: FullStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.up((GOOD, RED))
+    output = capsys.readouterr().out
+    assert output.count("found running") == 4
+    assert output.count(": found (") == 2
+    assert "started" not in output and "opened" not in output and "pushed" not in output
+    assert "!testme" in stack.guide() and stack.forge.passwords()[MEMBER] in stack.guide()
 
 
-def test_killed_parts_are_started_again(loop: FullStack) -> None:
+def test_killed_parts_are_started_again(stack: FullStack) -> None:
     """As after switching the machine off; their data remains."""
-    before = loop.forge.daemon.pid()
-    loop.bridge.daemon.kill()
-    loop.forge.daemon.kill()
-    loop.up((GOOD, RED))
-    assert loop.bridge.daemon.pid() is not None
-    assert loop.forge.daemon.pid() not in (None, before)
-    assert pull_requests.number(loop.forge, RED) is not None
+    before = stack.forge.daemon.pid()
+    stack.bridge.daemon.kill()
+    stack.forge.daemon.kill()
+    stack.up((GOOD, RED))
+    assert stack.bridge.daemon.pid() is not None
+    assert stack.forge.daemon.pid() not in (None, before)
+    assert pull_requests.number(stack.forge, RED) is not None
 
 
 def test_port_of_another_program_is_reported(tmp_path: Path) -> None:

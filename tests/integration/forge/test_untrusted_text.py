@@ -10,7 +10,7 @@ import requests
 
 from sandbox.forge.gitea import Gitea
 from tests.adversarial.fuzz.test_bridge import rendered
-from tests.integration.forge.conversation import MEMBER
+from tests.integration.forge.bridge_env import MEMBER
 
 pytestmark = pytest.mark.forge
 VOID = frozenset({"br", "hr", "img", "input"})

@@ -61,7 +61,7 @@ class Drone:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """Hand out an empty store."""
+    """Yield an empty store."""
     made = Store(tmp_path / "bridge.sqlite")
     yield made
     made.close()

@@ -68,7 +68,7 @@ class Gitea:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """Hand out an empty store."""
+    """Yield an empty store."""
     made = Store(tmp_path / "bridge.sqlite")
     yield made
     made.close()
@@ -76,7 +76,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def gitea() -> Gitea:
-    """Hand out a forge."""
+    """Return a forge."""
     return Gitea()
 
 

@@ -110,7 +110,7 @@ class Bridge:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """Hand out a store."""
+    """Yield an empty store."""
     made = Store(tmp_path / "bridge.sqlite")
     yield made
     made.close()

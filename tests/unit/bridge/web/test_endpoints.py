@@ -46,19 +46,19 @@ class Clock:
 
 @pytest.fixture
 def calls() -> Calls:
-    """Hand out a recorder of calls."""
+    """Return a recorder of calls."""
     return Calls()
 
 
 @pytest.fixture
 def clock() -> Clock:
-    """Hand out a clock."""
+    """Return a clock."""
     return Clock()
 
 
 @pytest.fixture
 def client(calls: Calls, clock: Clock) -> FlaskClient:
-    """Hand out a client of the application."""
+    """Return a client of the application."""
     limiter = RateLimiter(clock)
     app = endpoints.make_app(SECRET, calls.events.append, list, calls.reject, limiter)
     return app.test_client()

@@ -1,4 +1,4 @@
-"""The world of one test: an organisation at a real Gitea, a Drone, and a bridge of its own."""
+"""What one test works with: an organisation at a real Gitea, a Drone, and a bridge of its own."""
 
 from __future__ import annotations
 
@@ -31,15 +31,25 @@ TIMEOUT = 40.0  # seconds; far more than a working bridge needs
 
 
 @dataclass
-class World:
-    """One organisation with one recipe. plans: the folder with the scripts of fake runs."""
+class BridgeEnv:
+    """One organisation with one recipe, and a bridge for it.
+
+    Attributes:
+        folder: of the bridge and its recipes.
+        forge: the Gitea with the organisation.
+        drone: the Drone with the fake runs.
+        scripts: folder with the scripts of the fake runs, see `fake_recipe_ci`.
+        org: name of the organisation.
+        discovery: how the bridge finds comments.
+        settings: further variables of the bridge's environment.
+    """
 
     folder: Path
     forge: Gitea
     drone: Drone
-    plans: Path
+    scripts: Path
     org: str
-    path: Discovery = "both"
+    discovery: Discovery = "both"
     settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,7 +72,7 @@ class World:
             {
                 "GITEA_URL": self.gitea_proxy.url,
                 "DRONE_PUBLIC_URL": self.drone.url,
-                "BRIDGE_POLL_SECONDS": "0" if self.path == "hook" else "0.5",
+                "BRIDGE_POLL_SECONDS": "0" if self.discovery == "hook" else "0.5",
                 "BRIDGE_RECIPES_DIR": str(recipes),
                 "BRIDGE_RUNS_URL": "http://runs.example",
                 **self.settings,
@@ -75,7 +85,7 @@ class World:
     def open(self) -> None:
         """Start the bridge and add the webhook; return when the repository is enrolled."""
         self.bridge.start()
-        if self.path != "poll":
+        if self.discovery != "poll":
             self.forge.add_webhook(self.org, f"{self.bridge.url}/hook", self.bridge.hook_secret)
         self.until(lambda: self._enrolled(), "the bridge enrols the repository")
 
@@ -84,7 +94,7 @@ class World:
 
     def close(self) -> None:
         """Stop the bridge and let every fake run continue."""
-        for hold in self.plans.glob("*.hold"):
+        for hold in self.scripts.glob("*.hold"):
             hold.unlink()
         self.gitea_proxy.mode = self.drone_proxy.mode = "pass"
         self.bridge.stop()
@@ -119,17 +129,17 @@ class World:
 
     # -- scripts of runs
 
-    def plan(self, sha: str, **script: Any) -> None:
+    def write_script(self, sha: str, **script: Any) -> None:
         """Write the script of the run of a commit; see fake_recipe_ci."""
-        (self.plans / f"{sha}.json").write_text(json.dumps(script))
+        (self.scripts / f"{sha}.json").write_text(json.dumps(script))
 
     def hold(self, sha: str) -> None:
-        """Make the run of a commit wait in its second stage."""
-        (self.plans / f"{sha}.hold").touch()
+        """Make the run of a commit wait before its second stage."""
+        (self.scripts / f"{sha}.hold").touch()
 
     def release(self, sha: str) -> None:
         """Let it continue."""
-        (self.plans / f"{sha}.hold").unlink()
+        (self.scripts / f"{sha}.hold").unlink()
 
     # -- what users see
 
@@ -196,7 +206,7 @@ class World:
         return answer.text
 
     def builds(self) -> list[dict[str, Any]]:
-        """Return this world's builds, oldest first."""
+        """Return the builds of this recipe, oldest first."""
         answer = requests.get(
             f"{self.drone.url}/api/repos/ci/cc-ci/builds?per_page=200", timeout=30
         )
