@@ -15,7 +15,7 @@ help:
 	@echo 'make sandbox      start Gitea, Drone and the bridge, to try !testme in a browser'
 	@echo 'make sandbox-down stop and remove them'
 	@echo 'make zoo          run all broken recipes; each must be caught at its stage and for its reason'
-	@echo 'make bench        time one cold run beside the same steps with plain Docker'
+	@echo 'make bench        compare the time of a cold run with that of the same steps in plain Docker'
 	@echo 'make soak         run the demo recipes COUNT=100 times (half an hour) and report leaks'
 	@echo 'make fuzz         random input to every parser, at least 10,000 inputs'
 	@echo 'make faults       attacks, killed processes, full disks and more on the real Swarm (half an hour)'

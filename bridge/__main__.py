@@ -1,7 +1,7 @@
 """Command line of the bridge.
 
 `python -m bridge` runs it in the foreground until SIGTERM. `--settings` prints the table of settings;
-`--check [recipe]` checks whether everything is there that `!testme` needs.
+`--check [recipe]` checks whether everything that `!testme` needs is there.
 """
 
 from __future__ import annotations

@@ -47,11 +47,11 @@ def process_testme(context: Context, comment: CommandComment) -> str:
     """Decide on one comment and store the decision with everything it adds.
 
     Returns:
-        The decision in one or two words, for the log.
+        The decision in a few words, for the log.
 
     Raises:
         CallError: the forge did not answer; nothing is decided, try again.
-        NotAMember: the bot cannot see who is a member; likewise.
+        NotAMember: the bot cannot see who is a member; nothing is decided either.
     """
     try:
         pull = context.guards.check(context.gitea, comment)

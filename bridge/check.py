@@ -1,4 +1,4 @@
-"""`python -m bridge --check [recipe]`: checks whether everything is there that `!testme` needs.
+"""`python -m bridge --check [recipe]`: checks whether everything that `!testme` needs is there.
 
 It changes nothing: to check a permission, it sends a request for an object that does not exist.
 """

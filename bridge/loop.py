@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from bridge import metrics
 
-ERROR_PAUSE = 5.0  # seconds; an error here is a bug, which must not spin
+ERROR_PAUSE = 5.0  # seconds; an error here is a bug, which must not become a busy loop
 MAX_PAUSE = 3600.0  # seconds
 log = logging.getLogger("bridge.loop")
 

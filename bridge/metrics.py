@@ -10,7 +10,7 @@ BUILDS = Counter("ccci_builds_started", "Drone builds started", ["lane"])
 VERDICTS = Counter("ccci_verdicts", "Finished runs", ["lane", "verdict"])
 ERRORS = Counter("ccci_call_errors", "Failed requests to forge and Drone", ["server", "kind"])
 HOOKS = Counter("ccci_hooks", "Webhook requests", ["answer"])
-CRASHES = Counter("ccci_loop_errors", "Bugs in a loop of the bridge, which continued", ["loop"])
+CRASHES = Counter("ccci_loop_errors", "Unexpected errors in a loop, which continued", ["loop"])
 ACTIVE = Gauge("ccci_active_runs", "Runs without a verdict")
 ACKNOWLEDGED = Histogram(
     "ccci_acknowledge_seconds",

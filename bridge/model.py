@@ -79,11 +79,11 @@ class Run:
 
     Attributes:
         last_build_before: number of Drone's newest build just before ours was requested, None until then.
-        position: in Drone's queue, 1 for the next build; 0 if unknown.
+        position: position in Drone's queue, 1 for the next build; 0 if unknown.
         cancel_reason: why the run has to stop, "" if it does not.
         note: what readers should know while the run is waiting.
         result: None until the run is done.
-        published: the commit status that was set last, or `store.PUBLISHED`.
+        published: the last commit status, as "state: description", or `store.PUBLISHED`.
     """
 
     id: int
@@ -132,7 +132,10 @@ class Reaction:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A short reply to one comment, posted once. `tried`: the bridge may have posted it already."""
+    """A short reply to one comment, posted once.
+
+    `tried` is True if the bridge may have posted it already.
+    """
 
     comment: int
     repo: str

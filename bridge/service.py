@@ -25,7 +25,7 @@ from contract import enrolled
 
 STOP_TIMEOUT = 10.0  # seconds for steps in progress when the bridge stops
 MAX_MISSED_POLLS = 3  # polls of the forge that may fail before `/healthz` reports it
-POLL_GRACE = 30.0  # seconds, in addition
+POLL_GRACE = 30.0  # seconds in addition to the missed polls
 log = logging.getLogger("bridge")
 
 
@@ -89,14 +89,18 @@ class Service:
     def problems(self) -> list[str]:
         """Return a sentence for each problem, an empty list if the bridge is healthy."""
         now = time.monotonic()
-        found = [f"loop '{loop.name}' has stopped" for loop in self.loops if not loop.alive]
+        found = [
+            f"loop '{loop.name}' has stopped; restart the bridge"
+            for loop in self.loops
+            if not loop.alive
+        ]
         poll = self.settings.poll_seconds
         since = now - max(self._listener.last_success, self._started)
         if poll and since > MAX_MISSED_POLLS * poll + POLL_GRACE:
             found.append(f"the forge could not be read for {since:.0f} s")
         try:
             self._store.active()
-        except Exception as error:  # whatever it is, the operator wants to read it here
+        except Exception as error:  # of any kind: the operator has to see it here
             found.append(f"cannot read the database: {error}")
         return found
 

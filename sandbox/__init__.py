@@ -1,1 +1,1 @@
-"""A CI host on one machine, and what tries the product on it; with real parts wherever they are available."""
+"""A CI host on one machine, and commands that try the product on it; real parts are used where available."""

@@ -138,7 +138,7 @@ def baseline_() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 def bench_(baseline_file: Path | None) -> None:
-    """Time a cold run beside plain Docker.
+    """Compare a cold run with plain Docker.
 
     BASELINE is a file with the output of `baseline`; without it the baseline is measured first.
     """

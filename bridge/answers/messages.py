@@ -117,12 +117,16 @@ CALL_PROBLEMS = {
 
 
 def drone_unavailable(kind: str) -> str:
-    """Return the note while Drone does not answer. kind: of the `CallError`."""
+    """Return the note while Drone does not answer.
+
+    Args:
+        kind: of the `CallError`.
+    """
     return f"Drone does not answer ({CALL_PROBLEMS[kind]}); retrying"
 
 
 def drone_never_answered(minutes: float) -> str:
-    """Return the reason after Drone was tried for too long."""
+    """Return the reason if Drone did not answer until the run was given up."""
     return f"Drone did not answer for {minutes:.0f} minutes; nothing was tested"
 
 
@@ -189,7 +193,11 @@ def title(recipe: str, sha: str, lane: str) -> str:
 
 
 def queued(position: int) -> str:
-    """Return the state of a run that waits in Drone. position: in the queue, 0 if unknown."""
+    """Return the state of a run that waits in Drone.
+
+    Args:
+        position: in Drone's queue, 0 if unknown.
+    """
     return f"queued (position {position})" if position else "queued"
 
 
@@ -232,7 +240,7 @@ def failed_cases(count: int) -> str:
 
 
 def more_failed(count: int) -> str:
-    """Return the line for those that are not shown."""
+    """Return the line about failed cases that are not shown."""
     return f"… and {count} more; see the report."
 
 

@@ -1,7 +1,7 @@
 """Publishes at the forge: reactions, replies, commit statuses and the sticky comment.
 
-What is to be published is in the store, so a restarted bridge continues. A comment cannot be posted twice
-unseen, so each carries an invisible marker by which the bot finds it again.
+What is to be published is in the store, so a restarted bridge continues. The response to a posted comment may
+be lost. So each comment has an invisible marker, by which the bot finds it instead of posting it again.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from contract.verdicts import Lane
 
 CONTEXTS: dict[Lane, str] = {"cold": "cc-ci/testme", "quick": "cc-ci/testme-quick"}
 MIN_EDIT_INTERVAL = 2.0  # seconds between two edits of a comment during a run
-UNSURE = frozenset({404, 500})  # no proof of absence (incident L12); also for an unknown commit
-MAX_UNSURE_TRIES = 25  # until such a response is believed; half an hour with back-off
+# HTTP statuses for an unknown commit or comment. A forge in trouble responds alike (incident L12), so they
+# count only after many tries: half an hour with back-off.
+UNSURE = frozenset({404, 500})
+MAX_UNSURE_TRIES = 25
 log = logging.getLogger("bridge.answers.publisher")
 
 
 @dataclass
 class Publisher:
-    """Reconciles the forge with the store. bot: login of the bot."""
+    """Publishes what the store has and the forge has not; `bot` is the login of the bot."""
 
     gitea: Gitea
     store: Store
@@ -71,8 +73,8 @@ class Publisher:
         except CallError as error:
             backoff = self._backoff.setdefault(key, Backoff())
             pause = backoff.failed(error)
-            hopeless = not error.transient and error.kind not in ("denied", "missing")
-            if hopeless or (error.status in UNSURE and backoff.failures >= MAX_UNSURE_TRIES):
+            permanent = not error.transient and error.kind not in ("denied", "missing")
+            if permanent or (error.status in UNSURE and backoff.failures >= MAX_UNSURE_TRIES):
                 log.error("giving up: %s", error)
                 self._backoff.pop(key)
                 give_up()
@@ -130,7 +132,7 @@ class Publisher:
         return any(other.id > run.id and other.sha == run.sha for other in latest)
 
     def _skip_status(self, run: Run) -> None:
-        """Continue without a status: the bot may lack write permission on code; the comment has it all."""
+        """Continue without a status: the bot may lack write permission. The comment has the result."""
         state, description = self._wanted_status(run)
         self.store.update(run, published=f"{state}: {description}")
 

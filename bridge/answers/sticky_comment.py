@@ -54,7 +54,13 @@ def reply_marker(comment: int) -> str:
 
 
 def render(run: Run, earlier: Sequence[Run], links: Links) -> str:
-    """Return the text of the comment for a run. earlier: the runs before it, latest first."""
+    """Return the text of the comment for a run.
+
+    Args:
+        run: the run.
+        earlier: the runs before it, latest first.
+        links: addresses of builds and files.
+    """
     parts = [marker(run.lane), _heading(run), _about(run, links)]
     if run.lane == "quick":
         parts.append(messages.LOWER_CONFIDENCE)

@@ -32,7 +32,7 @@ LOG_RETRY_PAUSE = 0.5  # seconds, times the number of tries so far
 LOG_CAP = 4_000_000  # characters; Drone's live log stops after 5 MB
 PICKUP_TIMEOUT = 60.0  # seconds; an idle runner may take ten to see a new build
 MIN_PAUSE = 0.1  # seconds between two steps
-NOW = float("-inf")  # as the time of a check: it is due
+NOW = float("-inf")  # as the time of the last check: the next one is due
 log = logging.getLogger("bridge.builds.watcher")
 
 
@@ -52,7 +52,7 @@ class FollowedRun:
 
 
 class Watcher:
-    """Advances all active runs, each in a thread of its own, so that a slow response for one delays no other.
+    """Advances all active runs, each in its own thread, so that a slow response for one delays no other.
 
     Args:
         drone: the client of Drone.
@@ -163,11 +163,11 @@ class Watcher:
     def _check_pull(self, run: Run, followed: FollowedRun) -> Run:
         """Cancel a run whose pull request was closed or has a new head."""
         now = time.monotonic()
-        asked = followed.pull_checked == NOW
+        requested = followed.pull_checked == NOW
         periodic = self._check_every and now - followed.pull_checked >= self._check_every
-        if run.cancel_reason or not (asked or periodic):
+        if run.cancel_reason or not (requested or periodic):
             return run
-        if followed.pull_checked == 0.0 and not asked:
+        if followed.pull_checked == 0.0 and not requested:
             followed.pull_checked = now  # it was checked when the command was accepted
             return run
         pull = self._gitea.pull(run.repo, run.pr)
@@ -277,8 +277,8 @@ class Watcher:
         if step is not None and step.status != "skipped":
             has_log = self._read_log(run, build, step, followed)
         report = followed.report
-        wanted = not has_log and report is None and not run.cancel_reason
-        if wanted and followed.log_tries < MAX_LOG_TRIES:
+        log_needed = not has_log and report is None and not run.cancel_reason
+        if log_needed and followed.log_tries < MAX_LOG_TRIES:
             followed.log_tries += 1
             return LOG_RETRY_PAUSE * followed.log_tries
         run = self._store.run(run.id)

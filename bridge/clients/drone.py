@@ -150,7 +150,7 @@ class Drone:
     def follow(self, number: int, step: Step) -> Iterator[str]:
         """Yield the log of a running step from its beginning, in pieces that may split a line.
 
-        An empty piece is a ping. The stream of a cancelled step may stay open for ever (seen about one time
+        An empty piece is a ping. The stream of a cancelled step may never end (seen about one time
         in three), so the reader has to check at each ping whether the build has finished.
         """
         path = f"/api/stream/{self.repo}/{number}/{step.stage}/{step.number}"

@@ -13,7 +13,7 @@ from bridge.clients.http import CallError, Http, Response
 from bridge.model import StatusState
 
 PAGE_SIZE = 50  # the forge's own limit; a request for more gives 50
-UNKNOWN_COMMIT, UNKNOWN_COMMENT = "f" * 40, 2**31 - 1  # that no repository has
+UNKNOWN_COMMIT, UNKNOWN_COMMENT = "f" * 40, 2**31 - 1  # ids that no repository has
 MAX_DESCRIPTION = 140  # characters; the forge accepts any length, its pages do not
 
 
@@ -23,7 +23,7 @@ class NotAMember(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Comment:
-    """A comment at the forge. pr: number of its pull request, None for a plain issue."""
+    """A comment at the forge; `pr` is the number of its pull request, None for a plain issue."""
 
     id: int
     repo: str
@@ -36,7 +36,7 @@ class Comment:
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """A pull request. head: full sha of the commit at its head."""
+    """A pull request; `head` is the full sha of the commit at its head."""
 
     number: int
     open: bool
@@ -157,12 +157,12 @@ class Gitea:
         return bool(_field(self._http.call("GET", f"/repos/{repo}"), "archived"))
 
     def why_no_status(self, repo: str) -> str:
-        """Return why the bot may not set commit statuses, "" if it may. Sets none."""
+        """Return why the bot may not set commit statuses, "" if it may. This sets none."""
         body = {"state": "pending", "context": "cc-ci/check"}
         return self._refusal("POST", f"/repos/{repo}/statuses/{UNKNOWN_COMMIT}", body)
 
     def why_no_reaction(self, repo: str) -> str:
-        """Return why the bot may not react to comments, "" if it may. Reacts to none."""
+        """Return why the bot may not react to comments, "" if it may. This reacts to none."""
         path = f"/repos/{repo}/issues/comments/{UNKNOWN_COMMENT}/reactions"
         return self._refusal("POST", path, {"content": "eyes"})
 

@@ -45,7 +45,7 @@ class CallError(Exception):
 
     @property
     def transient(self) -> bool:
-        """True if the same request may succeed later without anybody fixing anything."""
+        """True if the same request may succeed later although nobody fixes anything."""
         return self.kind in TRANSIENT
 
 

@@ -20,7 +20,7 @@ log = logging.getLogger("bridge.comments.decider")
 
 @dataclass
 class Decider:
-    """Processes pending comments. on_decision: called after each decision."""
+    """Processes pending comments; calls `on_decision` after each decision."""
 
     context: Context
     on_decision: Callable[[], None]

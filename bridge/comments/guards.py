@@ -14,7 +14,9 @@ from bridge.model import CommandComment
 class Refused(Exception):
     """A command that is refused.
 
-    `reason` is a word for the metrics and the database, `text` the reply, "" for none.
+    Attributes:
+        reason: a word for the metrics and the database, so it is never renamed.
+        text: the reply, "" for none.
     """
 
     def __init__(self, reason: str, text: str = "") -> None:

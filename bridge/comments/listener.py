@@ -18,7 +18,9 @@ from bridge.comments.guards import Guards
 from bridge.model import CommandComment, Enrolment
 from bridge.store import Store
 
-MIN_SCAN_INTERVAL = 30.0  # seconds between two scans of all repositories that anybody can cause
+MIN_SCAN_INTERVAL = (
+    30.0  # seconds between scans because of rejected requests, which anyone can send
+)
 MISSING_PAUSE = 30.0  # seconds; a recipe may have no repository
 OVERLAP = timedelta(seconds=10)  # a comment may become visible after a newer one
 MAX_HEADS = 1000  # heads of pull requests that are remembered
@@ -61,7 +63,7 @@ class Listener:
         Args:
             repo: owner/name.
             comment: id of the new comment.
-            head: commit at the head of the pull request when the comment was written, as far as known; a
+            head: commit at the head of the pull request when the comment was written, "" if unknown; a
                 push may come before the next step.
         """
         with self._lock:
@@ -103,12 +105,16 @@ class Listener:
     def _try(self, repo: str) -> None:
         """Read one repository; if that fails, schedule a retry."""
         with self._lock:
-            self._due.pop(repo, None)  # before reading: a request from now on means another reading
+            self._due.pop(
+                repo, None
+            )  # before reading: a request during it has to cause another reading
         backoff = self._backoff.setdefault(repo, Backoff())
         try:
             self._read(repo)
         except CallError as error:
-            gone = error.kind == "missing"  # a recipe without a repository; 404 is no proof of it
+            gone = (
+                error.kind == "missing"
+            )  # probably a recipe without a repository; 404 does not prove it
             pause = max(backoff.failed(error), MISSING_PAUSE if gone else 0.0)
             level = logging.INFO if gone else logging.WARNING
             log.log(level, "%s; retrying in %.0f s", error, pause)

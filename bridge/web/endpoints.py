@@ -19,7 +19,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from bridge import metrics
 
-MAX_BODY = 20_000_000  # bytes; a comment of 1 MB is several, escaped and with its pull request
+MAX_BODY = 20_000_000  # bytes; a comment of 1 MB becomes several, escaped and with its pull request
 MAX_ID = 2**63 - 1
 BURST = 120.0  # requests that one client may send without a pause
 REFILL = 2.0  # requests a second that it may send after that
@@ -100,7 +100,7 @@ def _id(value: object) -> int:
 
 @dataclass
 class RateLimiter:
-    """A token bucket for each client. clock: returns seconds."""
+    """A token bucket for each client; `clock` returns seconds."""
 
     clock: Callable[[], float] = time.monotonic
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
@@ -132,8 +132,8 @@ def make_app(
         secret: of the webhook; None refuses all requests.
         on_event: called for each valid event. It must be quick: the forge sends one event after the other.
         problems: returns what is wrong with the bridge, an empty list if it is healthy.
-        on_rejected: called when a request is refused unread for its client sends too many. Behind a proxy
-            all clients look like one, so the request may have been genuine.
+        on_rejected: called when a request is refused unread because its client sends too many. Behind a
+            proxy all clients have one address, so the refused request may have been genuine.
         limiter: limits requests of one client.
     """
     app = Flask("bridge", static_folder=None)
@@ -163,19 +163,22 @@ def make_app(
     def all_metrics() -> Response:
         return Response(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
-    @app.after_request
-    def add_headers(response: Response) -> Response:
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-        return response
-
-    @app.errorhandler(HTTPException)
-    def on_error(error: HTTPException) -> Response:
-        methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
-        allowed = {"Allow": ", ".join(methods)} if methods else {}
-        return Response(f"{error.name}\n", error.code, allowed, content_type=TEXT)
-
+    app.after_request(_add_headers)
+    app.register_error_handler(HTTPException, _text_error)
     return app
+
+
+def _add_headers(response: Response) -> Response:
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _text_error(error: HTTPException) -> Response:
+    """Respond to an HTTP error with plain text; Flask would send HTML."""
+    methods = (error.valid_methods or ()) if isinstance(error, MethodNotAllowed) else ()
+    allowed = {"Allow": ", ".join(methods)} if methods else {}
+    return Response(f"{error.name}\n", error.code, allowed, content_type=TEXT)
 
 
 def _receive(secret: str | None, on_event: Callable[[WebhookEvent], None]) -> tuple[int, str]:

@@ -33,7 +33,7 @@ class Channel(HTTPChannel):
     _start = 0.0
 
     def received(self, data: bytes) -> bool:
-        """Take data; close the connection if the request has been arriving for too long."""
+        """Process received data; close the connection if the request takes too long to arrive."""
         now = time.monotonic()
         if self.request is None:
             self._start = now

@@ -54,7 +54,7 @@ class Bridge:
     def environment(self) -> dict[str, str]:
         """Return its environment."""
         token = secret_file(self.folder, "gitea_token", self._forge_token())
-        self.hook_secret  # noqa: B018 - creates the file
+        hook_secret = secret_file(self.folder, "hook_secret")
         return {
             "PATH": PROGRAM_PATH,
             "GITEA_URL": self.forge.url,
@@ -63,7 +63,7 @@ class Bridge:
             "DRONE_URL": self.drone_url,
             "DRONE_REPO": CI_REPO,
             "DRONE_TOKEN_FILE": str(self.drone_token),
-            "BRIDGE_HOOK_SECRET_FILE": str(self.folder / "hook_secret"),
+            "BRIDGE_HOOK_SECRET_FILE": str(hook_secret),
             "BRIDGE_LISTEN": f"127.0.0.1:{self.port}",
             "BRIDGE_STATE": str(self.folder / "bridge.sqlite"),
             **self.settings,

@@ -35,8 +35,8 @@ class FullStack:
     Attributes:
         folder: of all data.
         port: the first of four on loopback.
-        tied: see `Daemon`.
-        pages: see `Gitea`.
+        tied: the kernel kills the parts when this process dies; see `Daemon`.
+        pages: static folder of Gitea's pages; see `Gitea`.
         settings: further variables of the bridge's environment.
     """
 
@@ -198,7 +198,7 @@ class FullStack:
         return runner if is_real else Daemon("drone", self.folder / "drone")
 
     def _janitor(self) -> None:
-        """Remove leftovers of killed runs, while their run directories still tell which they are."""
+        """Remove leftovers of killed runs, before the run directories that name them are removed."""
         settings = self.folder / "settings.env"
         if settings.exists() and any(self.runs.iterdir()):
             command = [str(paths.CHECKOUT / ".venv" / "bin" / "cc-ci"), "janitor"]
@@ -233,7 +233,7 @@ class FullStack:
                 f"  Next: open {self.forge.url}/{pull_requests.GOOD.repo}/pulls/{first} as {MEMBER},",
                 "  comment !testme and watch the pull request. !testme --quick and !testme cancel work too.",
                 "",
-                f"  The passwords are in {self.folder / 'gitea' / 'people.json'} (0600).",
+                f"  The passwords are in {self.folder / 'gitea' / 'people.json'} (mode 0600).",
                 "  Stop and remove it all: make sandbox-down",
                 "",
             ]

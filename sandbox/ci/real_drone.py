@@ -190,7 +190,9 @@ class RealDrone:
                 f"{self.forge.url}/login/oauth/grant", data=form, timeout=HTTP_TIMEOUT
             )
         if not page.url.startswith(self.url) or "error" in page.url:
-            raise SetupError(f"logging in to Drone through the forge failed at {page.url}")
+            raise SetupError(
+                f"logging in to Drone through the forge failed at {page.url}; see {self.daemon.log}"
+            )
 
     def create_machine_user(self, login: str, *, admin: bool) -> str:
         """Create a machine user; return its token."""
@@ -212,7 +214,7 @@ class RealDrone:
         response = requests.request(method, url, json=body, headers=headers, timeout=HTTP_TIMEOUT)
         if not response.ok:
             raise SetupError(
-                f"{method} {path} at Drone: {response.status_code} {response.text[:300]}"
+                f"{method} {path} at Drone: HTTP {response.status_code} {response.text[:300]}"
             )
         return response.json() if response.content else None
 

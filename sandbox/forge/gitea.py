@@ -172,7 +172,7 @@ class Gitea:
         """Call the API as a user; return the JSON of the response, None if it is empty or an error.
 
         Args:
-            method: of the request.
+            method: HTTP method.
             path: below `/api/v1`.
             body: sent as JSON.
             user: whose token is used.
@@ -186,7 +186,7 @@ class Gitea:
         response = requests.request(method, url, json=body, headers=headers, timeout=60)
         status = response.status_code
         if status > ok:
-            raise SetupError(f"{method} {path} as {user}: {status} {response.text[:300]}")
+            raise SetupError(f"{method} {path} as {user}: HTTP {status} {response.text[:300]}")
         return response.json() if response.content and status < 300 else None
 
     # -- organisations and repositories

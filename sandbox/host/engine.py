@@ -74,7 +74,7 @@ def _start() -> None:
 
 
 def _remove_stale_pid_file(path: Path) -> None:
-    """Remove a pid file whose process is gone, a zombie, or another program by now."""
+    """Remove a pid file unless its process is a running dockerd or containerd."""
     try:
         stat = Path(f"/proc/{int(path.read_text())}/stat").read_text()
     except (OSError, ValueError):

@@ -88,8 +88,8 @@ def _image(
         name: with tag.
         folder: of its Dockerfile below `sandbox/images`.
         args: build arguments.
-        files: functions that return a program to put into the image, by the name it gets there.
-        salt: makes a difference that the folder does not show, such as a version.
+        files: functions that return a program for the image, by the file name it gets there.
+        salt: part of the content that is not in the folder, such as a version.
     """
     source = SOURCES / folder
     content = _digest(source, f"{args}{salt}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("CCCI_CACHE_DIR", "/var/cache/cc-ci"))
-STATE = CACHE / "bench"
+STATE = CACHE / "bench"  # of the test bed: certificate, stack files, locks, log of Docker's engine
 SETTINGS = CHECKOUT / ".bench" / "settings.env"
 RECIPES = CACHE / "recipes"
 

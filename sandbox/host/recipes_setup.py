@@ -84,7 +84,7 @@ def _broken(variant: str) -> Plan:
 
 
 def _make(plan: Plan) -> None:
-    """Make one repository in a folder of its own, then rename that."""
+    """Make one repository in a temporary folder, then rename that, so that it is complete or missing."""
     target = paths.RECIPES / plan.name
     stamp = paths.RECIPES / f"{plan.name}.content"
     content = _digest(plan)

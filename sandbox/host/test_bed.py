@@ -27,7 +27,7 @@ def up() -> None:
 
 
 def _settings(*, dnsrr: bool) -> dict[str, str]:
-    """Return what the product has to know about this test bed."""
+    """Return the settings of the product for this test bed."""
     values = {
         "CCCI_APPS_DOMAIN": paths.APPS_DOMAIN,
         "CCCI_PROXY": f"127.0.0.1:{paths.HTTPS_PORT}",

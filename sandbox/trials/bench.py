@@ -1,4 +1,4 @@
-"""The benchmark: one cold run of custom-html beside the same steps with plain Docker."""
+"""The benchmark: the time of a cold run of custom-html and of the same steps with plain Docker."""
 
 from __future__ import annotations
 

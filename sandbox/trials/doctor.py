@@ -1,4 +1,4 @@
-"""The checks of the test bed that `cc-ci doctor` does not know of: Go, and the images that are built here."""
+"""Checks of the test bed in addition to those of `cc-ci doctor`: Go, and the images that are built here."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def doctor() -> int:
     return 0 if done.exit_code == 0 and all(passed) else 1
 
 
-def _check(part: str, fix: str, look: Callable[[], str]) -> bool:
+def _check(part: str, fix: str, inspect: Callable[[], str]) -> bool:
     """Print one line in the form of `cc-ci doctor`; return True if the check passed."""
     try:
-        finding = Finding(part, ok=True, seen=look())
+        finding = Finding(part, ok=True, seen=inspect())
     except SetupError as error:
         finding = Finding(part, ok=False, seen=str(error).splitlines()[0], fix=fix)
     print(finding.line(PART_WIDTH))

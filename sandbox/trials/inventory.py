@@ -87,8 +87,8 @@ def added(before: Inventory, after: Inventory) -> list[str]:
 def active_apps() -> list[dict[str, Any]]:
     """Return the registry's entries whose run is still alive.
 
-    An app's entry is in the machine's registry and in its run's directory. Its process counts as alive only
-    if it has the recorded start time and boot, since a pid can be given to another program.
+    An app's entry is in the machine's registry and in its run's directory. Its run counts as alive only if
+    the process has the recorded boot and start time, since a pid can be given to another program.
     """
     folders = (settings.folder("CCCI_ACTIVE_DIR"), settings.folder("CCCI_RUNS_DIR"))
     files = [*folders[0].glob("[!.]*"), *folders[1].glob("*/apps/[!.]*")]

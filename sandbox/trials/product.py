@@ -171,7 +171,7 @@ def _pytest(recipe: str, suites: Path | None, ref: str) -> list[str]:
 
 
 def _finish(words: Sequence[str], env: Mapping[str, str], timeout: float) -> Finished:
-    """Run a command in a process group of its own to its end; whatever happens, the group is gone then."""
+    """Run a command in its own process group until it exits or times out; the group is gone afterwards."""
     with tempfile.TemporaryFile() as out:  # not a pipe: a process left behind would hold it open
         try:
             process = subprocess.Popen(

@@ -42,7 +42,7 @@ MAX_GROWTH = {
 
 @dataclass(frozen=True, slots=True)
 class SoakRun:
-    """One run of the soak: what it was, its verdict, its seconds, and the gauges after it."""
+    """One run of the soak, with its verdict, its seconds, and the gauges after it."""
 
     id: str
     recipe: str
@@ -56,7 +56,7 @@ class SoakRun:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Runs that were not green, leaks of our runs, other things that are new, and drift."""
+    """What a soak found: red runs, leaks of its runs, other new things on the host, and drift."""
 
     red: tuple[str, ...]
     leaks: tuple[str, ...]
@@ -180,7 +180,7 @@ def compare(
         before: the host before the first run.
         done: the runs.
         start: the gauges before the first run.
-        temporary: folder of the runs' temporary files; nobody else uses it, so all in it is ours.
+        temporary: folder of the runs' temporary files; only these runs use it, so every file in it is a leak.
     """
     items = _settled(before, temporary)
     leaks = tuple(item for item in items if _is_ours(item, done))

@@ -42,7 +42,7 @@ def test_a_restart_keeps_builds_and_logs(drone: DroneEnv) -> None:
 def test_an_orphaned_build_blocks_the_limit_until_it_is_cancelled(
     drone: DroneEnv, tmp_path: Path, leftover_pids: list[int]
 ) -> None:
-    """After a SIGKILL of the runner its build stays `running` for ever."""
+    """After a SIGKILL of the runner its build never leaves the status `running`."""
     extra = "concurrency: {limit: 1}\n"
     yml = pipeline("orphan", step("run", CHILD), extra=extra)
     drone.push("orphan", yml)

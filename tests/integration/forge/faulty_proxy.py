@@ -1,4 +1,4 @@
-"""A proxy between the bridge and a server that can fail, hang, or call back at a chosen request."""
+"""A proxy between the bridge and a server: can fail, hang, and call a function around each request."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ class FaultyProxy:
     """Forwards every request.
 
     Attributes:
-        mode: how it treats requests.
-        before, after: called around each forwarded request.
-        endless: streams continue with pings after their end until the reader leaves.
+        mode: pass requests on, refuse them with an HTTP status, or let them hang.
+        before, after: called before and after each forwarded request, with method, path and body.
+        endless: streams continue with pings after their end until the reader closes them.
+        calls: time, method and path of each request.
+        refused: number of refused requests.
         streams: number of open streams.
     """
 

@@ -230,7 +230,7 @@ def test_build_is_adopted_if_the_response_to_its_creation_is_lost(env: BridgeEnv
 
 
 def test_endless_log_stream_is_closed(env: BridgeEnv) -> None:
-    """Drone may keep the stream of a cancelled step open for ever."""
+    """Drone may never close the stream of a cancelled step."""
     number, sha = env.pull()
     env.drone_proxy.endless = True
     env.hold(sha)

@@ -42,6 +42,6 @@ def _run_bot(line: CommandLine, command: str, *, snapshot: str = "") -> None:
     env |= {"SNAPSHOT": snapshot} if snapshot else {}
     argv = ["/usr/bin/backup", "--", command]
     container = docker.require_container(found[0])
-    exit_code = proc.run_attached(docker.exec_words(container, argv, terminal=True, env=env))
+    exit_code = proc.run_attached(docker.exec_argv(container, argv, terminal=True, env=env))
     if exit_code != 0:
         raise Fatal(f"backup {command}: exit status {exit_code}")

@@ -17,7 +17,7 @@ FUNCTION = re.compile(r"^\s*(?:function\s+)?([A-Za-z_][\w-]*)\s*\(\)", re.MULTIL
 
 
 def app_run(line: CommandLine) -> None:
-    """Become a command in one of the app's containers; its exit code is that of this process.
+    """Replace this process by a command in one of the app's containers, whose exit code it gets.
 
     Raises:
         Fatal: no command is given, or the service has no running container.
@@ -29,7 +29,7 @@ def app_run(line: CommandLine) -> None:
     app = abra_dir.current().app(domain)
     container = container_of(app, service)
     user = line.flags.get("user", "")
-    proc.become(docker.exec_words(container, line.tail, terminal=terminal, user=user))
+    proc.become(docker.exec_argv(container, line.tail, terminal=terminal, user=user))
 
 
 def app_cmd(line: CommandLine) -> None:
@@ -66,7 +66,7 @@ def run_function(
     bash = proc.run(["docker", "exec", container, "bash", "-c", "true"]).exit_code == 0
     line = _shell_line(app, service, function, arguments)
     argv = ["bash" if bash else "sh", "-c", line]
-    exit_code = proc.run_attached(docker.exec_words(container, argv, terminal=terminal, user=user))
+    exit_code = proc.run_attached(docker.exec_argv(container, argv, terminal=terminal, user=user))
     if exit_code != 0:
         raise Fatal(f"{function} of {service}: exit status {exit_code}")
 

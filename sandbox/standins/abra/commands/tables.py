@@ -1,4 +1,4 @@
-"""Tables for people: a plain one, and the boxed one of `recipe lint`."""
+"""Tables for the terminal: a plain one, and the boxed one of `recipe lint`."""
 
 from __future__ import annotations
 

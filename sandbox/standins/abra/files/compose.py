@@ -1,4 +1,4 @@
-"""A recipe's compose files, merged as far as the stand-in needs it; a deploy leaves it to Docker."""
+"""A recipe's compose files, merged as far as the stand-in needs it. For a deploy, Docker merges them."""
 
 from __future__ import annotations
 

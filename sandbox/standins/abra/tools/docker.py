@@ -233,7 +233,7 @@ def stack_config(files: Sequence[str], *, env: Mapping[str, str]) -> str | None:
     return done.error_text
 
 
-def exec_words(
+def exec_argv(
     container: str,
     argv: Sequence[str],
     *,

@@ -49,9 +49,9 @@ class Forge:
             ForgeError: there is no such commit, or the forge does not answer.
         """
         self._fetch(repo)
-        asked = sha or branch.removeprefix("refs/heads/")
-        tries = [asked] if SHA.fullmatch(asked) and sha else []
-        for name in (*tries, f"refs/heads/{asked}"):
+        wanted = sha or branch.removeprefix("refs/heads/")
+        hashes = [wanted] if SHA.fullmatch(wanted) and sha else []
+        for name in (*hashes, f"refs/heads/{wanted}"):
             found = self._output(repo, "rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
             if found is not None:
                 return self._read(repo, found.strip())

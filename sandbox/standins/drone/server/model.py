@@ -65,7 +65,7 @@ class Stage:
 
     @property
     def done(self) -> bool:
-        """True if it has finished, with whatever status."""
+        """True if it has finished, successfully or not."""
         return self.status in DONE
 
     def kill(self, now: int) -> None:
@@ -165,7 +165,7 @@ class Build:
 
     @property
     def done(self) -> bool:
-        """True if it has finished, with whatever status."""
+        """True if it has finished, successfully or not."""
         return self.status in DONE
 
     @property

@@ -20,7 +20,7 @@ BRANCH_PREFIX = "refs/heads/"
 
 
 class MissingPipelineFile(Exception):
-    """The commit has no `.drone.yml`, also after the server has waited for it."""
+    """The commit has no `.drone.yml`, not even after the server has waited for one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Trigger:
     exiting: threading.Event  # set when the process is about to exit: stop waiting
 
     def custom(self, repo: Repo, login: str, query: Mapping[str, str]) -> Build | None:
-        """Create the build that a request asks for; return None if its event triggers no pipeline.
+        """Create the build that a request asks for; return None if it triggers no pipeline.
 
         Raises:
             ForgeError: there is no such commit or branch, or the forge does not answer.
@@ -63,8 +63,8 @@ class Trigger:
         Raises:
             MissingPipelineFile: the commit has no `.drone.yml`.
         """
-        asked = {name: value for name, value in query.items() if name not in NOT_PARAMS}
-        params = {**asked, **old.seed.params}
+        new = {name: value for name, value in query.items() if name not in NOT_PARAMS}
+        params = {**new, **old.seed.params}
         seed = replace(old.seed, trigger=login, parent=old.number, params=params)
         return self._build(repo, seed)
 

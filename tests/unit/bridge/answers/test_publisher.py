@@ -116,7 +116,7 @@ def test_result_is_published_once(store: Store, gitea: Gitea) -> None:
 
 
 def test_comment_whose_response_was_lost_is_found_again(store: Store, gitea: Gitea) -> None:
-    """A second comment would be there for ever."""
+    """A second comment would never be edited or removed."""
     start(store)
     gitea.errors["post"] = CallError("unreachable", "connection reset")
     publisher(gitea, store).step()
@@ -165,7 +165,7 @@ def test_reaction_that_the_forge_refuses_is_given_up(store: Store, gitea: Gitea)
 
 @pytest.mark.parametrize("kind", ["denied", "missing", "server", "unreachable"])
 def test_status_is_retried_while_it_may_succeed(store: Store, gitea: Gitea, kind: Any) -> None:
-    """An operator may fix a permission, and 404 is no proof that something is gone (L12)."""
+    """An operator may fix a permission, and 404 does not prove that something is gone (L12)."""
     start(store)
     gitea.errors["set_status"] = CallError(kind, "no")
     assert 0 < publisher(gitea, store).step() <= 1.0

@@ -33,7 +33,8 @@ def report(verdict: str, **more: Any) -> str:
 class Drone:
     """A Drone whose builds are finished as soon as they are created.
 
-    ends: status, exit code and log of each build; the last one also for all further builds.
+    Args:
+        ends: status, exit code and log of each build; the last one also for all further builds.
     """
 
     def __init__(self, *ends: tuple[str, int, str]) -> None:
@@ -91,7 +92,12 @@ class Bridge:
         )
 
     def follow(self, run: Run = RUN, cancel_before: int = 0) -> tuple[Result, Run]:
-        """Follow a run until it is done; cancel_before: the step before which it is cancelled."""
+        """Follow a run until it is done.
+
+        Args:
+            run: the run.
+            cancel_before: number of the step before which the run is cancelled, 0 for never.
+        """
         comment = CommandComment(7, "org/shop", 3, "alice", Command.COLD, 1.0)
         made = self.store.decide(comment, "started", Outbox(run=run))
         assert made is not None

@@ -112,7 +112,7 @@ def test_silent_server_times_out(start: bytes, stream: bool) -> None:
 
 
 def test_slow_response_times_out_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each byte arrives in time, but the whole would take for ever."""
+    """Each byte arrives in time, but the whole response would never end."""
     monkeypatch.setattr(http, "BODY_TIMEOUT", -1.0)
     with serving(head("200 OK", "Content-Length: 9") + b"a") as server:
         assert error_of(server).kind == "slow"
@@ -141,7 +141,7 @@ def test_text_of_an_error_response_is_cut() -> None:
 
 
 def test_only_a_line_feed_ends_a_line_of_a_stream() -> None:
-    """Whatever else an app prints stays within its line."""
+    """Any other character that an app prints stays within its line."""
     body = "a\rb\u2028c\x0bd\r\nend\n".encode()
     headers = (f"Content-Length: {len(body)}", "Connection: close")
     with serving(head("200 OK", *headers) + body) as server:

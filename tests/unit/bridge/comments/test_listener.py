@@ -11,7 +11,7 @@ from bridge.store import Store
 
 
 def test_rejected_requests_cause_two_scans_a_minute_at_most(tmp_path: Path) -> None:
-    """However many webhook requests are rejected; else anybody could make the bridge load the forge."""
+    """However many requests are rejected: otherwise anyone could overload the forge through the bridge."""
     no_forge: Any = None
     guards = Guards(org="org", bot="bot", allowed=frozenset(), ignored=frozenset())
     listener = Listener(no_forge, Store(tmp_path / "s.sqlite"), guards, 0.0, lambda: None)

@@ -118,7 +118,7 @@ def test_only_names_that_were_not_there_before_are_added() -> None:
 def test_an_app_is_active_while_its_run_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The registry's own entries: one of this process, one whose pid belongs to another process by now."""
+    """The registry's own entries: one of this process, one whose pid now belongs to another process."""
     here = below(tmp_path)
     _use(here, monkeypatch)
     run_dir = here.runs_dir / "7"

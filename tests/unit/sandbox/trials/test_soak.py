@@ -122,7 +122,7 @@ def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     return made
 
 
-def test_leaks_of_our_runs_are_told_from_other_new_things(host: Host, tmp_path: Path) -> None:
+def test_only_things_of_our_runs_are_leaks(host: Host, tmp_path: Path) -> None:
     """A name of one of our runs is a leak; anything else that is new is listed as unexplained."""
     before = host.take()
     run = done(1)
@@ -203,7 +203,7 @@ def test_apps_of_other_live_runs_are_ignored(host: Host, tmp_path: Path) -> None
 def test_an_interrupted_soak_keeps_and_shows_its_runs(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each run is in the file when it has finished; sweep, comparison and summary follow nevertheless."""
+    """Each run is in the file when it has finished; it still sweeps, compares and prints the summary."""
     runs = iter([done(1), done(2)])
 
     def run(*_: object) -> SoakRun:
@@ -225,7 +225,7 @@ def test_an_interrupted_soak_keeps_and_shows_its_runs(
 def test_sigterm_interrupts_a_soak(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Make and CI stop it by SIGTERM; the handler of before is back afterwards."""
+    """Make and CI stop it by SIGTERM; the previous handler is restored afterwards."""
     handler = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(soak, "_run", lambda *_: signal.raise_signal(signal.SIGTERM))
     assert soak.soak(5, tmp_path / "soak.jsonl") == 2
@@ -246,7 +246,7 @@ def test_the_exit_code_follows_the_findings(
 def test_a_host_that_is_not_ready_is_an_error(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The janitor checks the host before it removes anything; its message is the soak's."""
+    """The janitor checks the host before it removes anything; the soak reports its message."""
     monkeypatch.setattr(product, "cc_ci", lambda *_: Finished(16, "cc-ci: the disk is full\n"))
     with pytest.raises(ProductError, match=r"^the disk is full$"):
         soak.soak(2, tmp_path / "a.jsonl")
@@ -290,5 +290,5 @@ def test_only_red_runs_keep_their_directory(
         run = soak._run("custom-html", "cold", name, tmp_path)
         assert run.verdict == verdict
         assert run.seconds == pytest.approx(whole - 2.0, abs=0.01), "waiting for a slot is not slow"
-    assert temporary == [str(tmp_path)] * 2, "files elsewhere could be anyone's"
+    assert temporary == [str(tmp_path)] * 2, "files elsewhere could belong to other programs"
     assert [path.name for path in tmp_path.iterdir()] == ["red-install"]
