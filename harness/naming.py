@@ -17,7 +17,7 @@ MAX_OBJECT_NAME = 64  # characters, of a secret or config
 PROXY_NETWORK = "proxy"  # the network that the web services of all apps join
 
 
-def unique(life: str, recipe: str, run: str, pr: str, ref: str) -> str:
+def app_token(life: str, recipe: str, run: str, pr: str, ref: str) -> str:
     """Return six hex digits that differ between lives, recipes, runs, pull requests and commits."""
     return hashlib.sha256("\0".join((life, recipe, run, pr, ref)).encode()).hexdigest()[:6]
 
@@ -26,7 +26,7 @@ def app_domain(token: str, recipe: str, parent: str) -> str:
     """Return the domain of an app.
 
     Args:
-        token: the unique part, see `unique`.
+        token: the unique part, see `app_token`.
         recipe: name of the recipe.
         parent: domain under which apps are deployed.
 

@@ -66,7 +66,7 @@ class Step:
         return "upgrade" if self.stage == "upgrade" else "fresh"
 
 
-GENERIC = {
+GENERIC = {  # by the name of the function in test_lifecycle.py
     step.name: step
     for step in (
         Step("test_lint", "lint", 10, 10),
@@ -83,7 +83,7 @@ GENERIC = {
         Step("test_leave_no_trace", "cleanup", 200, 200),
     )
 }
-CHECKS = {
+CHECKS = {  # by the operation after which a suite's checks run
     step.name: step
     for step in (
         Step("after-install", "install", 40, None, ("test_seed",)),
@@ -92,7 +92,7 @@ CHECKS = {
         Step("after-upgrade", "upgrade", 130, 130, ("test_upgrade",)),
     )
 }
-TESTS = {
+TESTS = {  # by the stage that a suite's test is marked with
     step.name: step
     for step in (
         Step("install", "install", 45, None, ("test_health",)),

@@ -222,9 +222,9 @@ def _token(run: int, c: str) -> bytes:
     return b"(?:" + b"|".join(alternatives) + b")"
 
 
-def _after(most: int, least: int, escape: Escape) -> bytes:
-    """Return the pattern of an escape after `least` to `most` backslashes of the value itself."""
-    return rb"\\{%d,%d}%s" % (least + escape[0], most + escape[1], escape[2])
+def _after(maximum: int, minimum: int, escape: Escape) -> bytes:
+    """Return the pattern of an escape after `minimum` to `maximum` backslashes of the value itself."""
+    return rb"\\{%d,%d}%s" % (minimum + escape[0], maximum + escape[1], escape[2])
 
 
 def _escapes(c: str) -> list[Escape]:

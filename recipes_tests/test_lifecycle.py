@@ -42,7 +42,7 @@ def test_seed(run: Run, app: App) -> None:
 
 # %% It is there after every operation
 # Suites without checks of their own get this one: it verifies the sentinel, a file in each volume. Its name
-# is the id of its cases in JUnit files and reports, so it stays what it was.
+# identifies its cases in reports and JUnit files, so it cannot change.
 @check
 def the_witness_survives(run: Run, app: App) -> None:
     lifecycle.check(run, app)

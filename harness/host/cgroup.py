@@ -48,7 +48,7 @@ class _Part:
 
 @contextlib.contextmanager
 def group(limits: Limits) -> Iterator[tuple[Path, ...]]:
-    """Make a control group for the time of a `with`; then kill its processes and remove it.
+    """Make a control group for the duration of a `with` block; then kill its processes and remove it.
 
     Args:
         limits: the limits of the group.

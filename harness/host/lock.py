@@ -123,7 +123,7 @@ def take(
     timeout: float,
     progress: Callable[[str], None],
 ) -> Iterator[Path]:
-    """Hold one of these locks for the time of a `with`; wait until one is free.
+    """Hold one of these locks for the duration of a `with` block; wait until one is free.
 
     Args:
         paths: the lock file, or several of which one is enough.
@@ -160,6 +160,6 @@ def take(
 def take_slot(
     settings: Settings, owner: Owner, *, timeout: float, progress: Callable[[str], None]
 ) -> AbstractContextManager[Path]:
-    """Hold one of this machine's slots for the time of a `with`; see `take`."""
+    """Hold one of this machine's slots for the duration of a `with` block; see `take`."""
     paths = tuple(settings.slots_dir / str(number) for number in range(1, SLOTS + 1))
     return take(paths, owner, what="a slot", timeout=timeout, progress=progress)

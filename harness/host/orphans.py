@@ -4,7 +4,8 @@ Every child of a run has the run's directory in its environment (`CCCI_RUN`); th
 because two Drones on one machine may give the same build number. A command that abra runs in the
 backup bot's container has the app's domain instead (`SERVICE`). A child may drop its environment, so
 descendants of a marked process and members of a session that it leads count as well. A forked child keeps
-the lock until it executes another program, so whoever holds a dead run's lock finds every child marked.
+the run's lock until it executes another program. So when the lock of a dead run is free, every child that is
+left has the mark.
 """
 
 from __future__ import annotations

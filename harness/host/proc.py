@@ -108,41 +108,13 @@ def run(
             terminate_group(process)
         raise
     finally:
-        for fd in streams:
-            with contextlib.suppress(OSError):
-                os.close(fd)
+        _close(streams)
     done = Completed(
         words, exit_code, _clean(out, terminal), _clean(err, terminal), time.monotonic() - start
     )
     if check and exit_code != 0:
         raise CommandFailed(_failure(name, done))
     return done
-
-
-def attached(argv: Sequence[str | Path], *, timeout: float, cwd: Path | None = None) -> int:
-    """Run a command on our own terminal and return its exit code.
-
-    It stays in our process group, so that Ctrl-C reaches it as well.
-
-    Args:
-        argv: the program and its arguments.
-        timeout: seconds; then it gets SIGTERM.
-        cwd: where it runs; the current directory if None.
-
-    Raises:
-        CommandFailed: it could not be started.
-        TimedOut: it still ran after `timeout` seconds.
-    """
-    words = [str(word) for word in argv]
-    try:
-        with subprocess.Popen(words, cwd=cwd) as process:
-            try:
-                return process.wait(timeout)
-            except subprocess.TimeoutExpired:
-                process.terminate()
-                raise TimedOut(f"'{words[0]}' timed out after {timeout:.0f} s") from None
-    except OSError as error:
-        raise CommandFailed(f"could not start '{words[0]}': {error.strerror}") from error
 
 
 def terminate_group(process: subprocess.Popen[bytes]) -> None:
@@ -163,13 +135,16 @@ def terminate_group(process: subprocess.Popen[bytes]) -> None:
 
 @contextlib.contextmanager
 def _limited(max_file_size: int | None) -> Iterator[None]:
-    """Limit file sizes for what is started in the `with`; set afterwards, it could come too late."""
+    """Limit the file sizes of a process that is started in the `with` block.
+
+    A limit that is set after its start could come too late.
+    """
     if max_file_size is None:
         yield
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    least = max_file_size if hard == resource.RLIM_INFINITY else min(max_file_size, hard)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (least, hard))
+    limit = max_file_size if hard == resource.RLIM_INFINITY else min(max_file_size, hard)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
     try:
         yield
     finally:
@@ -214,6 +189,12 @@ def _start(
     process.stdout.close()
     process.stderr.close()
     return process, streams
+
+
+def _close(streams: Sequence[int]) -> None:
+    for fd in streams:
+        with contextlib.suppress(OSError):
+            os.close(fd)
 
 
 def _feed(stream: IO[bytes], data: bytes) -> None:

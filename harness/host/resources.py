@@ -37,7 +37,7 @@ def shortage(need: Need, statvfs: Callable[[Path], os.statvfs_result] | None = N
     try:
         found = (statvfs or os.statvfs)(need.folder)
     except OSError:
-        return ""  # e.g. Docker's folder for another user; whoever writes there reports it
+        return ""  # e.g. Docker's folder for another user; a write that fails there is reported
     folder = f"'{need.folder}' ({need.what})"
     if found.f_flag & os.ST_RDONLY:
         return f"the file system of {folder} is mounted read-only"

@@ -21,7 +21,7 @@ PACKAGES = ("pytest", "requests")
 
 @contextlib.contextmanager
 def jail_dir() -> Iterator[Path]:
-    """Make this process's folder for the time of a `with`; remove the folders of dead processes.
+    """Make this process's folder for the duration of a `with` block; remove the folders of dead processes.
 
     Raises:
         InfraError: something is mounted in the folder.

@@ -6,8 +6,8 @@ namespaces that `unshare` just made. In this order it
 1. joins a new session keyring, because a child otherwise inherits the keys of the host's processes;
 2. mounts what the jail's user could not reach by itself;
 3. listens on port 443 of the jail's loopback, and starts the relay with that socket in the host's network:
-   a socket stays in the network namespace that it was made in, whoever holds it. So the relay is out of the
-   jail's reach, and the jail needs no rights over its network;
+   a socket stays in the network namespace that it was made in, even if a process elsewhere uses it. So the
+   relay is out of the jail's reach, and the jail needs no rights over its network;
 4. joins the control groups and executes the jail's command.
 
 The relay runs as the jail's UID so that its parent, which becomes the jail, may kill it by exiting
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _join_new_keyring() -> None:
-    """Join a new session keyring; otherwise children inherit ours, whatever user they become."""
+    """Join a new session keyring; otherwise children inherit ours, even as another user."""
     library = ctypes.CDLL(None, use_errno=True)
     if library.syscall(KEYCTL[platform.machine()], KEYCTL_JOIN_SESSION_KEYRING, None) < 0:
         raise OSError(ctypes.get_errno(), "cannot join a new session keyring")

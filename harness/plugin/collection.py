@@ -77,7 +77,7 @@ class Collection:
     stages: frozenset[str] = frozenset()
     suites: dict[str, Suite] = field(default_factory=dict)
 
-    def place(self, items: list[pytest.Item], trust: Mapping[str, Trust]) -> None:
+    def prepare(self, items: list[pytest.Item], trust: Mapping[str, Trust]) -> None:
         """Give every item its step and markers, and drop generic steps that do not apply.
 
         Raises:
@@ -251,7 +251,7 @@ def pytest_collection_modifyitems(
     with as_usage():
         suite_guard.refuse_hooks(config, collection.folder)
         trust = trusted.load(collection.folder, enrolled(collection.folder))
-        collection.place(items, trust)
+        collection.prepare(items, trust)
         preflight.check_request(collection.folder, recipe, config.option.ref, collection.stages)
     items[:] = [i for i in items if not recipe or i.stash[ITEM_STEP].recipe == recipe]
     candidates = list(items)

@@ -201,14 +201,14 @@ class Runs:
     def reports(self) -> list[report.Report]:
         """Return the reports of all runs that began.
 
-        Those of xdist workers are read from their directories. Our own are kept here, since they also
-        know what could not be written.
+        Those of xdist workers are read from their directories. Those of this process are kept here, since
+        they also contain events that could not be written.
         """
         runs_dir = self.settings.runs_dir
         folders = [runs_dir / self.session_id, *sorted(runs_dir.glob(f"{self.session_id}-*"))]
         found = dict(self._reports)
-        others = {self.run_id(recipe) for recipe in self._never_began}
-        for folder in (folder for folder in folders if folder.name not in others):
+        never_began = {self.run_id(recipe) for recipe in self._never_began}
+        for folder in (folder for folder in folders if folder.name not in never_began):
             with contextlib.suppress(OSError):  # a disk that failed during our own run
                 if folder.name not in found and (folder / run_files.EVENTS).exists():
                     found[folder.name] = run_dir.read(folder)

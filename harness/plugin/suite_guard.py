@@ -1,10 +1,10 @@
 """Notices a suite that tampers with the harness: replaced code, pytest hooks, a forced exit code.
 
-Limits: a suite runs in the same process as the harness and may do whatever Python allows, so this is not
-a security boundary; suites are reviewed before they are merged. It catches what review may miss and what a
-suite must not do even with good intentions, namely to change what judges it. Two more guards belong here but
-sit below this module, where the files are written: `EventLog.restore` undoes changes to a run's events, and
-`Recorder.restore_events` records that there were any.
+This is not a security boundary: a suite runs in the same process as the harness and can do anything that
+Python allows; suites are reviewed before they are merged. It catches what a review may miss: a suite must
+not change the code that judges it, not even with good intentions. Two more guards are in the modules that
+write the files: `EventLog.restore` undoes changes to a run's events, and `Recorder.restore_events` records
+that there were any.
 """
 
 from __future__ import annotations
@@ -119,13 +119,13 @@ _exit = os._exit
 
 
 def guard_exit() -> None:
-    """Let nobody end this process with exit code 0 before pytest has finished."""
+    """Prevent this process from exiting with code 0 before pytest has finished."""
     _session.pid, _session.exit_code = os.getpid(), UNFINISHED
     os._exit = _guarded_exit
 
 
 def finish(exit_code: int) -> None:
-    """Let the process exit with the session's exit code from now on."""
+    """Allow the process to exit, with the session's exit code."""
     _session.exit_code = exit_code
 
 

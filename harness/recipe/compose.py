@@ -24,7 +24,7 @@ class Mount:
 
     Attributes:
         volume: name of the volume, "" for a bind mount, tmpfs or anonymous volume.
-        path: Path in the container.
+        path: path in the container.
         source: host path of a bind mount, else "".
     """
 
@@ -78,7 +78,7 @@ class CoveredVolume:
     Attributes:
         service: the service that mounts it.
         volume: its key in the compose files.
-        mount_path: Path in the container.
+        mount_path: path in the container.
         paths: the paths in the volume that are included, None for all.
         hook: command that runs before the backup, for example to write a dump.
     """

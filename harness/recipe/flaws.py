@@ -57,7 +57,7 @@ def missing_binds(compose: Compose, exists: Callable[[str], bool] = os.path.exis
 
 
 def names(compose: Compose, stack: str) -> list[str]:
-    """Return a sentence for each name that Docker would refuse in the stack `stack`."""
+    """Return a sentence for each name of a service or object that Docker would refuse."""
     full = [("service", f"{stack}_{service.name}") for service in compose.services]
     values = {**compose.env, **compose.exported, "STACK_NAME": stack}
     full += [(o.kind, _full(o, stack, values)) for o in compose.objects if o.kind != "volume"]

@@ -35,8 +35,8 @@ SAFE_CONFIG = (
     ("submodule.recurse", "false"),
     ("fetch.recurseSubmodules", "false"),
     ("advice.detachedHead", "false"),
-    ("http.lowSpeedLimit", "100"),  # bytes a second: a server that accepts but sends nothing …
-    ("http.lowSpeedTime", "30"),  # … is given up after this many seconds
+    ("http.lowSpeedLimit", "100"),  # bytes a second: a server that sends less than this
+    ("http.lowSpeedTime", "30"),  # for this many seconds counts as not available
 )
 # Errors of servers that give out commits only by the name of a branch, or do not have the commit.
 COMMIT_REFUSED = re.compile(

@@ -1,4 +1,4 @@
-"""junit.xml of a report: the stage is a property of a case, the run's identity of the test suite."""
+"""junit.xml of a report: properties of a case name its stage, those of the test suite identify the run."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def finish_dead(folder: Path) -> Report:
             log.write("note", text=f"'{name}' was removed, since it may hold a secret")
     log.write("run-finished", how="interrupted", reason="")
     log.close()
-    shutil.rmtree(folder / secret_scan.ABRA_DIR, ignore_errors=True)
+    shutil.rmtree(folder / run_files.ABRA, ignore_errors=True)
     return write_all(folder)
 
 

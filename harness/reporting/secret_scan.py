@@ -1,7 +1,8 @@
 """Secret scan of a run directory: no file that is kept contains a secret of the run.
 
-Secrets in plain files are masked. Files that cannot be scanned (broken or huge archives, links, pipes)
-are removed, and so are archives that contain a secret, since they cannot be masked.
+abra's folder is not scanned: only its user can read it, and it is removed at the end of the run. Secrets in
+plain files are masked. Files that cannot be scanned (broken or huge archives, links, pipes) are removed, and
+so are archives that contain a secret, since they cannot be masked.
 """
 
 from __future__ import annotations
@@ -14,12 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from contract import run_files
 from harness.reporting import archives
 from harness.secret import Redactor
-
-ABRA_DIR = (
-    "abra"  # abra's data of the run: readable by its user only, removed at its end, not scanned
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +68,8 @@ def _files(folder: Path) -> list[Path]:
     found = []
     for root, folders, names in os.walk(folder):
         here = Path(root)
-        if here == folder and ABRA_DIR in folders:
-            folders.remove(ABRA_DIR)
+        if here == folder and run_files.ABRA in folders:
+            folders.remove(run_files.ABRA)
         links = [name for name in folders if (here / name).is_symlink()]
         found += [here / name for name in (*names, *links)]
     return sorted(found)

@@ -77,7 +77,9 @@ class Apps:
         left = remove.leftovers(engine.client(), stack)
         if left:
             names = ", ".join(f"{item.kind} {item.name}" for item in left)
-            raise InfraError(f"stack name '{stack}' is new but already in use: {names}")
+            raise InfraError(
+                f"the new stack name '{stack}' is already in use by {names}; remove that, then run again"
+            )
         self._entries[domain] = registry.register(
             self.settings,
             domain=domain,

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contract import run_files
 from harness.errors import CcCiError
 from harness.host import lock, orphans
 from harness.host.lock import Owner
@@ -83,8 +84,8 @@ def sweep(
             with _claimed(settings, entry) as taken:
                 if taken is not None:
                     _remove_app(settings, api, taken, done, progress, now())
-        for record in registry.runs(settings):
-            with _claimed(settings, record) as taken:
+        for entry in registry.runs(settings):
+            with _claimed(settings, entry) as taken:
                 if taken is not None:
                     _finalise_dead_run(settings, taken, done, progress, finish)
         _remove_old_stacks(settings, api, done, progress, now())
@@ -95,7 +96,7 @@ def sweep(
 
 @contextmanager
 def _claimed(settings: Settings, entry: Entry) -> Iterator[Entry | None]:
-    """Lock an entry whose owner is dead for the time of a `with`; None if the owner is alive."""
+    """Lock a dead owner's entry for the duration of a `with` block; None if the owner is alive."""
     taken = registry.claim(settings, entry)
     try:
         yield taken
@@ -128,7 +129,7 @@ def _remove_app(
 
 def _finalise_dead_run(
     settings: Settings,
-    record: Entry,
+    entry: Entry,
     done: Sweep,
     progress: Callable[[str], None],
     finish: Callable[[Path], object],
@@ -137,17 +138,17 @@ def _finalise_dead_run(
 
     Its entry stays while an app of the run could not be removed.
     """
-    done.left += _end_processes(record, done)
-    own = [entry for entry in registry.entries(settings) if entry.run_dir == record.run_dir]
-    if not own:
-        shutil.rmtree(record.folder / registry.ABRA, ignore_errors=True)
+    done.left += _end_processes(entry, done)
+    apps = [app for app in registry.entries(settings) if app.run_dir == entry.run_dir]
+    if not apps:
+        shutil.rmtree(entry.folder / run_files.ABRA, ignore_errors=True)
     try:
-        finish(record.folder)
+        finish(entry.folder)
     except (OSError, CcCiError) as error:
-        progress(f"could not write the report of run {record.run}: {error}")
+        progress(f"could not write the report of run {entry.run}: {error}")
         return
-    if not own:
-        registry.forget(settings, record)
+    if not apps:
+        registry.forget(settings, entry)
 
 
 def _end_processes(entry: Entry, done: Sweep) -> list[Leftover]:

@@ -65,7 +65,7 @@ def check_markers(expression: str) -> None:
 
 
 def check_host(settings: Settings, api: Any = None) -> None:
-    """Check the host: Docker answers, is a swarm manager, has the proxy network; disk and memory suffice.
+    """Check the host: Docker, its swarm and the proxy network, disk space and memory.
 
     Raises:
         InfraError: names the first thing that is missing and how to fix it.
@@ -79,7 +79,7 @@ def check_resources(settings: Settings, docker_folder: str = "") -> None:
     """Check that disk and memory suffice for a deployment; cheap, so it is done before each one.
 
     Args:
-        settings: the folders to check..
+        settings: the folders to check.
         docker_folder: where the engine keeps its data; "" asks the engine.
 
     Raises:
@@ -87,7 +87,7 @@ def check_resources(settings: Settings, docker_folder: str = "") -> None:
     """
     shortage = _shortage(settings, docker_folder or _docker_folder(engine.client().info()))
     if shortage:
-        raise InfraError(f"{shortage}; free it, then run again")
+        raise InfraError(f"{shortage}; fix this, then run again")
 
 
 def host_problem(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""One run's record: its directory, registry entry, recorder and apps, from the first moment to the last.
+"""One run's record: its directory, registry entry, recorder and apps, from its beginning to its end.
 
 It is opened before anything else of a run and closed after everything else, so that a run which fails
 while it is fetched still leaves a report.
@@ -111,7 +111,7 @@ class RunRecord:
             InfraError: the directory cannot be written, or a run with this id is still running.
         """
         folder = settings.runs_dir / run_id
-        if (folder / registry.RECORD).exists():
+        if (folder / registry.RUN_ENTRY).exists():
             sweep(settings, run_id, console)
         entry = _claim(folder, run_id, plan.recipe)
         recorder = Recorder(folder, recipe=plan.recipe, lane=request.lane, console=console)
@@ -126,7 +126,7 @@ class RunRecord:
     @property
     def abra_dir(self) -> Path:
         """The run's own data directory for abra."""
-        return self.dir / registry.ABRA
+        return self.dir / run_files.ABRA
 
     @property
     def checkout_dir(self) -> Path:

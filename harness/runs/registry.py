@@ -17,15 +17,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from contract import run_files
 from harness.errors import InfraError, TimedOut
 from harness.host import lock, orphans, wait
 from harness.settings import Settings
 
-RECORD = "run.json"  # in a run's directory, until the run is over and nothing of it is left
+RUN_ENTRY = "run.json"  # in a run's directory, until the run is over and nothing of it is left
 APPS = "apps"  # folder in a run's directory: the entries of its apps
-ABRA = "abra"  # folder in a run's directory: abra's data, with the checkout and the env files
 DEAD_LOCK_TIMEOUT = 5.0  # seconds until the lock of a dead owner is free
-NAME_TIMEOUT = 120.0  # seconds to wait while a janitor removes the last app of a name
+NAME_TIMEOUT = 120.0  # seconds to wait while a janitor removes the previous app of a name
 
 
 @dataclass
@@ -91,17 +91,18 @@ def begin(folder: Path, *, run: str, recipe: str) -> Entry:
         InfraError: another run is using this directory.
     """
     made = _own_entry("", "", run, folder, recipe, "")
-    made.held = lock.try_take(_lock_of(folder / RECORD), None)
+    made.held = lock.try_take(_lock_of(folder / RUN_ENTRY), None)
     if made.held is None:
         raise InfraError(f"run '{run}' is still running in '{folder}'; give this one another id")
-    _write(folder / RECORD, made)
+    _write(folder / RUN_ENTRY, made)
     return made
 
 
 def is_free(folder: Path) -> bool:
     """Return True if no running run uses this directory."""
-    record = _read(folder / RECORD)
-    return record is None or not (lock.is_held(_lock_of(folder / RECORD)) or _process_alive(record))
+    path = folder / RUN_ENTRY
+    entry = _read(path)
+    return entry is None or not (lock.is_held(_lock_of(path)) or _process_alive(entry))
 
 
 def register(
@@ -139,14 +140,14 @@ def _own_entry(domain: str, stack: str, run: str, folder: Path, recipe: str, lif
 
 
 def _take(path: Path) -> FileLock:
-    """Take the lock of an entry; a janitor may hold it while it removes the last app of that name."""
+    """Take the lock of an entry; a janitor may hold it while it removes the previous app of that name."""
 
     def look() -> wait.Look[FileLock]:
         held = lock.try_take(_lock_of(path), None)
         written = _read(path)
         if held is None and written is not None and _process_alive(written):
             raise InfraError(f"the domain '{path.name}' is held by another run, '{written.run}'")
-        return wait.Look("the last app of that name is being removed", held)
+        return wait.Look("the previous app of that name is being removed", held)
 
     try:
         return wait.until(look, what=f"the name '{path.name}'", timeout=NAME_TIMEOUT, every=0.05)
@@ -195,13 +196,8 @@ def entries(settings: Settings) -> list[Entry]:
 
 def runs(settings: Settings) -> list[Entry]:
     """Return the entries of all runs that are running or of which something is left."""
-    read = (_read(path) for path in sorted(settings.runs_dir.glob(f"*/{RECORD}")))
-    return [record for record in read if record is not None]
-
-
-def owner_alive(settings: Settings, entry: Entry) -> bool:
-    """Return True if the run that wrote an entry is still running."""
-    return lock.is_held(_lock_path(settings, entry)) or _process_alive(entry)
+    read = (_read(path) for path in sorted(settings.runs_dir.glob(f"*/{RUN_ENTRY}")))
+    return [entry for entry in read if entry is not None]
 
 
 def claim(settings: Settings, entry: Entry) -> Entry | None:
@@ -241,12 +237,12 @@ def _process_alive(entry: Entry) -> bool:
 
 def env_path(run_dir: Path, domain: str) -> Path:
     """Return the path of an app's env file in a run's own abra directory."""
-    return run_dir / ABRA / "servers" / "default" / f"{domain}.env"
+    return run_dir / run_files.ABRA / "servers" / "default" / f"{domain}.env"
 
 
 def _paths(settings: Settings, entry: Entry) -> list[Path]:
     if not entry.domain:
-        return [entry.folder / RECORD]
+        return [entry.folder / RUN_ENTRY]
     return [settings.active_dir / entry.domain, entry.folder / APPS / entry.domain]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from harness.errors import RecipeFailure
 from harness.host import orphans
 from harness.host.lock import Owner, recipe_lock, take, take_slot
-from harness.naming import unique
+from harness.naming import app_token
 from harness.recipe import git
 from harness.recipe.compose import Compose
 from harness.recipe.versions import newest_older
@@ -129,7 +129,7 @@ class Run:
             InfraError: the app's name is already in use on this host.
         """
         record = self.record
-        token = unique(life, self.recipe, record.id, self.request.pr, self.ref)
+        token = app_token(life, self.recipe, record.id, self.request.pr, self.ref)
         return self.apps.enter(life, token)
 
     def checkout(self, ref: str) -> None:

@@ -33,7 +33,7 @@ MAX_TESTS_SIZE = 20 * MIB  # bytes of all files below tests/
 EXIT_CODES = {  # pytest's own
     2: "interrupted, or could not be collected",
     3: "pytest itself failed",
-    4: "pytest was called wrongly",
+    4: "pytest was called with wrong options",
     5: "no test was found",
 }
 

@@ -120,7 +120,7 @@ def prove_a_change(published: Deployment, head: Deployment, before: StackView) -
     claimed = _upstream(old) and _upstream(new) and _upstream(old) != _upstream(new)
     if claimed and old_images == new_images:
         raise RecipeFailure(
-            f"the upgrade changed nothing: the version is {new} after {old}, but every service "
+            f"the upgrade changed nothing: the version went from {old} to {new}, but every service "
             f"still runs the same image ({', '.join(sorted(set(new_images.values())))})"
         )
 

@@ -43,11 +43,10 @@ class SecretState:
 
 @dataclass(frozen=True, slots=True)
 class Lint:
-    """The result of `abra recipe lint`: broken rules of level error, of level warn, and the whole table."""
+    """The result of `abra recipe lint`: the broken rules, by their severity."""
 
     failed: tuple[str, ...]
     warned: tuple[str, ...]
-    text: str
 
 
 @dataclass
@@ -210,7 +209,7 @@ def parse_lint(text: str) -> Lint:
         if "❌" in satisfied and not skipped:
             resolve = f" ({rest[1]})" if len(rest) > 1 and rest[1] else ""
             (failed if severity == "error" else warned).append(f"{ref} {rule}{resolve}")
-    return Lint(tuple(failed), tuple(warned), text)
+    return Lint(tuple(failed), tuple(warned))
 
 
 def _json(done: Completed) -> Any:

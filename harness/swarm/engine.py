@@ -30,7 +30,7 @@ class Task:
     Attributes:
         state: the state that it is in.
         desired: the state that Swarm wants it to be in.
-        error: swarm's or the container's error, or "".
+        error: Swarm's or the container's error, or "".
         container: id of its container, if there is one.
         current: True if it was made from the service's current spec.
     """
@@ -40,9 +40,7 @@ class Task:
     state: str
     desired: str
     error: str
-    exit_code: int | None
     container: str | None
-    image: str
     current: bool
 
     @property
@@ -79,7 +77,6 @@ class SwarmService:
     update: str
     update_message: str
     labels: Mapping[str, str] = field(default_factory=dict)
-    env: tuple[str, ...] = ()
     has_health_check: bool = False
     attempts: int = 0
     tasks: tuple[Task, ...] = ()
@@ -205,9 +202,7 @@ def _task(raw: Mapping[str, Any], current: bool) -> Task:
         state=status.get("State", ""),
         desired=raw.get("DesiredState", ""),
         error=status.get("Err", ""),
-        exit_code=container.get("ExitCode"),
         container=container.get("ContainerID") or None,
-        image=raw.get("Spec", {}).get("ContainerSpec", {}).get("Image", ""),
         current=current,
     )
 
@@ -228,7 +223,6 @@ def _service(stack: str, raw: Mapping[str, Any], tasks: list[Task]) -> SwarmServ
         update=update.get("State", ""),
         update_message=update.get("Message", ""),
         labels=dict(spec.get("Labels") or {}),
-        env=tuple(container.get("Env") or ()),
         has_health_check=bool(container.get("Healthcheck")),
         attempts=int(template.get("RestartPolicy", {}).get("MaxAttempts") or 0),
         tasks=tuple(task for task in tasks if task.service_id == raw["ID"]),

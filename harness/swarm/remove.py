@@ -50,7 +50,7 @@ def _named(stack: str, name: str) -> bool:
     return name.startswith(f"{stack}_")
 
 
-def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -> list[_Found]:
+def _find(api: Any, stack: str, *, secrets: bool = True) -> list[_Found]:
     """Return everything that exists of a stack, in the order of removal."""
     label = {"label": f"{NAMESPACE}={stack}"}
     found = [
@@ -66,12 +66,11 @@ def _find(api: Any, stack: str, *, secrets: bool = True, volumes: bool = True) -
         _Found("network", n["Name"], api.remove_network, n["Id"])
         for n in api.networks(filters=label)
     ]
-    if volumes:
-        found += [
-            _Found("volume", v["Name"], api.remove_volume, v["Name"])
-            for v in api.volumes()["Volumes"] or []
-            if _named(stack, v["Name"]) or (v.get("Labels") or {}).get(NAMESPACE) == stack
-        ]
+    found += [
+        _Found("volume", v["Name"], api.remove_volume, v["Name"])
+        for v in api.volumes()["Volumes"] or []
+        if _named(stack, v["Name"]) or (v.get("Labels") or {}).get(NAMESPACE) == stack
+    ]
     if secrets:
         found += [
             _Found("secret", s["Spec"]["Name"], api.remove_secret, s["ID"])

@@ -39,7 +39,7 @@ class ProxyAnswered(RecipeFailure):
 
 
 class _ToProxy(HTTPAdapter):
-    """Connects to the proxy whatever the URL's host is, and checks the app's certificate."""
+    """Connects to the proxy for every URL, and checks the app's certificate."""
 
     def __init__(self, address: tuple[str, int], domain: str) -> None:
         self._address, self._domain = address, domain
@@ -94,7 +94,7 @@ def read_whole(
 
     Raises:
         EndlessAnswer: a limit was exceeded.
-        requests.ConnectionError: The connection was closed too early.
+        requests.ConnectionError: the connection was closed too early.
     """
     body = bytearray()
     try:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Unpack
 
-from harness.naming import app_domain, stack_name, unique
+from harness.naming import app_domain, app_token, stack_name
 from harness.swarm import engine
 from tests.faults.conftest import Start
 from tests.faults.fault_env import FaultEnv, HeldRun, ProcessOptions
@@ -18,7 +18,7 @@ STAGES_IN_REPORT = {"deploy": "install", "seed": "install", "teardown": "cleanup
 def volume_in_use(run: HeldRun) -> Iterator[None]:
     """Use a volume of the run's app in another container, so that its teardown cannot finish."""
     api = engine.client()
-    token = unique("fresh", run.recipe, run.id, "0", run.ref)
+    token = app_token("fresh", run.recipe, run.id, "0", run.ref)
     stack = stack_name(app_domain(token, run.recipe, run.fault_env.settings.apps_domain))
     container = api.create_container(
         "ccci/nginx:1.22.1",

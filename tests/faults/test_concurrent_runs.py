@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.naming import unique
+from harness.naming import app_token
 from harness.reporting import events
 from tests.faults.conftest import Start
 from tests.faults.fault_env import FaultEnv, HeldRun
@@ -41,7 +41,7 @@ def span(run: HeldRun) -> tuple[float, float]:
 
 def app_names(run: HeldRun, ref: str) -> set[str]:
     """Return the part of a domain that only this run's apps have, for each life."""
-    return {unique(life, run.recipe, run.id, "0", ref) for life in LIVES}
+    return {app_token(life, run.recipe, run.id, "0", ref) for life in LIVES}
 
 
 def cross_talk(runs: list[HeldRun], refs: dict[str, str]) -> list[str]:

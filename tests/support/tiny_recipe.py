@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from harness import settings
 from harness.host import lock
-from harness.naming import app_domain, stack_name, unique
+from harness.naming import app_domain, app_token, stack_name
 from harness.settings import Settings
 from harness.swarm import engine, remove
 from tests.support import git_repo
@@ -242,7 +242,7 @@ def yaml_text(text: str) -> str:
 def domains(found: Settings, recipe: str, run: str, ref: str) -> Iterator[str]:
     """Yield the domain of each app that a run may have created."""
     for life in LIVES:
-        yield app_domain(unique(life, recipe, run, "0", ref), recipe, found.apps_domain)
+        yield app_domain(app_token(life, recipe, run, "0", ref), recipe, found.apps_domain)
 
 
 def stacks(found: Settings, recipe: str, run: str, ref: str) -> list[str]:

@@ -29,7 +29,7 @@ def test_a_stack_has_the_name_that_abra_gives_it(domain: str, stack: str) -> Non
 def test_names_differ_by_life_recipe_run_pull_request_and_commit() -> None:
     """No two apps may share a domain (incident N2)."""
     values = [("fresh", "upgrade"), ("gitea", "drone"), ("7", "8"), ("0", "12"), (REF, "b" * 40)]
-    tokens = [naming.unique(*parts) for parts in itertools.product(*values)]
+    tokens = [naming.app_token(*parts) for parts in itertools.product(*values)]
     assert len(set(tokens)) == 2**5
     assert all(re.fullmatch("[0-9a-f]{6}", token) for token in tokens)
 
@@ -37,13 +37,13 @@ def test_names_differ_by_life_recipe_run_pull_request_and_commit() -> None:
 def test_the_same_parts_give_the_same_name() -> None:
     """So the janitor finds the apps of a dead run."""
     parts = ("fresh", "gitea", "7", "12", REF)
-    assert naming.unique(*parts) == naming.unique(*parts)
+    assert naming.app_token(*parts) == naming.app_token(*parts)
 
 
 def test_parts_are_separated() -> None:
     """Run 1 of pull request 12 is not run 11 of pull request 2."""
-    first = naming.unique("fresh", "gitea", "1", "12", REF)
-    assert first != naming.unique("fresh", "gitea", "11", "2", REF)
+    first = naming.app_token("fresh", "gitea", "1", "12", REF)
+    assert first != naming.app_token("fresh", "gitea", "11", "2", REF)
 
 
 @pytest.mark.parametrize(("length", "over"), [(30, 0), (31, 1), (40, 10)])

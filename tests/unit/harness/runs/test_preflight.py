@@ -87,7 +87,7 @@ def test_too_little_memory_is_refused_and_is_a_problem_of_the_host(
         resources, "memory_shortage", lambda: "only 9.0 MiB of memory are available"
     )
     monkeypatch.setattr(swarm, "client", lambda: engine(PROXY))
-    with pytest.raises(InfraError, match=r"only 9\.0 MiB of memory are available; free it"):
+    with pytest.raises(InfraError, match=r"only 9\.0 MiB of memory are available; fix this"):
         preflight.check_host(here, engine(PROXY))
     assert preflight.host_problem(here) == "only 9.0 MiB of memory are available"
 

@@ -35,10 +35,10 @@ def test_an_owner_with_a_held_lock_is_alive(
     """The owner may be in another PID namespace, so its process cannot be found."""
     monkeypatch.setattr(registry, "DEAD_LOCK_TIMEOUT", 0.05)
     folder = here.runs_dir / "run-7"
-    for path in (here.active_dir / DOMAIN, folder / registry.RECORD):
+    for path in (here.active_dir / DOMAIN, folder / registry.RUN_ENTRY):
         rewrite(path, pid=2**22, started="1")
     for entry in (*registry.entries(here), *registry.runs(here)):
-        assert registry.owner_alive(here, entry) and registry.claim(here, entry) is None
+        assert registry.claim(here, entry) is None
     assert not registry.is_free(folder)
 
 
@@ -49,7 +49,7 @@ def test_an_owner_whose_process_runs_is_alive_without_its_lock_file(
     for path in (*here.active_dir.glob(".*.lock"), *tmp_path.glob("runs/run-7/**/.*.lock")):
         path.unlink()
     (entry,) = registry.entries(here)
-    assert registry.owner_alive(here, entry)
+    assert registry.claim(here, entry) is None
     assert not registry.is_free(tmp_path / "runs" / "run-7")
     assert sweep(here, FakeDocker()).removed == []
 

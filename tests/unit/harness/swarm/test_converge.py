@@ -10,7 +10,7 @@ from harness.swarm import converge
 from harness.swarm.converge import History
 from harness.swarm.engine import StackView, SwarmService, Task
 
-RUNNING = Task("t1", "s1", "running", "running", "", None, "c1", "img:1", current=True)
+RUNNING = Task("t1", "s1", "running", "running", "", "c1", current=True)
 SERVICE = SwarmService("s1", "app", "img:1", "replicated", 1, "any", "", "", tasks=(RUNNING,))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from harness.naming import app_domain, stack_name, unique
+from harness.naming import app_domain, app_token, stack_name
 from harness.reporting import run_dir
 from sandbox.host import engine
 from sandbox.host.paths import CHECKOUT
@@ -126,7 +126,7 @@ def test_only_things_of_our_runs_are_leaks(host: Host, tmp_path: Path) -> None:
     """A name of one of our runs is a leak; anything else that is new is listed as unexplained."""
     before = host.take()
     run = done(1)
-    domain = app_domain(unique("fresh", run.recipe, run.id, "0", run.ref), run.recipe, "ci.test")
+    domain = app_domain(app_token("fresh", run.recipe, run.id, "0", run.ref), run.recipe, "ci.test")
     host.things["volume"] |= {f"{stack_name(domain)}_content", "somebody"}
     host.things["process"] = {"7 git of run /runs/soak-1-1"}
     host.things["temporary file"] = {"tmp1"}
@@ -144,7 +144,7 @@ def test_only_things_of_our_runs_are_leaks(host: Host, tmp_path: Path) -> None:
 def test_leftovers_of_every_life_are_leaks(host: Host, tmp_path: Path, life: str) -> None:
     """The name of its stack, or its domain, in any new thing."""
     before, run = host.take(), done(1)
-    token = unique(life, run.recipe, run.id, "0", run.ref)
+    token = app_token(life, run.recipe, run.id, "0", run.ref)
     domain = app_domain(token, run.recipe, "ci.test")
     host.things["volume"] |= {f"{stack_name(domain)}_data"}
     host.things["entry"] = {domain}
