@@ -166,8 +166,8 @@ def _wait_for(url: str, name: str) -> None:
     announced = False
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                if answer.status == 200:
+            with urllib.request.urlopen(url, timeout=2) as response:
+                if response.status == 200:
                     return
         except OSError:
             pass

@@ -82,22 +82,22 @@ class DroneEnv(ABC):
         more.setdefault("timeout", 60)
         return requests.request(method, self.url + path, headers=headers, **more)
 
-    def build_answer(self, number: int) -> requests.Response:
-        """Return the answer to a request for one build."""
+    def build_response(self, number: int) -> requests.Response:
+        """Return the response to a request for one build."""
         return self.call("GET", f"{REPO}/builds/{number}")
 
     def build(self, number: int) -> dict[str, Any]:
         """Return one build with its stages."""
-        answer = self.build_answer(number)
-        assert answer.status_code == 200, answer.text
-        found: dict[str, Any] = answer.json()
+        response = self.build_response(number)
+        assert response.status_code == 200, response.text
+        found: dict[str, Any] = response.json()
         return found
 
     def create(self, branch: str, **params: str) -> int:
         """Create a build and return its number."""
-        answer = self.call("POST", f"{REPO}/builds", params={"branch": branch, **params})
-        assert answer.status_code == 200 and answer.json(), answer.text
-        return int(answer.json()["number"])
+        response = self.call("POST", f"{REPO}/builds", params={"branch": branch, **params})
+        assert response.status_code == 200 and response.json(), response.text
+        return int(response.json()["number"])
 
     def cancel(self, number: int) -> requests.Response:
         """Cancel a build."""
@@ -128,8 +128,8 @@ class DroneEnv(ABC):
         path = f"{REPO}/builds/{number}/logs/{stage}/{step}"
 
         def look() -> requests.Response | None:
-            answer = self.call("GET", path)
-            return answer if answer.status_code == 200 else None
+            response = self.call("GET", path)
+            return response if response.status_code == 200 else None
 
         lines = until(f"the log of build {number}, step {step}", look).json()
         return "".join(line["out"] for line in lines)

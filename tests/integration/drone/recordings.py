@@ -1,4 +1,4 @@
-"""Compares an answer with a recorded one: HTTP status, headers, keys at every depth, and states."""
+"""Compares a response with a recorded one: HTTP status, headers, keys at every depth, and states."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def exchanges(name: str) -> list[dict[str, Any]]:
 
 
 def assert_like_recording(
-    answer: requests.Response, name: str, at: int = 0, *, ignore: tuple[str, ...] = ()
+    response: requests.Response, name: str, at: int = 0, *, ignore: tuple[str, ...] = ()
 ) -> None:
-    """Require that an answer is like a recorded one.
+    """Require that a response is like a recorded one.
 
     Args:
-        answer: the answer.
+        response: the response.
         name: name of the recording.
         at: which of its responses, from 0.
         ignore: keys whose values differ in this test.
     """
-    response = exchanges(name)[at]["response"]
-    assert answer.status_code == response["status"], answer.text
+    recorded = exchanges(name)[at]["response"]
+    assert response.status_code == recorded["status"], response.text
     for header in HEADERS:
-        assert answer.headers.get(header) == response["headers"][header], header
-    plain = response["headers"]["Content-Type"].startswith("text/")
-    assert_same_shape(answer.text if plain else answer.json(), response["body"], ignore=ignore)
+        assert response.headers.get(header) == recorded["headers"][header], header
+    plain = recorded["headers"]["Content-Type"].startswith("text/")
+    assert_same_shape(response.text if plain else response.json(), recorded["body"], ignore=ignore)
 
 
 def assert_same_shape(

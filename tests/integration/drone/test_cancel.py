@@ -45,14 +45,14 @@ def test_cancel_kills_the_shell_but_not_its_children(
     number = start_build(drone, "cancel", tmp_path, leftover_pids)
     shell, child = read_number(tmp_path / "shell"), leftover_pids[0]
     home = Path(f"/proc/{child}/cwd").readlink()
-    answer = drone.cancel(number)
-    assert (answer.status_code, answer.json()["status"]) == (200, "killed")
+    response = drone.cancel(number)
+    assert (response.status_code, response.json()["status"]) == (200, "killed")
     until("the shell to die", lambda: not is_alive(shell))
     until("the workspace to go", lambda: not home.exists())
     drone.finished(number)
     until("the runner's report", lambda: step_of(drone, number)["exit_code"] == 137)
-    shape = drone.build_answer(number)
-    assert_like_recording(shape, "build-cancel-running", 1, ignore=COMMIT_KEYS)
+    build_response = drone.build_response(number)
+    assert_like_recording(build_response, "build-cancel-running", 1, ignore=COMMIT_KEYS)
     assert is_alive(child)
     (tmp_path / "go").touch()
     until("the child to reach its end", (tmp_path / "done").exists)
@@ -121,8 +121,8 @@ def test_a_cancelled_pending_build_is_skipped(
 def test_a_cancelled_pending_build_looks_as_recorded(start_standin: StartStandIn) -> None:
     drone = start_standin(pickup_delay=60)
     drone.push("later", pipeline("recipe-ci", step("run", "true"), extra=LIMIT))
-    answer = drone.cancel(drone.create("later", A="1"))
-    assert_like_recording(answer, "build-cancel-pending", ignore=COMMIT_KEYS)
+    response = drone.cancel(drone.create("later", A="1"))
+    assert_like_recording(response, "build-cancel-pending", ignore=COMMIT_KEYS)
 
 
 def test_a_lost_cancel_kills_the_build_but_not_its_step(
@@ -137,8 +137,8 @@ def test_a_lost_cancel_kills_the_build_but_not_its_step(
     (tmp_path / "go").touch()
     until("the step to reach its end", (tmp_path / "done").exists)
     until("the log", lambda: "more\n" in drone.log(number, 2))
-    shape = drone.build_answer(number)
-    assert_like_recording(shape, "build-cancel-orphaned", ignore=COMMIT_KEYS)
+    build_response = drone.build_response(number)
+    assert_like_recording(build_response, "build-cancel-orphaned", ignore=COMMIT_KEYS)
 
 
 def test_after_a_lost_cancel_two_builds_run_under_a_limit_of_one(
@@ -173,7 +173,7 @@ def test_a_timeout_kills_the_shell_like_a_cancel(
     assert drone.call("PATCH", REPO, json={"timeout": 0.02}).status_code == 200
     number = start_build(drone, "slow", tmp_path, leftover_pids)
     drone.finished(number)
-    assert_like_recording(drone.build_answer(number), "build-timeout", ignore=COMMIT_KEYS)
+    assert_like_recording(drone.build_response(number), "build-timeout", ignore=COMMIT_KEYS)
     assert is_alive(leftover_pids[0])
 
 

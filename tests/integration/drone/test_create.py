@@ -1,4 +1,4 @@
-"""Creating builds and reading the API: what a caller may send, and what Drone answers."""
+"""Creating builds and reading the API: what a caller may send, and what Drone responds."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def test_a_created_build_is_pending_and_shows_its_parameters(drone: DroneEnv) ->
     """Every key of the query except branch and commit is a parameter."""
     sha = drone.push("create", pipeline("create", QUICK))
     asked = {"branch": "create", "commit": sha, "RECIPE": "hello", "REF": "abc", "MODE": "x"}
-    answer = drone.call("POST", f"{REPO}/builds", params=asked)
-    assert_like_recording(answer, "build-create", ignore=COMMIT_KEYS)
-    build = answer.json()
+    response = drone.call("POST", f"{REPO}/builds", params=asked)
+    assert_like_recording(response, "build-create", ignore=COMMIT_KEYS)
+    build = response.json()
     assert build["params"] == {"MODE": "x", "RECIPE": "hello", "REF": "abc"}
     assert build["after"] == build["before"] == sha
     assert (build["source"], build["target"], build["ref"]) == (
@@ -40,11 +40,11 @@ def test_unknown_objects_are_404_and_bad_tokens_401(drone: DroneEnv) -> None:
         )
 
 
-def test_without_a_pipeline_for_custom_events_the_answer_is_null(drone: DroneEnv) -> None:
+def test_without_a_pipeline_for_custom_events_the_response_is_null(drone: DroneEnv) -> None:
     drone.push("nomatch", pipeline("push-only", QUICK, event="push"))
-    answer = drone.call("POST", f"{REPO}/builds?branch=nomatch")
-    assert_like_recording(answer, "build-create-no-match")
-    assert answer.json() is None
+    response = drone.call("POST", f"{REPO}/builds?branch=nomatch")
+    assert_like_recording(response, "build-create-no-match")
+    assert response.json() is None
 
 
 def test_a_star_in_a_branch_pattern_does_not_match_a_slash(drone: DroneEnv) -> None:
@@ -58,8 +58,8 @@ def test_a_star_in_a_branch_pattern_does_not_match_a_slash(drone: DroneEnv) -> N
 def test_an_inactive_repository_creates_no_build(drone: DroneEnv) -> None:
     if drone.real:
         pytest.skip("only the stand-in has a second repository")
-    answer = drone.call("POST", "/api/repos/ci/asleep/builds?branch=main")
-    assert (answer.status_code, answer.json()) == (200, None)
+    response = drone.call("POST", "/api/repos/ci/asleep/builds?branch=main")
+    assert (response.status_code, response.json()) == (200, None)
 
 
 def test_without_a_pipeline_file_the_call_waits_and_fails(drone: DroneEnv) -> None:
@@ -72,9 +72,9 @@ def test_without_a_pipeline_file_the_call_waits_and_fails(drone: DroneEnv) -> No
 def test_two_pipelines_with_one_name_are_an_error_immediately(drone: DroneEnv) -> None:
     """Even if the event triggers only one of them."""
     drone.push("dup", pipeline("a", QUICK, event="push") + "---\n" + pipeline("a", QUICK))
-    answer = drone.call("POST", f"{REPO}/builds?branch=dup&RECIPE=x")
-    assert_like_recording(answer, "build-create-lint-error", ignore=COMMIT_KEYS)
-    assert answer.json()["error"] == "linter: duplicate pipeline names"
+    response = drone.call("POST", f"{REPO}/builds?branch=dup&RECIPE=x")
+    assert_like_recording(response, "build-create-lint-error", ignore=COMMIT_KEYS)
+    assert response.json()["error"] == "linter: duplicate pipeline names"
 
 
 def test_invalid_yaml_is_an_error_immediately(drone: DroneEnv) -> None:
@@ -107,10 +107,10 @@ def test_a_restart_repeats_the_parameters(drone: DroneEnv) -> None:
     """New parameters are added, but do not replace old values."""
     drone.push("again", pipeline("again", QUICK))
     old = drone.create("again", MODE="ok", RECIPE="hello")
-    answer = drone.call("POST", f"{REPO}/builds/{old}?RECIPE=other&NEW=1")
-    assert_like_recording(answer, "build-restart", ignore=COMMIT_KEYS)
-    assert answer.json()["params"] == {"MODE": "ok", "NEW": "1", "RECIPE": "hello"}
-    assert answer.json()["parent"] == old
+    response = drone.call("POST", f"{REPO}/builds/{old}?RECIPE=other&NEW=1")
+    assert_like_recording(response, "build-restart", ignore=COMMIT_KEYS)
+    assert response.json()["params"] == {"MODE": "ok", "NEW": "1", "RECIPE": "hello"}
+    assert response.json()["parent"] == old
 
 
 def test_lists_are_newest_first_without_stages(drone: DroneEnv) -> None:
@@ -138,9 +138,9 @@ def test_unknown_builds_are_404_and_cancelling_a_finished_one_changes_nothing(
     before, name = drone.finished(number), "build-not-found-and-cancel-finished"
     assert_like_recording(drone.call("GET", f"{REPO}/builds/99999"), name, 0)
     assert_like_recording(drone.call("DELETE", f"{REPO}/builds/99999"), name, 1)
-    answer = drone.cancel(number)
-    assert_like_recording(answer, name, 2, ignore=COMMIT_KEYS)
-    assert answer.json()["status"] == before["status"]
+    response = drone.cancel(number)
+    assert_like_recording(response, name, 2, ignore=COMMIT_KEYS)
+    assert response.json()["status"] == before["status"]
     assert_like_recording(drone.call("DELETE", f"{REPO}/builds/{number}", user=""), name, 3)
     assert drone.call("GET", f"{REPO}/builds/abc").status_code == 400
 
@@ -172,17 +172,17 @@ def test_a_user_who_is_not_an_admin_may_only_read(drone: DroneEnv) -> None:
 
 
 def test_repository_version_and_health(drone: DroneEnv) -> None:
-    answer = drone.call("GET", REPO)
-    assert_like_recording(answer, "repo")
-    assert (answer.json()["timeout"], answer.json()["default_branch"]) == (60, "main")
+    response = drone.call("GET", REPO)
+    assert_like_recording(response, "repo")
+    assert (response.json()["timeout"], response.json()["default_branch"]) == (60, "main")
     assert_like_recording(drone.call("GET", "/healthz"), "version-and-health", 0)
     assert_like_recording(drone.call("GET", "/version"), "version-and-health", 1)
 
 
 def test_an_admin_can_change_the_timeout(drone: DroneEnv) -> None:
-    answer = drone.call("PATCH", REPO, json={"timeout": 1})
-    assert_like_recording(answer, "repo-update-timeout")
-    assert answer.json()["timeout"] == 1
+    response = drone.call("PATCH", REPO, json={"timeout": 1})
+    assert_like_recording(response, "repo-update-timeout")
+    assert response.json()["timeout"] == 1
     assert drone.call("PATCH", REPO, json={"timeout": 2}, user="plainbot").status_code == 404
     assert drone.call("PATCH", REPO, json={"timeout": 60}).json()["timeout"] == 60
 

@@ -28,7 +28,7 @@ def test_parameters_reach_the_step_but_cannot_replace_drones_variables(drone: Dr
     assert made.json()["params"] == create["response"]["body"]["params"]
     number = made.json()["number"]
     drone.finished(number)
-    assert_like_recording(drone.build_answer(number), "build-hostile-params", 1)
+    assert_like_recording(drone.build_response(number), "build-hostile-params", 1)
     found = variables(drone.log(number, 2))
     recorded = variables("".join(line["out"] for line in log["response"]["body"]))
     assert set(found) == {*recorded, "FROM_RUNNER"}

@@ -49,10 +49,10 @@ def test_a_stored_log_has_position_text_and_seconds(drone: DroneEnv) -> None:
     drone.push("log", pipeline("log", step("one", "true"), step("two", "echo a", "echo b >&2")))
     number = drone.create("log")
     drone.finished(number)
-    answer = drone.call("GET", f"{REPO}/builds/{number}/logs/1/3")
-    assert_like_recording(answer, "logs", ignore=("out",))
-    assert [line["pos"] for line in answer.json()] == list(range(len(answer.json())))
-    assert "".join(line["out"] for line in answer.json()) == "+ echo a\na\n+ echo b >&2\nb\n"
+    response = drone.call("GET", f"{REPO}/builds/{number}/logs/1/3")
+    assert_like_recording(response, "logs", ignore=("out",))
+    assert [line["pos"] for line in response.json()] == list(range(len(response.json())))
+    assert "".join(line["out"] for line in response.json()) == "+ echo a\na\n+ echo b >&2\nb\n"
 
 
 def test_skipped_and_unknown_steps_have_no_log(drone: DroneEnv) -> None:
@@ -137,7 +137,7 @@ def test_a_background_child_keeps_the_step_running(drone: DroneEnv, tmp_path: Pa
     go.touch()
     assert drone.finished(number)["status"] == "success"
     assert_like_recording(
-        drone.build_answer(number),
+        drone.build_response(number),
         "build-background-child",
         1,
         ignore=COMMIT_KEYS,
@@ -159,8 +159,8 @@ def test_a_line_that_arrives_in_two_reads_is_two_entries(drone: DroneEnv) -> Non
     drone.push("cut", pipeline("cut", step("run", "printf ab; sleep 0.5; echo cd; sleep 0.5")))
     number = drone.create("cut")
     drone.finished(number)
-    answer = drone.call("GET", f"{REPO}/builds/{number}/logs/1/2")
-    outs = [line["out"] for line in answer.json() if line["out"]]
+    response = drone.call("GET", f"{REPO}/builds/{number}/logs/1/2")
+    outs = [line["out"] for line in response.json() if line["out"]]
     assert outs[-2:] == ["ab", "cd\n"]
 
 

@@ -19,7 +19,7 @@ ON_FAILURE = "  when:\n    status: [failure]\n"
 def assert_finished_like(drone: DroneEnv, number: int, name: str, at: int = 0) -> None:
     """Require that a finished build looks as recorded."""
     drone.finished(number)
-    assert_like_recording(drone.build_answer(number), name, at, ignore=COMMIT_KEYS)
+    assert_like_recording(drone.build_response(number), name, at, ignore=COMMIT_KEYS)
 
 
 def test_success(drone: DroneEnv) -> None:
@@ -96,7 +96,7 @@ def test_a_running_step_looks_as_recorded(drone: DroneEnv, tmp_path: Path) -> No
         return [s["status"] for s in stages[0].get("steps", [])] == ["success", "running"]
 
     until("the step to run", running, timeout=40)
-    assert_like_recording(drone.build_answer(number), "build-running", ignore=COMMIT_KEYS)
+    assert_like_recording(drone.build_response(number), "build-running", ignore=COMMIT_KEYS)
     log = drone.call("GET", f"{REPO}/builds/{number}/logs/1/2")
     assert_like_recording(log, "logs-while-running")
     assert drone.call("GET", f"{REPO}/builds/{number}/logs/1/1").status_code == 200

@@ -22,8 +22,8 @@ def test_a_third_build_waits_under_a_limit_of_two(drone: DroneEnv, tmp_path: Pat
     builds = [drone.create("limit", GO=str(file)) for file in files]
     for number in builds[:2]:
         drone.wait_for(number, "running", timeout=40)
-    shape = drone.call("GET", f"{REPO}/builds/{builds[2]}")
-    assert_like_recording(shape, "build-pending", ignore=COMMIT_KEYS)
+    build_response = drone.call("GET", f"{REPO}/builds/{builds[2]}")
+    assert_like_recording(build_response, "build-pending", ignore=COMMIT_KEYS)
     files[1].touch()
     drone.wait_for(builds[2], "running")
     assert drone.finished(builds[1])["status"] == "success"

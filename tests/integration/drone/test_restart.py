@@ -56,9 +56,9 @@ def test_an_orphaned_build_blocks_the_limit_until_it_is_cancelled(
     waiting = drone.create("orphan", TEST_DIR=str(tmp_path))
     assert drone.build(orphan)["status"] == "running"
     assert drone.build(waiting)["status"] == "pending"
-    answer = drone.cancel(orphan)
-    assert_like_recording(answer, "build-cancel-orphaned", ignore=(*COMMIT_KEYS, "limit"))
-    assert answer.json()["stages"][0]["steps"][1]["exit_code"] == 130
+    response = drone.cancel(orphan)
+    assert_like_recording(response, "build-cancel-orphaned", ignore=(*COMMIT_KEYS, "limit"))
+    assert response.json()["stages"][0]["steps"][1]["exit_code"] == 130
     assert drone.finished(waiting, timeout=90)["status"] == "success"
 
 
@@ -71,7 +71,7 @@ def test_pending_builds_survive_a_restart(start_standin: StartStandIn) -> None:
     assert drone.finished(number)["status"] == "success"
 
 
-def test_the_first_sigterm_is_draining(
+def test_the_first_sigterm_drains(
     start_standin: StartStandIn, tmp_path: Path, leftover_pids: list[int]
 ) -> None:
     """Running steps finish and are reported, new builds stay pending, then the process exits."""
@@ -83,7 +83,7 @@ def test_the_first_sigterm_is_draining(
     later = drone.create("drain", TEST_DIR=str(tmp_path))
     assert is_alive(leftover_pids[0])
     assert_like_recording(
-        drone.build_answer(number),
+        drone.build_response(number),
         "build-after-runner-sigterm",
         ignore=COMMIT_KEYS,
     )
@@ -126,9 +126,9 @@ def test_without_a_forge_a_new_build_is_404_but_a_restart_works(
     number = drone.create("away")
     drone.finished(number)
     Path(drone.remote).rename(f"{drone.remote}.away")
-    answer = drone.call("POST", f"{REPO}/builds?branch=away")
-    assert answer.status_code == 404
-    assert answer.json()["message"] != "Not Found"
+    response = drone.call("POST", f"{REPO}/builds?branch=away")
+    assert response.status_code == 404
+    assert response.json()["message"] != "Not Found"
     assert drone.call("POST", f"{REPO}/builds/{number}").status_code == 200
 
 

@@ -52,33 +52,33 @@ def deliver(
 def test_a_push_triggers_only_the_pipelines_for_pushes(drone: DroneEnv) -> None:
     """The trigger is the hook and the sender the user who pushed."""
     sha = drone.push("push", BOTH)
-    answer = deliver(drone, delivery("push", sha))
-    assert answer.status_code == 200
-    number = answer.json()["number"]
+    response = deliver(drone, delivery("push", sha))
+    assert response.status_code == 200
+    number = response.json()["number"]
     drone.finished(number)
-    shape = drone.build_answer(number)
-    assert_like_recording(shape, "build-push-self-test", ignore=BRANCH_KEYS)
-    assert (shape.json()["trigger"], shape.json()["after"]) == ("@hook", sha)
+    build_response = drone.build_response(number)
+    assert_like_recording(build_response, "build-push-self-test", ignore=BRANCH_KEYS)
+    assert (build_response.json()["trigger"], build_response.json()["after"]) == ("@hook", sha)
 
 
 def test_ci_skip_only_prevents_builds_of_pushes(drone: DroneEnv) -> None:
     sha = drone.push("skip", BOTH, message="note [CI SKIP]")
-    answer = deliver(drone, delivery("skip", sha, "note [CI SKIP]\n"))
-    assert (answer.status_code, answer.json()) == (200, None)
+    response = deliver(drone, delivery("skip", sha, "note [CI SKIP]\n"))
+    assert (response.status_code, response.json()) == (200, None)
     extra = "concurrency: {limit: 2}\n"
     drone.push(
         "skip", pipeline("recipe-ci", step("run", "true"), extra=extra), message="x [ci skip]"
     )
     number = drone.create("skip", A="1")
     drone.finished(number)
-    shape = drone.build_answer(number)
-    assert_like_recording(shape, "build-custom-on-ci-skip-commit", ignore=COMMIT_KEYS)
+    build_response = drone.build_response(number)
+    assert_like_recording(build_response, "build-custom-on-ci-skip-commit", ignore=COMMIT_KEYS)
 
 
-def test_without_a_pipeline_for_pushes_the_answer_is_null(drone: DroneEnv) -> None:
+def test_without_a_pipeline_for_pushes_the_response_is_null(drone: DroneEnv) -> None:
     sha = drone.push("nopush", pipeline("recipe-ci", step("run", "true")))
-    answer = deliver(drone, delivery("nopush", sha))
-    assert (answer.status_code, answer.json()) == (200, None)
+    response = deliver(drone, delivery("nopush", sha))
+    assert (response.status_code, response.json()) == (200, None)
 
 
 def test_a_delivery_needs_a_valid_signature_or_the_secret(drone: DroneEnv) -> None:

@@ -196,22 +196,22 @@ class BridgeEnv:
 
     def rendered(self, body: str) -> str:
         """Return the HTML that the forge renders from a comment."""
-        answer = requests.post(
+        response = requests.post(
             f"{self.forge.url}/api/v1/markdown",
             json={"Text": body, "Mode": "comment", "Context": self.repo},
             headers={"Authorization": f"token {self.forge.token(MEMBER)}"},
             timeout=30,
         )
-        answer.raise_for_status()
-        return answer.text
+        response.raise_for_status()
+        return response.text
 
     def builds(self) -> list[dict[str, Any]]:
         """Return the builds of this recipe, oldest first."""
-        answer = requests.get(
+        response = requests.get(
             f"{self.drone.url}/api/repos/ci/cc-ci/builds?per_page=200", timeout=30
         )
         return [
-            b for b in reversed(answer.json()) if (b.get("params") or {}).get("SRC") == self.repo
+            b for b in reversed(response.json()) if (b.get("params") or {}).get("SRC") == self.repo
         ]
 
     def wait_until_idle(self) -> None:

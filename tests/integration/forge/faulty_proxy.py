@@ -100,28 +100,28 @@ class FaultyProxy:
             allow_redirects=False,
             stream=True,
             timeout=120,
-        ) as answer:
-            streams = "event-stream" in answer.headers.get("Content-Type", "")
-            content = b"" if streams else answer.content
+        ) as response:
+            streams = "event-stream" in response.headers.get("Content-Type", "")
+            content = b"" if streams else response.content
             self.after(handler.command, handler.path, body)
-            handler.send_response(answer.status_code)
-            for name, value in answer.headers.items():
+            handler.send_response(response.status_code)
+            for name, value in response.headers.items():
                 if name.lower() not in DROPPED:
                     handler.send_header(name, value)
             if streams:
                 handler.send_header("Connection", "close")
                 handler.end_headers()
-                self._stream(handler, answer)
+                self._stream(handler, response)
                 return
             handler.send_header("Content-Length", str(len(content)))
             handler.end_headers()
             handler.wfile.write(content)
 
-    def _stream(self, handler: BaseHTTPRequestHandler, answer: requests.Response) -> None:
+    def _stream(self, handler: BaseHTTPRequestHandler, response: requests.Response) -> None:
         handler.close_connection = True
         self.streams += 1
         try:
-            while chunk := answer.raw.read1(65_536, decode_content=True):
+            while chunk := response.raw.read1(65_536, decode_content=True):
                 if self.endless:
                     chunk = chunk.replace(b"event: error\ndata: eof\n\n", b"")
                 handler.wfile.write(chunk)

@@ -69,15 +69,15 @@ class Seen(HTMLParser):
 
 def shown(forge: Gitea, text: str) -> Seen:
     """Return what the forge renders from a comment."""
-    answer = requests.post(
+    response = requests.post(
         f"{forge.url}/api/v1/markdown",
         json={"Text": text, "Mode": "comment", "Context": "ci/cc-ci"},
         headers={"Authorization": f"token {forge.token(MEMBER)}"},
         timeout=30,
     )
-    answer.raise_for_status()
+    response.raise_for_status()
     seen = Seen()
-    seen.feed(answer.text)
+    seen.feed(response.text)
     return seen
 
 

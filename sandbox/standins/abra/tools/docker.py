@@ -20,7 +20,7 @@ from sandbox.standins.abra.log import Fatal
 from sandbox.standins.abra.tools import proc
 
 NAMESPACE = "com.docker.stack.namespace"
-API_TIMEOUT = 30.0  # seconds for one answer of the engine
+API_TIMEOUT = 30.0  # seconds for one response of the engine
 SPECIAL_VARIABLES = re.compile(r"(?:LD|DOCKER|GO)_?[A-Z_]*|PATH|HOME|TMPDIR")
 PASSED_VARIABLES = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "TMPDIR")
 
@@ -47,7 +47,7 @@ def _socket_path() -> str:
 
 
 def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """Send one request to the engine and return the HTTP status and the decoded answer.
+    """Send one request to the engine and return the HTTP status and the parsed body of the response.
 
     Raises:
         Fatal: the engine does not answer.
@@ -56,21 +56,21 @@ def call(method: str, path: str, body: Any = None) -> tuple[int, Any]:
     data = None if body is None else json.dumps(body)
     try:
         connection.request(method, path, data, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
+        response = connection.getresponse()
+        text = response.read()
     except (OSError, http.client.HTTPException) as error:
         raise Fatal(f"Cannot connect to the Docker daemon: {error}") from error
     finally:
         connection.close()
-    return answer.status, json.loads(text) if text.strip() else None
+    return response.status, json.loads(text) if text.strip() else None
 
 
 def _checked(method: str, path: str, body: Any = None) -> Any:
-    status, answer = call(method, path, body)
+    status, response = call(method, path, body)
     if status >= 400:
-        message = answer.get("message") if isinstance(answer, dict) else answer
+        message = response.get("message") if isinstance(response, dict) else response
         raise Fatal(f"Error response from daemon: {message}")
-    return answer
+    return response
 
 
 def _list(kind: str, filters: Mapping[str, Sequence[str]], query: str = "") -> Any:
@@ -121,8 +121,8 @@ def require_container(service: Mapping[str, Any]) -> str:
 
 def volumes(stack: str) -> list[str]:
     """Return the names of a stack's volumes."""
-    answer = _list("volumes", _of_stack(stack)) or {}
-    return sorted(str(volume["Name"]) for volume in answer.get("Volumes") or [])
+    response = _list("volumes", _of_stack(stack)) or {}
+    return sorted(str(volume["Name"]) for volume in response.get("Volumes") or [])
 
 
 def remove_volume(name: str) -> bool:
@@ -131,12 +131,12 @@ def remove_volume(name: str) -> bool:
     Raises:
         Fatal: the engine refuses for another reason.
     """
-    status, answer = call("DELETE", f"/volumes/{quote(name)}")
+    status, response = call("DELETE", f"/volumes/{quote(name)}")
     if status in (204, 404):
         return True
     if status == 409:
         return False
-    raise Fatal(f"cannot remove volume {name}: {(answer or {}).get('message')}")
+    raise Fatal(f"cannot remove volume {name}: {(response or {}).get('message')}")
 
 
 def secrets() -> dict[str, str]:
@@ -152,11 +152,11 @@ def create_secret(name: str, value: bytes) -> bool:
         Fatal: the engine refuses for another reason.
     """
     data = base64.b64encode(value).decode()
-    status, answer = call("POST", "/secrets/create", {"Name": name, "Data": data})
+    status, response = call("POST", "/secrets/create", {"Name": name, "Data": data})
     if status == 409:
         return False
     if status >= 400:
-        raise Fatal(f"cannot create secret {name}: {(answer or {}).get('message')}")
+        raise Fatal(f"cannot create secret {name}: {(response or {}).get('message')}")
     return True
 
 

@@ -11,13 +11,6 @@ from werkzeug.exceptions import HTTPException
 
 from sandbox.standins.drone import VERSION
 from sandbox.standins.drone.config import Config, Repo
-from sandbox.standins.drone.server.answers import (
-    event_stream,
-    json_answer,
-    no_store,
-    repo_json,
-    unknown_address,
-)
 from sandbox.standins.drone.server.build_service import BuildService
 from sandbox.standins.drone.server.forge import ForgeError
 from sandbox.standins.drone.server.live_log import LiveLog
@@ -31,6 +24,13 @@ from sandbox.standins.drone.server.request_data import (
     query,
     query_number,
     refuse,
+)
+from sandbox.standins.drone.server.responses import (
+    event_stream,
+    json_response,
+    no_store,
+    repo_json,
+    unknown_address,
 )
 from sandbox.standins.drone.server.trigger import (
     BRANCH_PREFIX,
@@ -51,7 +51,7 @@ def create_app(builds: BuildService, trigger: Trigger) -> Flask:
     repo, build = "/api/repos/<owner>/<name>", "/api/repos/<owner>/<name>/builds/<number>"
     routes: list[tuple[str, str, Callable[..., Response]]] = [
         ("GET", "/healthz", lambda: Response("OK", mimetype="text/plain")),
-        ("GET", "/version", lambda: json_answer({"version": VERSION})),
+        ("GET", "/version", lambda: json_response({"version": VERSION})),
         ("GET", "/api/user", api.user),
         ("GET", repo, api.repo),
         ("PATCH", repo, api.change_repo),
@@ -67,7 +67,7 @@ def create_app(builds: BuildService, trigger: Trigger) -> Flask:
     ]
     for method, address, view in routes:
         app.add_url_rule(address, f"{method} {address}", view, methods=[method])
-    app.register_error_handler(Refusal, lambda e: json_answer({"message": str(e)}, e.status))
+    app.register_error_handler(Refusal, lambda e: json_response({"message": str(e)}, e.status))
     app.register_error_handler(HTTPException, unknown_address)
     app.after_request(no_store)
     return app
@@ -81,15 +81,15 @@ class Api:
     trigger: Trigger
 
     def user(self) -> Response:
-        """Answer with the user that the token belongs to."""
+        """Respond with the user that the token belongs to."""
         user = current_user(self._config)
-        return json_answer(
+        return json_response(
             {"login": user.login, "machine": True, "admin": user.admin, "active": True}
         )
 
     def repo(self, owner: str, name: str) -> Response:
-        """Answer with a repository."""
-        return json_answer(self._repo_json(self._repo(owner, name)))
+        """Respond with a repository."""
+        return json_response(self._repo_json(self._repo(owner, name)))
 
     def change_repo(self, owner: str, name: str) -> Response:
         """Change the timeout, for which the stand-in accepts fractions of a minute as well."""
@@ -101,50 +101,50 @@ class Api:
             if not isinstance(value, int | float) or isinstance(value, bool) or value <= 0:
                 refuse(400, f"'timeout' is {value!r}; it must be a number of minutes above 0")
             self.builds.store.set_timeout(repo.slug, value)
-        return json_answer(self._repo_json(repo))
+        return json_response(self._repo_json(repo))
 
     def list_builds(self, owner: str, name: str) -> Response:
-        """Answer with a page of builds, newest first, without their stages."""
+        """Respond with a page of builds, newest first, without their stages."""
         found = self.builds.of_repo(self._repo(owner, name), request.args.get("branch", ""))
         page, size = max(query_number("page"), 1), query_number("per_page")
         size = min(size, MAX_PAGE_SIZE) if size > 0 else PAGE_SIZE
         part = found[(page - 1) * size : page * size]
-        return json_answer([self.builds.show(build, stages=False) for build in part])
+        return json_response([self.builds.show(build, stages=False) for build in part])
 
     def create_build(self, owner: str, name: str) -> Response:
         """Create a build of the branch, commit and parameters in the query."""
         repo = self._writable(owner, name)
-        return self._creation_answer(
+        return self._creation_response(
             lambda: self.trigger.custom(repo, current_user(self._config).login, query())
         )
 
     def latest(self, owner: str, name: str) -> Response:
-        """Answer with the newest build of a branch."""
+        """Respond with the newest build of a branch."""
         repo = self._repo(owner, name)
         branch = request.args.get("branch") or repo.branch
         branch = request.args.get("ref", branch).removeprefix(BRANCH_PREFIX)
         found = self.builds.of_repo(repo, branch)
-        return json_answer(self.builds.show(found[0])) if found else refuse(404, NO_ROW)
+        return json_response(self.builds.show(found[0])) if found else refuse(404, NO_ROW)
 
     def build(self, owner: str, name: str, number: str) -> Response:
-        """Answer with a build."""
-        return json_answer(self.builds.show(self._build(self._repo(owner, name), number)))
+        """Respond with a build."""
+        return json_response(self.builds.show(self._build(self._repo(owner, name), number)))
 
     def restart(self, owner: str, name: str, number: str) -> Response:
         """Create a build like an old one."""
         repo = self._writable(owner, name)
         old = self._build(repo, number)
         login = current_user(self._config).login
-        return self._creation_answer(lambda: self.trigger.restart(repo, login, old, query()))
+        return self._creation_response(lambda: self.trigger.restart(repo, login, old, query()))
 
     def cancel(self, owner: str, name: str, number: str) -> Response:
         """Cancel a build."""
         build = self._build(self._writable(owner, name), number)
         self.builds.cancel(build)
-        return json_answer(self.builds.show(build))
+        return json_response(self.builds.show(build))
 
     def log(self, owner: str, name: str, number: str, stage: str, step: str) -> Response:
-        """Answer with the log of a finished step."""
+        """Respond with the log of a finished step."""
         build = self._build(self._repo(owner, name), number)
         text = self.builds.store.log(self._step(build, stage, step)[0])
         if text is None:
@@ -170,8 +170,8 @@ class Api:
         if found.get("after", NULL_SHA) == NULL_SHA:
             return Response("")
         if not str(found.get("ref", "")).startswith(BRANCH_PREFIX):
-            return json_answer(None)
-        return self._creation_answer(lambda: self.trigger.push(repo, found))
+            return json_response(None)
+        return self._creation_response(lambda: self.trigger.push(repo, found))
 
     @property
     def _config(self) -> Config:
@@ -197,14 +197,14 @@ class Api:
             refuse(404, NO_ROW)
         return found_step.id, self.builds.live_log(found_step)
 
-    def _creation_answer(self, create: Callable[[], Build | None]) -> Response:
+    def _creation_response(self, create: Callable[[], Build | None]) -> Response:
         try:
             build = create()
         except ForgeError as error:
             refuse(404, str(error))
         except MissingPipelineFile:
             refuse(500, "Not Found")
-        return json_answer(build.made if build else None)
+        return json_response(build.made if build else None)
 
     def _repo_json(self, repo: Repo) -> dict[str, Any]:
         timeout_minutes, counter = self.builds.timeout_minutes(repo), self.builds.counter(repo)

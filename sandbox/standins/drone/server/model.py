@@ -161,7 +161,7 @@ class Build:
     finished: int = 0
     version: int = 1
     stages: list[Stage] = field(default_factory=list)
-    made: dict[str, Any] = field(default_factory=dict)  # the answer to its creation
+    made: dict[str, Any] = field(default_factory=dict)  # the response to its creation
 
     @property
     def done(self) -> bool:
@@ -181,7 +181,7 @@ class Build:
         """Return the build as Drone shows it.
 
         Args:
-            stages: False for a list of builds and for the answer to a creation.
+            stages: False for a list of builds and for the response to a creation.
         """
         seed = self.seed
         broken = bool(self.error)  # such a build keeps neither the user nor the parameters

@@ -14,10 +14,10 @@ from sandbox.standins.drone.config import Config, User
 
 
 class Refusal(Exception):
-    """The request is answered with an error.
+    """The request gets an error as response.
 
     Attributes:
-        status: HTTP status of the answer.
+        status: HTTP status of the response.
     """
 
     def __init__(self, status: int, message: str) -> None:
@@ -26,7 +26,7 @@ class Refusal(Exception):
 
 
 def refuse(status: int, message: str) -> NoReturn:
-    """Answer the request with an error.
+    """Respond to the request with an error.
 
     Raises:
         Refusal: always.

@@ -91,9 +91,9 @@ def test_valid_request_is_accepted(client: FlaskClient, calls: Calls) -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "PATCH", "TRACE", "PROPFIND"])
 def test_other_methods_are_refused(client: FlaskClient, calls: Calls, method: str) -> None:
     body = json.dumps(COMMENT).encode()
-    answer = client.open("/hook", method=method, data=body, headers=headers(body))
-    assert (answer.status_code, calls.events) == (405, [])
-    assert "POST" in answer.headers["Allow"]
+    response = client.open("/hook", method=method, data=body, headers=headers(body))
+    assert (response.status_code, calls.events) == (405, [])
+    assert "POST" in response.headers["Allow"]
     assert client.post("/healthz").status_code == client.post("/metrics").status_code == 405
 
 
@@ -112,9 +112,9 @@ def test_other_methods_are_refused(client: FlaskClient, calls: Calls, method: st
     ],
 )
 def test_no_path_serves_a_file(client: FlaskClient, path: str) -> None:
-    answer = client.get(path)
-    assert answer.status_code in (404, 405, 308)
-    assert b"root:" not in answer.data and b"import" not in answer.data
+    response = client.get(path)
+    assert response.status_code in (404, 405, 308)
+    assert b"root:" not in response.data and b"import" not in response.data
 
 
 @pytest.mark.parametrize(
@@ -241,15 +241,15 @@ def test_other_content_types_are_refused(client: FlaskClient, calls: Calls) -> N
 
 
 def test_responses_are_never_html(client: FlaskClient) -> None:
-    for answer in (
+    for response in (
         client.get("/<script>alert(1)</script>"),
         client.get("/healthz"),
         client.post("/hook"),
     ):
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Cache-Control"] == "no-store"
-        assert "html" not in answer.headers["Content-Type"]
-        assert b"<script" not in answer.data
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Cache-Control"] == "no-store"
+        assert "html" not in response.headers["Content-Type"]
+        assert b"<script" not in response.data
 
 
 # -- limits

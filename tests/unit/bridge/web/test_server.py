@@ -101,13 +101,13 @@ def test_body_is_limited(
     """With and without a length in the headers; the framing of chunks counts too."""
     monkeypatch.setattr(server, "MAX_BODY", 1000)
     with serving() as port:
-        answer = requests.post(
+        response = requests.post(
             f"http://127.0.0.1:{port}/hook",
             data=iter([b"a" * size]) if chunked else b"a" * size,
             headers={"Content-Type": "application/json"},
             timeout=30,
         )
-    assert (answer.status_code, answer.headers["Server"]) == (status, "cc-ci")
+    assert (response.status_code, response.headers["Server"]) == (status, "cc-ci")
 
 
 def test_connections_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

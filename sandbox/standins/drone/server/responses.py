@@ -1,4 +1,4 @@
-"""The answers of the HTTP interface in Drone's form: JSON, a repository, the stream of a log."""
+"""The responses of the HTTP interface in Drone's form: JSON, a repository, the stream of a log."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ STREAM_HEADERS = {
 }
 
 
-def json_answer(body: object, status: int = 200) -> Response:
-    """Return an answer with a JSON body."""
+def json_response(body: object, status: int = 200) -> Response:
+    """Return a response with a JSON body."""
     return Response(json.dumps(body) + "\n", status, mimetype="application/json")
 
 
@@ -42,13 +42,13 @@ def _events(live: LiveLog | None) -> Iterator[str]:
 
 
 def no_store(response: Response) -> Response:
-    """Forbid caching, unless the answer has its own header for it."""
+    """Forbid caching, unless the response has its own header for it."""
     response.headers.setdefault("Cache-Control", NO_STORE)
     return response
 
 
 def unknown_address(error: HTTPException) -> Response:
-    """Answer 501 for a page, which the stand-in does not have, and a plain 404 for the API."""
+    """Respond with 501 for a page, which the stand-in does not have, and a plain 404 for the API."""
     if error.code in (404, 405) and not request.path.startswith("/api/"):
         text = f"the stand-in does not support {request.method} {request.path}\n"
         return Response(text, 501, mimetype="text/plain")
