@@ -31,7 +31,7 @@ GWBRIDGE = "docker_gwbridge"
 OWN = Daemon("dockerd", paths.STATE)  # the engine, if the set-up had to start it
 
 
-def packages() -> None:
+def install_packages() -> None:
     """Install the Debian packages that are missing."""
     path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
     missing = [name for tool, name in PACKAGES.items() if shutil.which(tool, path=path) is None]
@@ -45,7 +45,7 @@ def packages() -> None:
     run(install, doing=f"installing {', '.join(missing)}", timeout=900, env=env)
 
 
-def engine() -> None:
+def ensure_engine() -> None:
     """Make sure that Docker's engine answers."""
     if works(["docker", "info"]):
         return
@@ -84,7 +84,7 @@ def _remove_stale_pid_file(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def swarm() -> None:
+def ensure_swarm() -> None:
     """Make sure that the engine is the manager of a single-node swarm on loopback."""
     state = json.loads(run(["docker", "info", "--format", "{{json .Swarm}}"]))
     node = state.get("LocalNodeState")
@@ -128,7 +128,7 @@ def _loopback_bridge() -> None:
     run(["docker", "network", "create", "--driver", "bridge", *words, GWBRIDGE])
 
 
-def network() -> None:
+def ensure_network() -> None:
     """Make sure that the proxy's overlay network exists, with addresses for many apps."""
     form = "{{.Driver}} {{.Attachable}} {{range .IPAM.Config}}{{.Subnet}}{{end}}"
     inspect = ["docker", "network", "inspect", paths.PROXY_NETWORK, "--format", form]

@@ -26,24 +26,24 @@ LABEL = "cc-ci.content"
 GO_TIMEOUT = 3600.0  # seconds; Traefik takes seven minutes on two cores
 
 
-def all_images() -> None:
+def ensure_images() -> None:
     """Make sure that every image exists."""
-    _base()
+    _ensure_base()
     for release in ("1.22.1", "1.22.1-1"):
-        _image(f"ccci/nginx:{release}", "nginx", args={"RELEASE": release})
-    _image("ccci/postgres:15", "postgres")
+        _ensure_image(f"ccci/nginx:{release}", "nginx", args={"RELEASE": release})
+    _ensure_image("ccci/postgres:15", "postgres")
     for version in paths.MINIFLUX:
-        _image(
+        _ensure_image(
             f"ccci/miniflux:{version}",
             "miniflux",
             files={"miniflux": functools.partial(_miniflux, version)},
             salt=version,
         )
-    _image("ccci/backup-bot:1", "backup-bot", files={"docker": _docker_cli})
-    traefik()
+    _ensure_image("ccci/backup-bot:1", "backup-bot", files={"docker": _docker_cli})
+    ensure_traefik()
 
 
-def traefik() -> str:
+def ensure_traefik() -> str:
     """Make sure that Traefik's image exists; return its name."""
     name = f"ccci/traefik:{paths.TRAEFIK}"
     if works(["docker", "image", "inspect", name]):
@@ -53,11 +53,13 @@ def traefik() -> str:
         run(["docker", "tag", official, name])
         return name
     certificates = Path("/etc/ssl/certs/ca-certificates.crt")
-    _image(name, "traefik", files={"traefik": _traefik, certificates.name: lambda: certificates})
+    _ensure_image(
+        name, "traefik", files={"traefik": _traefik, certificates.name: lambda: certificates}
+    )
     return name
 
 
-def _base() -> None:
+def _ensure_base() -> None:
     """Make Debian's base image with mmdebstrap, without documentation and package caches."""
     if works(["docker", "image", "inspect", BASE]):
         return
@@ -74,7 +76,7 @@ def _base() -> None:
         run(["docker", "import", "-c", 'CMD ["bash"]', str(archive), BASE])
 
 
-def _image(
+def _ensure_image(
     name: str,
     folder: str,
     *,

@@ -57,7 +57,7 @@ def variants() -> list[str]:
     return sorted(p.name for p in BROKEN.iterdir() if (p / "variant.yml").is_file())
 
 
-def all_repositories() -> None:
+def make_repositories() -> None:
     """Make the repositories whose sources have changed."""
     plans = [_demo(name) for name in demo_recipes()] + [_broken(name) for name in variants()]
     for plan in plans:

@@ -17,7 +17,7 @@ UP_TIMEOUT = 60.0  # seconds
 BOT_IMAGE = "ccci/backup-bot:1"
 
 
-def certificate() -> Path:
+def ensure_certificate() -> Path:
     """Make a self-signed wildcard certificate once; return its path. The key is in the same folder."""
     path = paths.STATE / "ca.pem"
     key = paths.STATE / "key.pem"
@@ -36,9 +36,9 @@ def certificate() -> Path:
     return path
 
 
-def proxy() -> None:
+def ensure_proxy() -> None:
     """Make sure that Traefik runs as a Swarm service with the entry points that recipes name."""
-    cert = certificate()
+    cert = ensure_certificate()
     dynamic = paths.STATE / "dynamic.yml"
     files = {"certFile": "/run/secrets/ssl_cert", "keyFile": "/run/secrets/ssl_key"}
     dynamic.write_text(yaml.safe_dump({"tls": {"certificates": [files]}}))
@@ -75,7 +75,7 @@ def _traefik_service() -> dict[str, object]:
         for port in (paths.HTTPS_PORT, paths.API_PORT)
     ]
     return {
-        "image": images.traefik(),
+        "image": images.ensure_traefik(),
         "command": command,
         "ports": ports,
         "networks": ["proxy"],
@@ -86,7 +86,7 @@ def _traefik_service() -> dict[str, object]:
     }
 
 
-def backup_bot() -> None:
+def ensure_backup_bot() -> None:
     """Make sure that the backup bot runs, with an initialised repository."""
     password = paths.STATE / "restic_password"
     if not password.exists():

@@ -14,14 +14,14 @@ def up() -> None:
     Raises:
         SetupError: a part cannot be made.
     """
-    engine.packages()
-    engine.engine()
-    engine.swarm()
-    engine.network()
-    images.all_images()
-    services.proxy()
-    services.backup_bot()
-    recipes_setup.all_repositories()
+    engine.install_packages()
+    engine.ensure_engine()
+    engine.ensure_swarm()
+    engine.ensure_network()
+    images.ensure_images()
+    services.ensure_proxy()
+    services.ensure_backup_bot()
+    recipes_setup.make_repositories()
     settings.write(_settings(dnsrr=not services.virtual_addresses_work()))
     say("the test bed is up: engine, swarm, proxy, backup bot, images, recipes")
 

@@ -34,7 +34,7 @@ def measure() -> dict[str, float]:
     """
     api = engine.api()
     times: dict[str, float] = {}
-    services.certificate()
+    services.ensure_certificate()
     try:
         _plan(api, times)
     finally:

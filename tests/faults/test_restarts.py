@@ -45,10 +45,10 @@ def dockerd() -> Iterator[int]:
 
 def restart() -> None:
     """Start the engine again, with the test bed's services."""
-    engine.engine()
-    engine.swarm()
-    services.proxy()
-    services.backup_bot()
+    engine.ensure_engine()
+    engine.ensure_swarm()
+    services.ensure_proxy()
+    services.ensure_backup_bot()
 
 
 def stop_engine(pid: int, sign: signal.Signals) -> None:
