@@ -1,1 +1,1 @@
-"""What could come out green and must not, and what could leave a run and must not."""
+"""Attacks: suites that try to get a false green, recipes that try to reach the host, secrets that leak."""

@@ -63,7 +63,7 @@ def run_trial(tiny: TinyRecipe) -> Try:
     return run_once
 
 
-def verdict_of(run: RunProcess) -> tuple[int, str, str]:
+def verdict_and_stage(run: RunProcess) -> tuple[int, str, str]:
     """Return exit code, verdict and the stage that decided it."""
     found = run.report
     return run.exit_code, found.verdict.value, found.stage
@@ -76,7 +76,7 @@ def test_a_crash_loop_is_found_within_thirty_seconds(tiny: TinyRecipe, run_trial
     """Swarm pauses five seconds between restarts. The message has the end of the app's log."""
     tiny.commit("echo my last words; exit 3")
     run = run_trial("crash loop", *INSTALL, phase="deploy", bound=30)
-    assert verdict_of(run) == RED
+    assert verdict_and_stage(run) == RED
     assert "crash loop" in run.failure_text and "my last words" in run.failure_text
 
 
@@ -87,14 +87,14 @@ def test_an_app_that_ignores_sigterm_is_removed_in_time(tiny: TinyRecipe, run_tr
         app="    stop_grace_period: 5m",
     )
     run = run_trial("ignores SIGTERM, five minutes to stop", *INSTALL, phase="teardown", bound=20)
-    assert verdict_of(run) == (0, "passed", "")
+    assert verdict_and_stage(run) == (0, "passed", "")
 
 
 def test_an_app_that_never_gets_healthy_fails_the_install(tiny: TinyRecipe, run_trial: Try) -> None:
     check = "    healthcheck: {test: [CMD, 'false'], interval: 1s, timeout: 1s, retries: 2}"
     tiny.commit(app=check)
     run = run_trial("never healthy", *INSTALL, phase="deploy", bound=60)
-    assert verdict_of(run) == RED
+    assert verdict_and_stage(run) == RED
     assert "its health check fails, or it stops by itself" in run.failure_text
 
 
@@ -121,7 +121,7 @@ def test_a_one_shot_service_that_succeeds_is_accepted(
 ) -> None:
     tiny.commit(more=one_shot("['true']", condition))
     run = run_trial("one-shot service", *INSTALL, phase="deploy", bound=30)
-    assert verdict_of(run) == (0, "passed", "")
+    assert verdict_and_stage(run) == (0, "passed", "")
 
 
 def test_a_one_shot_service_that_fails_is_reported_immediately(
@@ -130,7 +130,7 @@ def test_a_one_shot_service_that_fails_is_reported_immediately(
     """Swarm does not restart it, so waiting would be in vain."""
     tiny.commit(more=one_shot("['sh', '-c', 'echo no database; exit 4']", "none"))
     run = run_trial("one-shot service that fails", *INSTALL, phase="deploy", bound=30)
-    assert verdict_of(run) == RED
+    assert verdict_and_stage(run) == RED
     assert "service 'once' has exited" in run.failure_text and "no database" in run.failure_text
 
 
@@ -139,7 +139,7 @@ def test_a_service_with_a_health_check_may_not_exit(tiny: TinyRecipe, run_trial:
     check = "    healthcheck: {test: [CMD, 'true'], interval: 5s}"
     tiny.commit(more=one_shot("['sleep', '2']", "on-failure", check))
     run = run_trial("one-shot service with a health check", *INSTALL, phase="deploy", bound=60)
-    assert verdict_of(run) == RED
+    assert verdict_and_stage(run) == RED
     assert "service 'once' never got healthy" in run.failure_text
 
 
@@ -167,7 +167,7 @@ def test_a_huge_log_costs_neither_memory_nor_time(
     tiny.commit(f"{logger} ; {SERVE}".replace("& ;", "&"))
     tiny.write_suite(ONE_TEST.format(body="assert app.logs('app') == ['nothing']"))
     run = run_trial(name, *FUNCTIONAL, phase="teardown", bound=40)
-    assert verdict_of(run) == (1, "recipe", "functional")
+    assert verdict_and_stage(run) == (1, "recipe", "functional")
     (log,) = (run.dir / "logs").iterdir()
     assert 0 < log.stat().st_size < 6 * 1024**2
     assert sum(p.stat().st_size for p in run.dir.rglob("*") if p.is_file()) < 8 * 1024**2
@@ -179,7 +179,7 @@ def test_a_binary_log_with_forged_markers_is_harmless(tiny: TinyRecipe, run_tria
     noise = f"head -c 300000 /dev/urandom; {mark}"
     tiny.commit(f"{noise}; exit 3")
     run = run_trial("binary log with terminal codes and forged markers", *INSTALL, DRONE="true")
-    assert verdict_of(run) == RED
+    assert verdict_and_stage(run) == RED
     marked = [line for line in run.out.splitlines() if line.startswith("::cc-ci::")]
     assert marked and all('"t": ' in line for line in marked)
     assert "\x1b[2J" not in run.out and "\0" not in run.out
@@ -213,7 +213,7 @@ def test_a_secret_in_a_log_is_masked_everywhere(
     tiny.write_suite(PRINT_SECRET)
     keep = tmp_path / "kept"
     run = run_trial("a secret printed in a log", *FUNCTIONAL, KEEP=str(keep), DRONE="true")
-    assert verdict_of(run) == (1, "recipe", "functional")
+    assert verdict_and_stage(run) == (1, "recipe", "functional")
     value = keep.read_text().strip().encode()
     assert len(value) >= 32
     for form in (value, base64.b64encode(value)):
@@ -226,7 +226,7 @@ def test_a_redirect_loop_gives_a_clear_error(tiny: TinyRecipe, run_trial: Try) -
     tiny.commit(nginx="location /round { return 302 https://$host/round; }")
     tiny.write_suite(ONE_TEST.format(body="assert app.get('/round', allow_redirects=True).text"))
     run = run_trial("redirect loop", *FUNCTIONAL)
-    assert verdict_of(run) == (1, "recipe", "functional")
+    assert verdict_and_stage(run) == (1, "recipe", "functional")
     assert "Exceeded 10 redirects" in run.failure_text
 
 
@@ -238,7 +238,7 @@ def test_a_response_of_a_gigabyte_is_aborted(tiny: TinyRecipe, run_trial: Try) -
     tiny.commit(f"{GIGABYTE}; {SERVE}", nginx="location /big { root /srv; }")
     tiny.write_suite(ONE_TEST.format(body="assert app.get('/big').text"))
     run = run_trial("a response of 1 GB", *FUNCTIONAL)
-    assert verdict_of(run) == (1, "recipe", "functional")
+    assert verdict_and_stage(run) == (1, "recipe", "functional")
     assert "the answer is too long: 6" in run.failure_text
 
 
@@ -268,7 +268,7 @@ def test_a_response_that_never_ends_is_aborted(
     tiny.commit(f"{GIGABYTE}; {SLOW_SERVER} {SERVE}", nginx=f"location /big {{ {location} }}")
     tiny.write_suite(ONE_TEST.format(body="assert app.get('/big', timeout=2).text"))
     run = run_trial(name, *FUNCTIONAL)
-    assert verdict_of(run) == (1, "recipe", "functional")
+    assert verdict_and_stage(run) == (1, "recipe", "functional")
     (case,) = run.report.failed
     assert message in case.message
     assert case.seconds < 20
@@ -281,7 +281,7 @@ def test_a_front_page_that_never_ends_is_not_healthy(tiny: TinyRecipe, run_trial
     (tiny.suite / "recipe.yml").write_text(settings)
     name = "a front page of one byte a second, health time 40 s"
     run = run_trial(name, *INSTALL, phase="health", bound=75)
-    assert verdict_of(run) == RED
+    assert verdict_and_stage(run) == RED
     assert "the answer is too long" in run.failure_text
 
 
@@ -294,5 +294,5 @@ def test_an_app_killed_at_its_own_memory_limit_is_the_recipes_fault(
         deploy="      resources:\n        limits:\n          memory: 32M",
     )
     run = run_trial("killed at the recipe's own memory limit", *INSTALL, phase="deploy", bound=30)
-    assert verdict_of(run) == RED
+    assert verdict_and_stage(run) == RED
     assert "was killed at its own memory limit of 32.0 MiB" in run.failure_text

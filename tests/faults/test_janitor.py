@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from harness import settings
 from harness.host import orphans
 from harness.runs import janitor
 from harness.settings import Settings
 from tests.faults.fake_runs import FakeRun, FakeRuns
 from tests.support.figures import Part, trial
+from tests.support.lock_holder import settings_below
 
 SEED = int(os.environ.get("FAULTS_SEED", time.time_ns() % 1_000_000))
 PART = Part.JANITOR
@@ -26,19 +26,14 @@ PART = Part.JANITOR
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
     """Settings whose folders are all below a temporary one."""
-    names = {"CCCI_LOCK_DIR": "lock", "CCCI_ACTIVE_DIR": "active"}
-    names |= {"CCCI_SLOTS_DIR": "slots", "CCCI_RUNS_DIR": "runs"}
-    for name in names.values():
-        (tmp_path / name).mkdir()
-    return settings.load({key: str(tmp_path / name) for key, name in names.items()})
+    return settings_below(tmp_path)
 
 
 @pytest.fixture
 def runs(here: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuns]:
     """Fake runs, none of them started."""
-    monkeypatch.setattr(
-        orphans, "QUIET_TIME", 0.0
-    )  # these runs leave nothing that has to calm down
+    # One empty look is enough: these runs start no processes that could be missed between fork and exec.
+    monkeypatch.setattr(orphans, "QUIET_TIME", 0.0)
     found = FakeRuns(here, SEED)
     yield found
     found.close()

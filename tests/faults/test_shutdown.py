@@ -121,7 +121,7 @@ def test_the_runs_own_deadline_tears_down(fault_env: FaultEnv, start: Start, wor
 def test_a_lost_cancel_is_noticed_by_polling(
     fault_env: FaultEnv, start: Start, workers: bool
 ) -> None:
-    """Drone's runner was never told; the harness asks Drone for the status of its build."""
+    """The cancel never reaches Drone's runner; the harness asks Drone for the status of its build."""
     with (
         drone() as server,
         shutdown(

@@ -125,7 +125,7 @@ def record_cases(
     Args:
         part: heading in the documents.
         by: "module" for one kind for each module, "test" for one for each test function.
-        times: how often a case tried something; a test's recorded property `times` goes before it.
+        times: how often a case tried something; a test's recorded property `times` takes precedence.
     """
 
     @pytest.hookimpl(wrapper=True)

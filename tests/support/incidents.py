@@ -1,6 +1,6 @@
-"""docs/incidents.md and the tests that hold each incident; run as a module, it updates the table.
+"""docs/incidents.md and the tests that cover each incident; run as a module, it updates the table.
 
-An incident is something that went wrong in a system like this one. A test holds it when its name or its
+An incident is something that went wrong in a system like this one. A test covers it if its name or its
 docstring has the incident's id.
 """
 
@@ -14,19 +14,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "incidents.md"
 ROW = re.compile(
-    r"^\| (?P<id>[A-Z]\d{1,2}) \| (?P<what>[^|]+) \| (?P<held>[^|]+) \|$", re.MULTILINE
+    r"^\| (?P<id>[A-Z]\d{1,2}) \| (?P<what>[^|]+) \| (?P<tests>[^|]+) \|$", re.MULTILINE
 )
 NOT_HERE = "cannot happen here: "
 
 
 def rows() -> dict[str, str]:
     """Return the last column of the table by incident id."""
-    return {match["id"]: match["held"] for match in ROW.finditer(DOCUMENT.read_text())}
+    return {match["id"]: match["tests"] for match in ROW.finditer(DOCUMENT.read_text())}
 
 
 @cache
 def tests_by_id() -> dict[str, set[str]]:
-    """Return the names of the tests that hold each incident."""
+    """Return the names of the tests that cover each incident."""
     found: dict[str, set[str]] = {}
     for path in (ROOT / "tests").rglob("test_*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -37,7 +37,7 @@ def tests_by_id() -> dict[str, set[str]]:
     return found
 
 
-def held(names: set[str]) -> str:
+def cell_of(names: set[str]) -> str:
     """Return the cell that names some tests."""
     return ", ".join(f"`{name}`" for name in sorted(names))
 
@@ -47,7 +47,7 @@ def update() -> None:
     tests = tests_by_id()
 
     def row(match: re.Match[str]) -> str:
-        cell = held(tests[match["id"]]) if match["id"] in tests else match["held"]
+        cell = cell_of(tests[match["id"]]) if match["id"] in tests else match["tests"]
         return f"| {match['id']} | {match['what']} | {cell} |"
 
     DOCUMENT.write_text(ROW.sub(row, DOCUMENT.read_text()))

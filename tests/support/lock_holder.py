@@ -13,12 +13,11 @@ from harness.host.lock import Owner
 from harness.settings import CHECKOUT, Settings
 
 HOLD = """
-import sys
+import os, sys
 from pathlib import Path
 from harness import settings
 from harness.host import lock
 from harness.runs import registry
-import os
 found = settings.load(os.environ)
 what = sys.argv[1]
 if what == "lock":
@@ -36,7 +35,16 @@ sys.stdin.read()
 
 
 class Holder:
-    """A process that holds something until it is killed."""
+    """A process that holds something until it is killed.
+
+    Args:
+        here: the settings with which it runs.
+        words: "lock" and a path; "app", domain, stack and run directory; or "run", "", "" and run directory.
+        run: the run whose mark its environment has; none if empty.
+
+    Attributes:
+        answer: "held", or "refused" if another process holds it.
+    """
 
     def __init__(self, here: Settings, *words: str, run: str = "") -> None:
         env = {
@@ -64,8 +72,8 @@ class Holder:
                 stream.close()
 
 
-def below(folder: Path) -> Settings:
-    """Return settings with all folders below this one."""
+def settings_below(folder: Path) -> Settings:
+    """Create folders for runs, locks, slots and registry below this one; return settings that name them."""
     folders = {
         "CCCI_LOCK_DIR": "lock",
         "CCCI_ACTIVE_DIR": "active",

@@ -27,7 +27,7 @@ SUITES = CHECKOUT / "recipes_tests"
 CLI = (sys.executable, "-c", "from harness.cli import main; main()")
 
 
-def pytest_words(*words: str | Path, code: Path = CHECKOUT) -> list[str]:
+def pytest_command(*words: str | Path, code: Path = CHECKOUT) -> list[str]:
     """Return the command of a pytest process that tests recipes.
 
     Args:
@@ -79,7 +79,7 @@ class RunProcess:
         own = {"CCCI_SUITES_DIR": str(suites), **(env or {}), "DRONE_BUILD_NUMBER": self.id}
         environment = {**os.environ, **own}
         self.dir = settings.load(environment).runs_dir / self.id
-        words = pytest_words(suites, code=code)
+        words = pytest_command(suites, code=code)
         words += ["--recipe", recipe] if recipe else []
         words += ["--ref", ref] if ref else []
         words += options

@@ -181,15 +181,11 @@ class TinyRecipe:
             "CONFIG": number,
             "TOP": top,
         }
-        text = COMPOSE
-        for key, value in parts.items():
-            text = text.replace(key, value, 1)
+        site = site.replace("VERSION", version)
         files = {
-            "compose.yml": "\n".join(line for line in text.splitlines() if line.strip()) + "\n",
+            "compose.yml": compose_file(parts),
             ".env.sample": SAMPLE.replace("NAME", self.name) + sample,
-            "nginx.conf": NGINX.replace("SITE", site.replace("VERSION", version)).replace(
-                "MORE", nginx
-            ),
+            "nginx.conf": NGINX.replace("SITE", site).replace("MORE", nginx),
             "README.md": README.replace("NAME", self.name),
         }
         return git_repo.commit(self.repository, files, version, tag=version if tag else "")
@@ -232,6 +228,14 @@ class TinyRecipe:
     def head(self) -> str:
         """Return the commit of the default branch."""
         return git_repo.git(self.repository, "rev-parse", "main")
+
+
+def compose_file(parts: Mapping[str, str]) -> str:
+    """Return the compose file with its upper-case words replaced, without blank lines."""
+    text = COMPOSE
+    for word, part in parts.items():
+        text = text.replace(word, part, 1)
+    return "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
 
 
 def yaml_text(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The rules of the house, read from the source: who imports whom, and how large a folder or module may be."""
+"""Rules for the source: who imports whom, how large a folder or module may be, who may start processes."""
 
 from __future__ import annotations
 
@@ -13,16 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("contract", "harness", "bridge", "sandbox")
 FOLDERS = (*PRODUCT, "recipes_tests", "tests")
 
-# A package of the harness imports only rows above its own, and no other package of its row.
+# The packages of the harness, lowest first. A package imports only from earlier rows, none of its own row.
 ORDER = (
-    {
-        "errors",
-        "naming",
-        "plan",
-        "secret",
-        "settings",
-        "text",
-    },  # modules, without a package of their own
+    {"errors", "naming", "plan", "secret", "settings"},  # modules outside of the packages
     {"host", "reporting"},
     {"recipe", "swarm", "jail"},
     {"suites"},

@@ -36,7 +36,7 @@ def test_an_incident_has_a_test_or_a_reason_why_it_cannot_happen(incident: str) 
     """The row says what `python -m tests.support.incidents` would write."""
     cell, names = incidents.rows()[incident], incidents.tests_by_id().get(incident, set())
     if names:
-        assert cell == incidents.held(names)
+        assert cell == incidents.cell_of(names)
     else:
         assert cell.startswith(incidents.NOT_HERE) and len(cell) > len(incidents.NOT_HERE) + 20
 

@@ -194,7 +194,7 @@ REPORTS = st.fixed_dictionaries(
         "repeat": PIECES,
     }
 )
-LONELY = {"run": "17", "recipe": "", "ref": "a" * 40, "lane": "cold", "verdict": "recipe",
+LONE_SURROGATE = {"run": "17", "recipe": "", "ref": "a" * 40, "lane": "cold", "verdict": "recipe",
           "commit_state": "failure", "evidence": ["\ud800"]}  # fmt: skip
 OURS = re.compile(
     r"</?(?:details|summary)(?: open)?>|<!-- cc-ci cold -->|\]\(http://[a-z]+\.ours/[^)\s]*\)"
@@ -213,7 +213,7 @@ def rendered(report: dict[str, Any], user: str) -> str:
     )
 
 
-@example(report=LONELY, user="alice")
+@example(report=LONE_SURROGATE, user="alice")
 @fuzz(report=REPORTS, user=st.sampled_from(["alice", "bob-1", "x.y_z"]))
 def test_comment_mentions_nobody_and_contains_no_untrusted_markup(
     report: dict[str, Any], user: str

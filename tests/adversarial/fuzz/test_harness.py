@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import strategies as st
 
-from bridge.builds import drone_log as reading
+from bridge.builds import drone_log
 from bridge.model import Progress
 from contract.marker import MARKER, quote_markers
 from harness.errors import RecipeFailure, SettingError
@@ -252,7 +252,7 @@ def test_no_text_can_forge_a_marked_line(text: str) -> None:
     """The bridge ignores everything that an app prints."""
     safe = quote_markers(text)
     assert not [line for line in safe.splitlines() if line.startswith(MARKER.strip())]
-    read = reading.read(f"  1.0 s  shop  fresh: {safe}")
+    read = drone_log.read(f"  1.0 s  shop  fresh: {safe}")
     assert (read.report, read.progress) == (None, Progress())
 
 

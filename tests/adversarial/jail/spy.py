@@ -62,11 +62,11 @@ def content_of(path: str) -> object:
 def file_names() -> list[str]:
     """Return the names of all files outside /proc, /usr and /site."""
     found = []
-    for place, folders, files in os.walk("/"):
+    for parent, folders, files in os.walk("/"):
         folders[:] = [
-            f for f in folders if os.path.join(place, f) not in ("/proc", "/usr", "/site")
+            f for f in folders if os.path.join(parent, f) not in ("/proc", "/usr", "/site")
         ]
-        found += [os.path.join(place, f) for f in files]
+        found += [os.path.join(parent, f) for f in files]
     return found
 
 
@@ -114,7 +114,7 @@ def test_look_around() -> None:
         "environments": {p.name: attempt((p / "environ").read_bytes) for p in processes()},
         "namespaces": {name: os.readlink(f"/proc/self/ns/{name}") for name in NAMESPACES},
         "name": platform.node(),
-        "read-only": {place: bool(os.statvfs(place).f_flag & os.ST_RDONLY) for place in FOLDERS},
+        "read-only": {path: bool(os.statvfs(path).f_flag & os.ST_RDONLY) for path in FOLDERS},
         "limits": [
             resource.getrlimit(kind) for kind in (resource.RLIMIT_NOFILE, resource.RLIMIT_CORE)
         ],

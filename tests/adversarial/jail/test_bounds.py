@@ -142,10 +142,10 @@ from harness.errors import InfraError
 files.JAILS_DIR = pathlib.Path(sys.argv[1])
 kept = []
 for name in ("4194304", str(os.getpid())):  # of a dead process, and of an earlier jail of this one
-    place = files.JAILS_DIR / name / "site" / "package"
-    place.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "none", str(place)], check=True)
-    kept.append(place / "code.py")
+    package = files.JAILS_DIR / name / "site" / "package"
+    package.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", str(package)], check=True)
+    kept.append(package / "code.py")
     kept[-1].touch()
 try:
     with files.jail_dir():
@@ -155,8 +155,8 @@ except InfraError as error:
 print(all(path.exists() for path in kept))
 for path in kept:
     subprocess.run(["umount", str(path.parent)], check=True)
-with files.jail_dir() as room:
-    print([path.name for path in files.JAILS_DIR.iterdir()] == [room.name])
+with files.jail_dir() as folder:
+    print([path.name for path in files.JAILS_DIR.iterdir()] == [folder.name])
 print(list(files.JAILS_DIR.iterdir()))
 """
 

@@ -38,9 +38,9 @@ def secret_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a secret that everybody may read."""
     folder = tmp_path_factory.mktemp("secret_dir")
     (folder / CANARY).write_text(CANARY)
-    for place in (folder, *folder.parents):
-        if place != Path("/tmp") and place.is_relative_to("/tmp"):
-            place.chmod(0o755)
+    for path in (folder, *folder.parents):
+        if path != Path("/tmp") and path.is_relative_to("/tmp"):
+            path.chmod(0o755)
     return folder
 
 
@@ -200,7 +200,9 @@ def test_it_does_not_reach_the_hosts_other_addresses(found: dict[str, Any]) -> N
 def test_it_can_write_only_below_tmp(found: dict[str, Any]) -> None:
     """Not even to its own tests."""
     assert {answer[: len(REFUSED)] for answer in found["writes"].values()} == {REFUSED}
-    assert all(found["read-only"].values()), "file systems must be read-only, whoever owns them"
+    assert all(found["read-only"].values()), (
+        "every file system must be read-only, whatever its owner"
+    )
 
 
 @pytest.mark.parametrize(

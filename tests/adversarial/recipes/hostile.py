@@ -106,7 +106,7 @@ def run_with_files(folder: Path, files: Mapping[str, str], **suite: object) -> t
 def _parts(folder: Path, suite: Mapping[str, object]) -> tuple[RunRecord, Abra, App]:
     found = replace(settings.load({"CCCI_SETTINGS": "/dev/null"}), runs_dir=folder / "runs")
     plan = RunPlan(NAME, suite_settings=SuiteSettings.model_validate(suite))
-    record = RunRecord.begin(found, Request(), plan, "guard", lambda line: None)
+    record = RunRecord.begin(found, Request(), plan, "run-7", lambda line: None)
     (record.abra_dir / "servers" / "default").mkdir(parents=True)
     program = folder / "abra"
     program.write_text(ABRA)

@@ -220,7 +220,7 @@ def test_a_variable_cannot_hide_a_mount(tmp_path: Path, sample: str, script: str
     assert "(host-root)" in refusal(tmp_path, files)
 
 
-def test_an_allowed_abra_sh_cannot_give_the_app_another_stack_s_name(tmp_path: Path) -> None:
+def test_an_allowed_abra_sh_cannot_give_the_app_another_stacks_name(tmp_path: Path) -> None:
     """In abra, exports of abra.sh override the app's values, and with them the owner of a secret."""
     files = {
         "compose.yml": compose(

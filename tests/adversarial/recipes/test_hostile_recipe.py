@@ -47,7 +47,7 @@ def test_a_harmless_recipe_is_deployed(tmp_path: Path) -> None:
     }
     run, app = run_with_files(tmp_path, files)
     with pytest.raises(Exception, match="no JSON in the output"):
-        lifecycle.install(run, app)  # past every guard: this abra makes no secrets
+        lifecycle.install(run, app)  # it passed every check; only this abra makes no secrets
     assert "app secret generate" in abra_calls(run)
 
 

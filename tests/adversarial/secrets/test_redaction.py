@@ -11,7 +11,14 @@ import pytest
 from harness.host import signals
 from harness.reporting import secret_scan
 from harness.secret import MASK, Redactor, Secret
-from tests.support.secret_encodings import ENCODINGS, PLAIN, TRICKY, VALUES, as_bytes, knowing
+from tests.adversarial.secrets.secret_encodings import (
+    ENCODINGS,
+    PLAIN,
+    TRICKY,
+    VALUES,
+    as_bytes,
+    knowing,
+)
 
 
 @pytest.mark.parametrize("value", VALUES)

@@ -15,7 +15,7 @@ import pytest
 
 from harness.reporting import archives, secret_scan
 from harness.secret import MASK
-from tests.support.secret_encodings import (
+from tests.adversarial.secrets.secret_encodings import (
     ENCODINGS,
     PLAIN,
     TRICKY,

@@ -12,9 +12,9 @@ from contract.marker import MARKER
 from contract.verdicts import Verdict
 from harness.reporting import events, report_line, run_dir, secret_scan, terminal
 from harness.secret import MASK, Redactor, Secret
+from tests.adversarial.secrets.recorded_run import RecordedRun, clean_run
+from tests.adversarial.secrets.secret_encodings import ENCODINGS, PLAIN, VALUES, knowing, zipped
 from tests.adversarial.swarm_session import run_suite
-from tests.support.recorded_run import RecordedRun, clean_run
-from tests.support.secret_encodings import ENCODINGS, PLAIN, VALUES, knowing, zipped
 
 
 def test_every_report_says_that_no_secret_leaked(tmp_path: Path) -> None:
@@ -189,7 +189,7 @@ def test_incident_v4_values_of_keys_that_name_a_secret_are_masked_in_every_forma
 
 # %% On the real Swarm
 
-LEAKY = '''"""miniflux, by somebody who keeps too much."""
+LEAKY = '''"""A suite of miniflux that writes the app's secrets into files, messages and output."""
 import base64, gzip, os
 from pathlib import Path
 import pytest
@@ -202,7 +202,7 @@ def the_reader_can_sign_in(app: App) -> None:
 @pytest.mark.functional
 def test_that_keeps_what_it_saw(run: Run, app: App) -> None:
     values = [app.secret(name).reveal() for name in ("admin_pass", "db_password")]
-    Path(os.environ["GUARD_VALUES"]).write_text("\\n".join(values))
+    Path(os.environ["LEAKED_VALUES"]).write_text("\\n".join(values))
     (run.dir / "trace.txt").write_bytes(b"auth: " + base64.b64encode(b"admin:" + values[0].encode()))
     (run.dir / "dump.gz").write_bytes(gzip.compress(values[1].encode()))
     app.progress(f"signing in with {values[0]}")
@@ -216,7 +216,7 @@ def test_a_suite_that_leaks_generated_secrets_is_not_green(tmp_path: Path) -> No
     """Real secrets that abra generated, in files, archives, messages and output."""
     kept = tmp_path / "values"
     run = run_suite(
-        tmp_path, "miniflux", LEAKY, "--stages", "functional", GUARD_VALUES=str(kept), DRONE="true"
+        tmp_path, "miniflux", LEAKY, "--stages", "functional", LEAKED_VALUES=str(kept), DRONE="true"
     )
     values = kept.read_text().split("\n")
     found, redactor = run.report, knowing(*values)

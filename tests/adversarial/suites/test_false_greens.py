@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from contract.verdicts import Verdict
-from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, SuiteSession
+from tests.adversarial.suites.suite_session import CHECK, HONEST, SEED, TEST, SuiteSession
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Cheat:
 
 def in_its_test(code: str, message: str, verdict: Verdict = Verdict.SUITE) -> Cheat:
     """Return a suite that cheats only in its functional test, so what its check proves counts."""
-    return Cheat(HEAD + CHECK + code, message, verdict, ("functional",), 3)
+    return Cheat(SEED + CHECK + code, message, verdict, ("functional",), 3)
 
 
 def first(line: str) -> str:
@@ -52,7 +52,7 @@ CHEATS = {
         ASSERTS_NOTHING.format("app.domain == app.domain"), "test_works[while-stopped]"
     ),
     "asserts-its-own-notes": Cheat(
-        HEAD.replace('"made by hand")', '"made by hand")\n    app.notes["page"] = "x"')
+        SEED.replace('"made by hand")', '"made by hand")\n    app.notes["page"] = "x"')
         + CHECK
         + ASSERTS_NOTHING.format('app.notes["page"] == "x"'),
         "passes with the app stopped",
@@ -60,7 +60,7 @@ CHEATS = {
         level=3,
     ),
     "check-without-app": Cheat(
-        HEAD
+        SEED
         + "\nTHERE = []\n"
         + CHECK.replace(
             'app.read("app", "/page") == b"made by hand"', "THERE.append(1) or len(THERE) != 3"
@@ -91,7 +91,7 @@ def test_works(app: App) -> None:
         TEST + first('pytest.skip("no")').replace("works", "more"), "1 of 2 skipped: no"
     ),
     "check-skips-after-the-restore": Cheat(
-        HEAD.replace("def put", "RUNS = []\n\n@seed\ndef put").replace("@seed\nRUNS", "RUNS")
+        SEED.replace("def put", "RUNS = []\n\n@seed\ndef put").replace("@seed\nRUNS", "RUNS")
         + CHECK.replace(
             "    assert",
             "    RUNS.append(1)\n    if len(RUNS) == 4: pytest.skip('gone')\n    assert",
@@ -102,7 +102,7 @@ def test_works(app: App) -> None:
         level=2,
     ),
     "calls-itself-not-applicable": Cheat(
-        HEAD
+        SEED
         + CHECK.replace("    assert", '    pytest.skip("not applicable: no data")\n    assert')
         + TEST,
         "not applicable: no data",
@@ -110,7 +110,7 @@ def test_works(app: App) -> None:
         level=0,
     ),
     "seed-skips": Cheat(
-        HEAD.replace("    app.write", '    pytest.skip("not applicable: nothing")\n    app.write')
+        SEED.replace("    app.write", '    pytest.skip("not applicable: nothing")\n    app.write')
         + CHECK,
         "'put' skips itself",
         unproven=("backup", "restore"),
@@ -123,7 +123,7 @@ def test_works(app: App) -> None:
         level=2,
     ),
     "expected-to-fail": Cheat(
-        HEAD
+        SEED
         + CHECK.replace("@check", '@check\n@pytest.mark.xfail(reason="known")').replace(
             "== b", "!= b"
         )
@@ -134,7 +134,7 @@ def test_works(app: App) -> None:
     ),
     "xfail-inside": in_its_test(first('pytest.xfail("known")'), "marked as expected to fail"),
     "restore-of-nothing-unnoticed": Cheat(
-        HEAD
+        SEED
         + CHECK.replace(
             'app.read("app", "/page") == b"made by hand"', "app.host is not None and app.read"
         ).replace("    assert", '    app._require_running("app")\n    assert')
@@ -184,7 +184,7 @@ def test_forge(run: Run, app: App) -> None:
         Verdict.RECIPE,
     ),
     "adds-to-its-events": Cheat(
-        HEAD
+        SEED
         + CHECK
         + """
 @pytest.mark.functional

@@ -8,7 +8,7 @@ import pytest
 
 from contract.verdicts import Verdict
 from harness.reporting import run_dir
-from tests.support.suite_session import CHECK, HEAD, HONEST, TEST, SuiteSession
+from tests.adversarial.suites.suite_session import CHECK, HONEST, SEED, TEST, SuiteSession
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_suite_that_ends_the_session_is_not_green(
     test = TEST.replace("app: App", "run: Run, app: App").replace(
         "    assert", f"    {code}\n    assert"
     )
-    alone.enrol("ending", HEAD + forged + CHECK + test)
+    alone.enrol("ending", SEED + forged + CHECK + test)
     assert alone.run().exit_code == exit_code, alone.output
     folder = alone.folder / "runs" / "7"
     found = (
@@ -65,7 +65,7 @@ def test_a_suite_that_ends_the_session_is_not_green(
 
 def test_an_exit_hook_of_a_suite_cannot_change_the_exit_code(alone: SuiteSession) -> None:
     """`os._exit(0)` after pytest has finished would turn a red session green."""
-    code = HEAD + "import atexit\natexit.register(os._exit, 0)\n" + CHECK
+    code = SEED + "import atexit\natexit.register(os._exit, 0)\n" + CHECK
     alone.enrol("late", code + TEST.replace("assert", "assert not"))
     assert alone.run().exit_code == 1, alone.output
 
@@ -111,7 +111,7 @@ def test_a_suite_with_pytest_hooks_is_refused(hook: str, alone: SuiteSession) ->
 @pytest.mark.faults
 def test_a_worker_that_died_is_not_green(alone: SuiteSession) -> None:
     """xdist starts another worker, on which nothing has been installed."""
-    alone.enrol("dies", HEAD + CHECK + TEST.replace("    assert", "    os._exit(0)\n    assert"))
+    alone.enrol("dies", SEED + CHECK + TEST.replace("    assert", "    os._exit(0)\n    assert"))
     alone.enrol("lives", HONEST)
     assert alone.run("-n", "2").exit_code in (2, 16), alone.output
     assert alone.report("lives").verdict is Verdict.PASSED

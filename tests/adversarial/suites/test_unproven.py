@@ -1,24 +1,18 @@
-"""Passes that nothing proves: stale deployments, stages and cases that never ran."""
+"""Passes that nothing proves: stale deployments, superficial tests, cases that never ran."""
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from contract.verdicts import Verdict
 from harness import plan
 from harness.errors import RecipeFailure
-from harness.reporting import report
 from harness.reporting.events import Event
 from harness.settings import CHECKOUT
-from harness.stages import upgrade
 from harness.suites.app import App
-from harness.swarm import engine
 from sandbox.trials import zoo
 from tests.adversarial.swarm_session import FOUND, run_suite
 from tests.support.event_factory import case, finished, judge, started
@@ -99,36 +93,6 @@ def test_a_broken_recipe_covers_each_unproven_pass(what: str, variant: str) -> N
     """These recipes run on a real Swarm with `make zoo`, where each must be red."""
     (found,) = zoo.variants([variant])
     assert Verdict(found.verdict).colour == "red" and found.stage in plan.STAGES, what
-
-
-@pytest.mark.parametrize(
-    ("deployed", "proves"),
-    [("0123abcd", True), ("0123abcd+U", True), ("", False), ("fedcba98", False), ("0123", False)],
-)
-def test_only_the_heads_own_label_proves_the_head(
-    deployed: str, proves: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a rollback the old labels are back."""
-    service = engine.SwarmService(
-        *("id", "app", "image", "replicated", 1, "any", "completed", ""),
-        labels={"coop-cloud.s.chaos-version": deployed} if deployed else {},
-    )
-    monkeypatch.setattr(engine, "view", lambda stack, api=None: engine.StackView(stack, (service,)))
-    run: Any = SimpleNamespace(ref="0123abcd" * 5)
-    app = App(domain="d", stack="s", recipe="r", life="upgrade", settings=FOUND)
-    refused = pytest.raises(RecipeFailure, match="the head was never deployed")
-    with contextlib.nullcontext() if proves else refused:
-        upgrade.prove_the_head(run, app)
-
-
-@pytest.mark.parametrize("stage", plan.STAGES)
-def test_a_planned_stage_that_never_ran_is_not_green(stage: str) -> None:
-    kept = [case(name) for name in plan.STAGES if name != stage]
-    found = judge([started(*plan.STAGES), *kept, finished()])
-    if stage == "functional":  # a suite may have none, and then stops at level three
-        assert report.build([started(), *kept, finished()]).level == 3
-    else:
-        assert found.verdict is Verdict.INFRA
 
 
 @pytest.mark.parametrize("missing", ["kept[after-restore]", "kept[while-stopped]", "test_works"])

@@ -30,7 +30,7 @@ def test_there_are_seven_verdicts_with_a_meaning() -> None:
     assert len(Verdict) == len(MEANING) == 7
 
 
-def test_the_words_of_a_timeout_do_not_blame_the_pull_request() -> None:
+def test_a_timeout_is_not_counted_against_the_pull_request() -> None:
     assert "not counted against the PR" in Verdict.TIMEOUT.sentence
 
 

@@ -13,12 +13,12 @@ from filelock import FileLock
 from harness.errors import InfraError, TimedOut
 from harness.host import lock
 from harness.settings import Settings
-from tests.support.lock_holder import Holder, below, me
+from tests.support.lock_holder import Holder, me, settings_below
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
-    return below(tmp_path)
+    return settings_below(tmp_path)
 
 
 def test_the_kernel_releases_a_lock_when_its_owner_is_killed(here: Settings) -> None:

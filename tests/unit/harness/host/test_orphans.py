@@ -28,7 +28,7 @@ def sleeper() -> Iterator[subprocess.Popen[bytes]]:
     made.wait()
 
 
-def seen(monkeypatch: pytest.MonkeyPatch, *looks: list[Process]) -> None:
+def find_returns(monkeypatch: pytest.MonkeyPatch, *looks: list[Process]) -> None:
     """Make `orphans.find` return these, one after the other, and then nothing."""
     results = list(looks)
     monkeypatch.setattr(
@@ -86,7 +86,7 @@ def test_a_process_missed_by_the_first_look_is_stopped_too(
     monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[bytes]
 ) -> None:
     """A child has no mark between fork and exec, so one empty look proves nothing."""
-    seen(monkeypatch, [], [process_of(sleeper)])
+    find_returns(monkeypatch, [], [process_of(sleeper)])
     assert orphans.terminate(FOLDER) == []
     assert sleeper.wait(timeout=10) != 0
 
@@ -96,7 +96,7 @@ def test_another_process_with_a_reused_id_is_not_stopped(
 ) -> None:
     """A process may exit, and its id be reused, between the look and the signal."""
     found = process_of(sleeper)
-    seen(monkeypatch, [Process(found.pid, "1", found.parent, found.session)])
+    find_returns(monkeypatch, [Process(found.pid, "1", found.parent, found.session)])
     assert orphans.terminate(FOLDER) == []
     assert orphans.running(sleeper.pid) == found
 

@@ -20,7 +20,7 @@ from unittest import mock
 import pytest
 
 from harness.settings import CHECKOUT
-from tests.support.run_process import pytest_words
+from tests.support.run_process import pytest_command
 
 # Skip the garbage collections that look for unraisable exceptions: half of the time of such a session.
 ONLY_COLLECT = ("-p", "no:unraisableexception", "--collect-only", "-q")
@@ -78,14 +78,14 @@ class Suites:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
         ):
-            _, _, _, *words = pytest_words(self.folder / path, *ONLY_COLLECT, *options)
+            _, _, _, *words = pytest_command(self.folder / path, *ONLY_COLLECT, *options)
             exit_code = pytest.main(words)
         return Collected(int(exit_code), out.getvalue(), err.getvalue())
 
     def pytest(self, *options: str, **env: str) -> subprocess.CompletedProcess[str]:
         """Run pytest over the suites in a process of its own."""
         return subprocess.run(
-            pytest_words(self.folder, *options),
+            pytest_command(self.folder, *options),
             cwd=CHECKOUT,
             env=self._environment(env),
             capture_output=True,

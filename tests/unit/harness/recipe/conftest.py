@@ -24,8 +24,7 @@ def upstream(tmp_path: Path) -> Repository:
 def fork(tmp_path: Path, upstream: Repository) -> Repository:
     """Return a fork with one more commit, as a pull request has."""
     git_repo.git(tmp_path, "clone", "--quiet", upstream.url, str(tmp_path / "fork"))
-    repository = Repository.__new__(Repository)
-    repository.path = tmp_path / "fork"
+    repository = Repository(tmp_path / "fork")
     repository.commit(compose_yml="three")
     return repository
 

@@ -11,7 +11,7 @@ class Repository:
     """A git repository to fetch from."""
 
     def __init__(self, path: Path) -> None:
-        """Make an empty one with branch main."""
+        """Make an empty one with branch main; a repository that exists is not changed."""
         self.path = git_repo.init(path)
 
     @property

@@ -48,16 +48,24 @@ def test_git_gets_the_id_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("name", "leads"),
-    [("abra.sh", "/etc/passwd"), ("a", "../.."), ("b", "b"), ("c", ".git/config")],
+    ("name", "target_path"),
+    [
+        ("abra.sh", "/etc/passwd"),
+        ("a", "../.."),
+        ("a", "../../../../etc"),
+        ("b", "b"),
+        ("c", ".git/config"),
+    ],
 )
 def test_a_link_out_of_the_checkout_is_refused(
-    upstream: Repository, target: Path, name: str, leads: str
+    upstream: Repository, target: Path, name: str, target_path: str
 ) -> None:
     """A recipe must not make the harness read files of the host, or loop."""
-    (upstream.path / name).symlink_to(leads)
+    (upstream.path / name).symlink_to(target_path)
     sha = upstream.commit()
-    with pytest.raises(RecipeFailure, match=f"the link '{name}' of the recipe points to '{leads}'"):
+    with pytest.raises(
+        RecipeFailure, match=f"the link '{name}' of the recipe points to '{target_path}'"
+    ):
         git.fetch_checkout(upstream.url, sha, target)
 
 

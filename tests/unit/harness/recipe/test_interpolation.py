@@ -35,7 +35,7 @@ from tests.unit.harness.recipe.compose_files import ENV, service
 )
 def test_variables_are_replaced_like_docker_does(tmp_path: Path, text: str, value: str) -> None:
     """With a colon, an empty value counts as unset."""
-    found = service(tmp_path, f"{{image: 'a:1', deploy: {{labels: ['x={text}']}}}}")
+    service(tmp_path, f"{{image: 'a:1', deploy: {{labels: ['x={text}']}}}}")
     env = {**ENV, "A": "one", "EMPTY": ""}
     found = Compose.load(tmp_path, env)
     assert found.services[0].labels["x"] == value

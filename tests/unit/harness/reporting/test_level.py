@@ -67,7 +67,7 @@ def test_a_finished_run_without_a_functional_test_says_so() -> None:
     assert found["functional"].reason == NO_FUNCTIONAL_TEST
 
 
-def test_a_run_that_died_before_its_functional_tests_does_not_blame_the_suite() -> None:
+def test_a_run_that_died_before_its_functional_tests_is_not_the_suites_fault() -> None:
     """Without the end of the run it is not known whether there were any."""
     assert level.stage_outcomes(["functional"], [])["functional"].reason == NOT_REACHED
 

@@ -44,7 +44,7 @@ def test_a_failed_install() -> None:
 
 
 def test_a_run_that_died_says_in_which_stage() -> None:
-    """It has no level, and the results so far are kept (G10)."""
+    """It has no level, and the results so far are kept."""
     found = made("interrupted")
     assert (found.verdict, found.interrupted_in, found.level) == ("interrupted", "backup", None)
     assert [s.name for s in found.stages if s.outcome == "pass"] == [
@@ -60,7 +60,7 @@ def test_half_a_line_at_the_end_changes_nothing() -> None:
 
 
 def test_a_quick_run_has_no_level_and_says_so() -> None:
-    """Its label says that it proves less (G20)."""
+    """Its label says that it proves less."""
     found = made("quick")
     assert (found.verdict, found.level, found.partial) == ("passed", None, False)
     assert "lower confidence" in words.level_words(found)
@@ -177,7 +177,7 @@ def test_the_time_outside_of_phases(phases: list[Event], rest: float) -> None:
     ],
 )
 def test_the_command_to_reproduce_a_run(event: Event, command: str) -> None:
-    """The same recipe, commit, source, lane and stages (G22)."""
+    """The same recipe, commit, source, lane and stages."""
     assert report.build([event]).repeat == command
 
 

@@ -37,7 +37,7 @@ def test_every_stored_run_gives_three_valid_reports(name: str, tmp_path: Path) -
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_that_died_anywhere_has_valid_reports(name: str, tmp_path: Path) -> None:
-    """After each line and in the middle of each line (G10)."""
+    """After each line and in the middle of each line."""
     content = (event_factory.STORED / f"{name}.jsonl").read_bytes()
     path = tmp_path / "events.jsonl"
     lines = content.splitlines(keepends=True)

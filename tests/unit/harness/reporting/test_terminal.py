@@ -105,4 +105,4 @@ def test_output_of_an_app_cannot_control_the_terminal() -> None:
 def test_an_empty_run_has_a_summary() -> None:
     text = terminal.summary(report.build([], run="7"), FOLDER)
     assert "no stage was started" in text
-    assert "again:" not in text
+    assert "reproduce:" not in text

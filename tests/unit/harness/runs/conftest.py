@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from harness.settings import Settings
-from tests.support.lock_holder import Holder, below
+from tests.support.lock_holder import Holder, settings_below
 from tests.unit.harness.runs.sweeps import DOMAIN, STACK
 
 
 @pytest.fixture
 def here(tmp_path: Path) -> Settings:
     """Settings whose folders are all below a temporary one."""
-    return below(tmp_path)
+    return settings_below(tmp_path)
 
 
 @pytest.fixture

@@ -162,14 +162,18 @@ def test_a_single_object_of_a_stack_without_an_entry_is_removed(here: Settings, 
     assert api.names() == set()
 
 
-NOT_OURS = ["traefik", "backupbot", "cloud_example_org", "abcdef_x"]
-NOT_OURS += [
-    "zzzzzz-hello_ci_test",
-    "abcde-hello_ci_test",
-    "abcdef0-hello_ci_test",
-]  # not a hash of six digits
-NOT_OURS += ["aaaaaa-hello_ci_tests", "aaaaaa-hello_ci-test", "aaaaaa-hello_ci_example_org"]
-NOT_OURS += ["x-aaaaaa-hello_ci_test"]
+NOT_OURS = [
+    *("traefik", "backupbot", "cloud_example_org", "abcdef_x"),
+    # no six hex digits in front
+    *(
+        "zzzzzz-hello_ci_test",
+        "abcde-hello_ci_test",
+        "abcdef0-hello_ci_test",
+        "x-aaaaaa-hello_ci_test",
+    ),
+    # another domain behind
+    *("aaaaaa-hello_ci_tests", "aaaaaa-hello_ci-test", "aaaaaa-hello_ci_example_org"),
+]
 
 
 @pytest.mark.parametrize("stack", NOT_OURS)

@@ -22,16 +22,19 @@ from tests.unit.harness.stages.stub_run import HEAD, StubRun, stub_app
         (HEAD[:8], True),
         (f"{HEAD[:8]}+U", True),
         ("deadbeef", False),
+        (HEAD[:4], False),
         ("", False),
+        (None, False),
         ("unknown", False),
     ],
 )
 def test_incident_u1_only_the_head_itself_proves_the_upgrade(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str, right: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, label: str | None, right: bool
 ) -> None:
     """U1: an upgrade to a tag, or to nothing, is not an upgrade to the head (U2: `+U` does not matter)."""
     run: Any = StubRun(tmp_path)
-    service = SimpleNamespace(name="app", labels={"coop-cloud.s.chaos-version": label})
+    labels = {} if label is None else {"coop-cloud.s.chaos-version": label}
+    service = SimpleNamespace(name="app", labels=labels)
     view = SimpleNamespace(service=lambda name: service)
     monkeypatch.setattr(engine, "view", lambda stack: view)
     expected = contextlib.nullcontext() if right else pytest.raises(RecipeFailure, match="never")

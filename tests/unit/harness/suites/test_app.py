@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
 from harness import settings
-from harness.errors import RecipeFailure, TimedOut
+from harness.errors import RecipeFailure
 from harness.suites.app import App
-from harness.swarm import containers, engine
+from harness.swarm import containers
 
 
 @pytest.fixture
@@ -34,18 +31,6 @@ def test_incident_b4_a_failed_command_raises_with_its_output(
     monkeypatch.setattr(containers, "execute", lambda *words, **options: done)
     with pytest.raises(RecipeFailure, match=r"exited with code 3: no such table: users"):
         app.exec("app", "sqlite3", "x.db", "SELECT 1")
-
-
-@pytest.mark.usefixtures("moving_clock")
-def test_incident_b4_waiting_for_a_container_times_out_with_its_state(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """B4: without a running container an empty value was returned."""
-    stopped = SimpleNamespace(tasks=(SimpleNamespace(running=False, state="failed"),))
-    view: Any = SimpleNamespace(service=lambda name: stopped)
-    monkeypatch.setattr(engine, "view", lambda stack: view)
-    with pytest.raises(TimedOut, match=r"running container of 's_app'; last seen: failed"):
-        containers.find("s", "app")
 
 
 def test_host_is_the_services_container_and_fails_immediately_when_stopped(

@@ -98,7 +98,7 @@ def test_a_mistake_stops_the_session(suites: Suites) -> None:
         (["test/test_page.py", "test_page.py"], False),
     ],
 )
-def test_what_counts_as_a_recipe_s_own_tests(tmp_path: Path, files: list[str], found: bool) -> None:
+def test_what_counts_as_own_tests(tmp_path: Path, files: list[str], found: bool) -> None:
     for name in files:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()

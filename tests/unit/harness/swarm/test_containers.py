@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from docker.errors import NotFound
 
-from harness.errors import RecipeFailure
+from harness.errors import RecipeFailure, TimedOut
 from harness.swarm import containers
 from harness.swarm import engine as swarm
 
@@ -165,3 +166,15 @@ def test_a_vanished_container_is_not_an_oom_kill(monkeypatch: pytest.MonkeyPatch
     racing = SimpleNamespace(containers=lambda **options: [{"Id": "c1"}], inspect_container=gone)
     monkeypatch.setattr(swarm, "client", lambda: racing)
     assert containers.oom_kill("stack", host_killed=True) is None
+
+
+@pytest.mark.usefixtures("moving_clock")
+def test_incident_b4_waiting_for_a_container_times_out_with_its_state(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """B4: without a running container an empty value was returned."""
+    stopped = SimpleNamespace(tasks=(SimpleNamespace(running=False, state="failed"),))
+    view: Any = SimpleNamespace(service=lambda name: stopped)
+    monkeypatch.setattr(swarm, "view", lambda stack: view)
+    with pytest.raises(TimedOut, match=r"running container of 's_app'; last seen: failed"):
+        containers.find("s", "app")

@@ -37,27 +37,33 @@ def test_only_missing_images_are_pulled() -> None:
     assert pull("here:1", "away:2") == [["docker", "pull", "--quiet", "away:2"]]
 
 
-HERE = "Error response from daemon: "  # recorded from dockerd 20.10 and Docker Hub
+DAEMON = "Error response from daemon: "  # recorded from dockerd 20.10 and Docker Hub
 
 
 @pytest.mark.parametrize(
     ("output", "kind"),
     [
-        (HERE + "manifest unknown", RecipeFailure),
-        (HERE + "name unknown", RecipeFailure),
-        (HERE + "manifest for away:2 not found: manifest unknown", RecipeFailure),
-        (HERE + "pull access denied for away, repository does not exist or may req", RecipeFailure),
-        (HERE + "no matching manifest for linux/arm64/v8 in the manifest list", RecipeFailure),
-        (HERE + "toomanyrequests: You have reached your pull rate limit", InfraError),
-        (HERE + "received unexpected HTTP status: 503 Service Unavailable", InfraError),
-        (HERE + 'error parsing HTTP 404 response body: invalid: "404 Not Found"', InfraError),
-        (HERE + 'Get "https://r/v2/": dial tcp: lookup r on 9.9.9.9:53: no such host', InfraError),
+        (DAEMON + "manifest unknown", RecipeFailure),
+        (DAEMON + "name unknown", RecipeFailure),
+        (DAEMON + "manifest for away:2 not found: manifest unknown", RecipeFailure),
         (
-            HERE + 'Get "http://r/v2/": dial tcp 127.0.0.1:5: connect: connection refused',
+            DAEMON + "pull access denied for away, repository does not exist or may req",
+            RecipeFailure,
+        ),
+        (DAEMON + "no matching manifest for linux/arm64/v8 in the manifest list", RecipeFailure),
+        (DAEMON + "toomanyrequests: You have reached your pull rate limit", InfraError),
+        (DAEMON + "received unexpected HTTP status: 503 Service Unavailable", InfraError),
+        (DAEMON + 'error parsing HTTP 404 response body: invalid: "404 Not Found"', InfraError),
+        (
+            DAEMON + 'Get "https://r/v2/": dial tcp: lookup r on 9.9.9.9:53: no such host',
             InfraError,
         ),
-        (HERE + 'Get "http://r/v2/": net/http: request canceled (Client.Timeout ex', InfraError),
-        (HERE + "failed to register layer: write /usr/x: no space left on device", InfraError),
+        (
+            DAEMON + 'Get "http://r/v2/": dial tcp 127.0.0.1:5: connect: connection refused',
+            InfraError,
+        ),
+        (DAEMON + 'Get "http://r/v2/": net/http: request canceled (Client.Timeout ex', InfraError),
+        (DAEMON + "failed to register layer: write /usr/x: no space left on device", InfraError),
         ("Get https://r/v2/: net/http: TLS handshake timeout", InfraError),
         ("", InfraError),
     ],

@@ -14,7 +14,7 @@ from harness.runs import registry
 from harness.settings import Settings
 from sandbox.trials import inventory
 from tests.support.fake_docker import FakeDocker
-from tests.support.lock_holder import below
+from tests.support.lock_holder import settings_below
 
 STACK = "aaaaaa-hello_ci_test"
 
@@ -48,7 +48,7 @@ class Host(FakeDocker):
 def added(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """Return what is new on a host on which one of each kind was left."""
     folder = tmp_path_factory.mktemp("host")
-    here, engine, temporary = below(folder), Host(), folder / "temporary"
+    here, engine, temporary = settings_below(folder), Host(), folder / "temporary"
     temporary.mkdir()
     with pytest.MonkeyPatch.context() as patch:
         _use(here, patch)
@@ -119,7 +119,7 @@ def test_an_app_is_active_while_its_run_is_alive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The registry's own entries: one of this process, one whose pid now belongs to another process."""
-    here = below(tmp_path)
+    here = settings_below(tmp_path)
     _use(here, monkeypatch)
     run_dir = here.runs_dir / "7"
     entry = registry.register(

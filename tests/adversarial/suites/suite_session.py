@@ -10,10 +10,10 @@ from pathlib import Path
 from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.settings import CHECKOUT
-from tests.support import fake_stages_plugin
-from tests.support.run_process import copy_suites, pytest_words
+from tests.adversarial.suites import fake_stages_plugin
+from tests.support.run_process import copy_suites, pytest_command
 
-HEAD = '''"""A suite."""
+SEED = '''"""A suite."""
 import os, sys
 from pathlib import Path
 import pytest
@@ -33,7 +33,7 @@ TEST = """
 def test_works(app: App) -> None:
     assert app.read("app", "/page")
 """
-HONEST = HEAD + CHECK + TEST
+HONEST = SEED + CHECK + TEST
 
 
 @dataclass
@@ -68,7 +68,7 @@ class SuiteSession:
         abra.chmod(0o755)
         plugin = ("-p", fake_stages_plugin.__name__)
         done = subprocess.run(
-            pytest_words(*plugin, suites, "--ref", "0123abcd" * 5, *options),
+            pytest_command(*plugin, suites, "--ref", "0123abcd" * 5, *options),
             cwd=CHECKOUT,
             env=self._environment(suites, abra),
             capture_output=True,

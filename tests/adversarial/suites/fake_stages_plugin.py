@@ -1,7 +1,7 @@
 """A pytest plugin for runs without a Swarm: the generic stages pass, files are in memory.
 
 Everything else is real: collection, suites, negative controls, events, verdicts, reports, exit code. Load it
-with `-p tests.support.fake_stages_plugin` in a separate process.
+with `-p tests.adversarial.suites.fake_stages_plugin` in a separate process.
 """
 
 from __future__ import annotations

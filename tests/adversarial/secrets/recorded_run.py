@@ -9,8 +9,8 @@ from harness.reporting import run_dir
 from harness.reporting.report import Report
 from harness.secret import Secret
 from harness.suites.outcome import Outcome
+from tests.adversarial.secrets.secret_encodings import VALUES
 from tests.support.bare_run import bare_run
-from tests.support.secret_encodings import VALUES
 
 
 class RecordedRun:
