@@ -78,7 +78,7 @@ class Run:
     """A requested run and its state. Times are unix seconds of this machine's clock.
 
     Attributes:
-        last_build_before: number of Drone's newest build just before ours was requested, None until then.
+        last_build_before: number of Drone's latest build before this run's was requested, None until then.
         position: position in Drone's queue, 1 for the next build; 0 if unknown.
         cancel_reason: why the run has to stop, "" if it does not.
         note: what readers should know while the run is waiting.

@@ -39,7 +39,7 @@ def main() -> None:
 def up() -> None:
     """Set up the test bed.
 
-    Docker with a swarm, proxy, backup bot, images and recipes; what exists stays as it is.
+    It has Docker with a swarm, a proxy, a backup bot, images and recipes. What exists stays as it is.
     """
     test_bed.up()
 
@@ -63,7 +63,7 @@ def build_forge() -> None:
 def full_stack_up() -> None:
     """Start Gitea, Drone and the bridge.
 
-    With recipes and pull requests to try them on; what runs already stays as it is.
+    Also creates recipes and pull requests to try them on. What runs already stays as it is.
     """
     stack = FullStack(paths.FULL_STACK, paths.FULL_STACK_PORT, pages=frontend.static())
     stack.up()
@@ -84,7 +84,7 @@ def full_stack_down() -> None:
 def doctor_() -> None:
     """Check the host and the test bed.
 
-    Prints what `cc-ci doctor` finds, and what only the test bed needs.
+    Prints the findings of `cc-ci doctor`, then checks what only the test bed needs.
     """
     sys.exit(doctor.doctor())
 
@@ -100,7 +100,7 @@ def demo_() -> None:
 def zoo_(variants: tuple[str, ...]) -> None:
     """Run the broken recipes; each must be caught.
 
-    All of them, or VARIANTS. Each must be caught at its own stage and for its own reason.
+    Runs all of them, or VARIANTS. Each must be caught at its own stage and for its own reason.
     """
     sys.exit(zoo.run_all(variants))
 

@@ -74,7 +74,7 @@ class Bridge:
         return path.read_text().strip() if path.exists() else self.forge.token("ccbot", BOT_SCOPES)
 
     def start(self, *, wait: bool = True) -> None:
-        """Start it, and `wait` until it answers."""
+        """Start it; return when it answers, or immediately if `wait` is False."""
         self.folder.mkdir(parents=True, exist_ok=True)
         words = [sys.executable, "-m", "bridge"]
         self.daemon.start(words, self.environment(), cwd=paths.CHECKOUT)

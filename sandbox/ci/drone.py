@@ -8,7 +8,7 @@ from typing import Protocol
 
 from sandbox.ci import real_drone
 from sandbox.ci.real_drone import RealDrone
-from sandbox.ci.standin_drone import StandinDrone
+from sandbox.ci.standin_drone import StandInDrone
 from sandbox.forge.gitea import Gitea
 from sandbox.host.daemon import Daemon
 
@@ -51,5 +51,5 @@ def choose_drone(folder: Path, port: int, forge: Gitea, environ: Mapping[str, st
         forge: the Gitea with the CI's repository.
         environ: variables of the steps, besides those of the build.
     """
-    kind = RealDrone if real_drone.is_configured() else StandinDrone
+    kind = RealDrone if real_drone.is_configured() else StandInDrone
     return kind(folder, port, forge, environ)

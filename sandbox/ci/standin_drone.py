@@ -16,7 +16,7 @@ from sandbox.host.secret_file import secret_file
 
 
 @dataclass
-class StandinDrone:
+class StandInDrone:
     """The stand-in for Drone's server and runner, in one process.
 
     Attributes:

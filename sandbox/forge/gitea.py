@@ -239,7 +239,10 @@ class Gitea:
             if found and found["commit"]["id"] == sha:
                 return
             if time.monotonic() > end:
-                raise SetupError(f"{repo} does not show branch {branch} at {sha} after the push")
+                raise SetupError(
+                    f"Gitea does not show {branch} of {repo} at {sha} after the push; "
+                    f"see {self.daemon.log}"
+                )
             time.sleep(0.05)
 
     def commit(self, repo: str, branch: str, path: str, text: str, *, user: str = ADMIN) -> str:

@@ -136,7 +136,8 @@ def ensure_network() -> None:
         found = run(inspect).split()
         if found[0] != "overlay":
             raise SetupError(
-                f"the network 'proxy' exists, but is a {found[0]} network, not overlay"
+                f"the network 'proxy' exists, but is a {found[0]} network, not overlay; "
+                "remove it with `docker network rm proxy`"
             )
         return
     words = ["docker", "network", "create", "--driver", "overlay", "--attachable"]

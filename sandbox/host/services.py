@@ -215,7 +215,10 @@ def _probe() -> bool:
         curl = ["docker", "exec", container, "curl", "-fsS", "--max-time", "3", "--retry", "3"]
         own = [*curl, "--retry-all-errors", f"http://tasks.{name}/"]
         if not works(own):
-            raise SetupError("the probe's task does not answer at its own address")
+            raise SetupError(
+                "the probe's task does not answer at its own address; "
+                f"see `docker network inspect {paths.PROXY_NETWORK}`"
+            )
         return works([*curl, f"http://{name}/"])
     finally:
         run(["docker", "service", "rm", name])

@@ -1,4 +1,4 @@
-"""Environment, folders and commands of a step, the latter after `${...}` was replaced."""
+"""Environment, folders and commands of a step; how `${...}` in commands is replaced."""
 
 from __future__ import annotations
 

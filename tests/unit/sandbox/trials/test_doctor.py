@@ -1,4 +1,4 @@
-"""`python -m sandbox doctor`: what `cc-ci doctor` finds, and what only the test bed needs."""
+"""`python -m sandbox doctor`: the findings of `cc-ci doctor`, and checks that only the test bed needs."""
 
 from __future__ import annotations
 
