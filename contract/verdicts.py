@@ -15,7 +15,7 @@ CommitState = Literal["success", "failure", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a verdict means to people, to pages, to the caller of pytest and to the forge."""
+    """What a verdict means: in words, as a colour, as pytest's exit code and as a commit status."""
 
     sentence: str
     colour: Colour
@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
     @property
     def colour(self) -> Colour:
-        """The colour on pages and on a terminal."""
+        """The colour in report.json."""
         return MEANING[self].colour
 
     @property

@@ -109,9 +109,11 @@ def janitor_(domain: str) -> None:
 def attach(domain: str) -> None:
     """Print the commands that reach a kept app."""
     settings = _settings()
-    entry = next((e for e in registry.entries(settings) if e.domain == domain), None)
+    entries = {entry.domain: entry for entry in registry.entries(settings)}
+    entry = entries.get(domain)
     if entry is None:
-        raise UsageError(f"no app '{domain}' is registered here")
+        known = ", ".join(entries) or "none"
+        raise UsageError(f"no app '{domain}' is registered on this host; registered: {known}")
     host, port = settings.proxy_address
     click.echo(f"curl --connect-to '{domain}:443:{host}:{port}' https://{domain}/")
     for service in engine.view(entry.stack).services:

@@ -93,7 +93,7 @@ def prepare(
     uid: int,
     mounts: Sequence[tuple[str, str]],
 ) -> Path:
-    """Write the jail's `/etc`, its list of mounts and its empty results file; return the last.
+    """Write the jail's `/etc`, its list of mounts and an empty results file; return the path of that file.
 
     Args:
         folder: the folder made by `jail_dir`.

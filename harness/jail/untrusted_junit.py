@@ -20,9 +20,9 @@ MAX_NAME = 120  # characters
 MAX_MESSAGE = 300  # characters
 MAX_DETAILS = 4000  # characters
 MAX_SECONDS = 86_400.0  # of one case; a longer time counts as 0
-KINDS: dict[str, CaseOutcome] = {"failure": "fail", "error": "error", "skipped": "skip"}
 
 CaseOutcome = Literal["pass", "fail", "error", "skip"]
+KINDS: dict[str, CaseOutcome] = {"failure": "fail", "error": "error", "skipped": "skip"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--src", default=env("SRC", ""), help="owner/name of the repository to fetch from"
     )
-    group.addoption("--stages", default=env("STAGES", ""), help="comma list of stages to run")
+    group.addoption(
+        "--stages", default=env("STAGES", ""), help="comma-separated list of stages to run"
+    )
     group.addoption(
         "--quick",
         action="store_true",

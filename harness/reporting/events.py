@@ -77,7 +77,7 @@ class EventLog:
 
     Attributes:
         written: all events passed to this object, for a disk that cannot even be read any more.
-        write_error: why events cannot be written to the file, "" while they can; it stays once set.
+        write_error: why events cannot be written to the file, "" while they can; once set, it stays.
     """
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from contract.markdown import printable
@@ -22,8 +21,6 @@ from harness.reporting.words import (
 
 WIDTH = 78  # characters
 MIN_STAGE_WIDTH = 11  # characters; the column is as wide as the longest name
-COLOURS = {"green": "32", "red": "31", "grey": "33"}  # grey is hard to read on a terminal
-MARK_COLOURS = {"pass": "32", "fail": "31", "error": "31", "skip": "2", "unverified": "33"}
 
 
 def progress_line(elapsed_seconds: float, recipe: str, life: str, text: str) -> str:
@@ -35,27 +32,24 @@ def progress_line(elapsed_seconds: float, recipe: str, life: str, text: str) -> 
     return "\n".join(lines)
 
 
-def summary(report: Report, folder: Path, *, colour: bool = False) -> str:
+def summary(report: Report, folder: Path) -> str:
     """Return the summary: stages, level, failures with reasons, run directory, command to reproduce.
 
     Args:
         report: the report of the run.
         folder: its run directory.
-        colour: use terminal colours.
     """
-    paint = _paint if colour else _plain
     lines = [_title(report)]
     width = max([MIN_STAGE_WIDTH, *(len(stage.name) for stage in report.stages)])
-    lines += [_stage(s, width, paint) for s in report.stages] or ["  no stage was started"]
-    lines += ["", f"  {paint(verdict_words(report), COLOURS[report.colour])}"]
+    lines += [_stage(s, width) for s in report.stages] or ["  no stage was started"]
+    lines += ["", f"  {verdict_words(report)}"]
     lines += [f"  {printable(level_words(report))}"]
     if report.reason and report.reason not in {case.message for case in report.failed}:
         lines += [f"  {report.stage or 'why'}: {printable(report.reason)}"]
     if report.interrupted_in:
         lines += [f"  {printable(interrupted_words(report))}"]
     for case in report.failed:
-        mark = paint(MARKS[case.outcome], MARK_COLOURS[case.outcome])
-        lines += ["", f"  {mark} {printable(case.id)}: {printable(case.message)}"]
+        lines += ["", f"  {MARKS[case.outcome]} {printable(case.id)}: {printable(case.message)}"]
         lines += [f"      {line}" for line in last_lines(case.details)]
     lines += ["", *_rest(report, folder)]
     return quote_markers("\n".join(lines))
@@ -72,10 +66,11 @@ def _title(report: Report) -> str:
     return f"{printable(' '.join(words))} ".ljust(WIDTH, "─")
 
 
-def _stage(stage: StageResult, width: int, paint: Callable[[str, str], str]) -> str:
-    mark = paint(MARKS[stage.outcome], MARK_COLOURS[stage.outcome])
+def _stage(stage: StageResult, width: int) -> str:
     reason = printable(short_reason(stage.reason))
-    return f"  {mark} {stage.name:<{width}}{stage.seconds:6.1f} s  {reason}".rstrip()
+    return (
+        f"  {MARKS[stage.outcome]} {stage.name:<{width}}{stage.seconds:6.1f} s  {reason}".rstrip()
+    )
 
 
 def _rest(report: Report, folder: Path) -> list[str]:
@@ -84,11 +79,3 @@ def _rest(report: Report, folder: Path) -> list[str]:
     lines += [f"  note: {printable(note)}" for note in report.notes]
     lines += [f"  run directory: {folder}"]
     return [*lines, *([f"  reproduce: {report.repeat}"] if report.repeat else [])]
-
-
-def _paint(text: str, code: str) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m"
-
-
-def _plain(text: str, code: str) -> str:
-    return text

@@ -178,7 +178,7 @@ class Recorder:
         """Undo changes that anything else made to the file of events, and record that it was changed."""
         if self.events.restore():
             self.record(
-                "tampered", text="something else than the harness wrote into the run's events"
+                "tampered", text="something other than the harness wrote into the run's events"
             )
 
     def report(self) -> Report:

@@ -32,7 +32,7 @@ def back_up(run: Run, app: App) -> str:
     deploy.settle(run, deployment, ignore=converge.task_ids(engine.view(app.stack)))
     with run.recorder.phase("backup", app.life):
         since = time.time()
-        with deploy.abra_refusals_fail("backing up"):
+        with deploy.abra_errors_as_failures("backing up"):
             done = run.abra.app_backup_create(
                 app.domain, timeout=float(run.suite_settings.timeouts.backup)
             )

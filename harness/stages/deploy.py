@@ -24,8 +24,8 @@ LOG_LINES = 15  # last log lines of a service in a failure
 
 
 @contextmanager
-def abra_refusals_fail(doing: str) -> Iterator[None]:
-    """Turn an error of abra into a failure of the recipe: what abra rejects, an operator cannot use."""
+def abra_errors_as_failures(doing: str) -> Iterator[None]:
+    """Turn an error of abra into a failure of the recipe: an operator could not use it either."""
     try:
         yield
     except AbraFailed as error:
@@ -33,7 +33,7 @@ def abra_refusals_fail(doing: str) -> Iterator[None]:
 
 
 def deploy(run: Run, app: App, ref: str) -> Deployment:
-    """Deploy the recipe at one commit on empty state and wait until it settled.
+    """Deploy the recipe at one commit on empty state and wait until it has settled.
 
     Args:
         run: the run; its checkout moves to the commit.
@@ -48,7 +48,7 @@ def deploy(run: Run, app: App, ref: str) -> Deployment:
     preflight.check_resources(run.settings)
     run.checkout(ref)
     with (
-        abra_refusals_fail(f"creating an app of '{run.recipe}'"),
+        abra_errors_as_failures(f"creating an app of '{run.recipe}'"),
         run.recorder.phase("deploy", app.life),
     ):
         admission.admit_checkout(run)
@@ -58,7 +58,10 @@ def deploy(run: Run, app: App, ref: str) -> Deployment:
         admission.warn(run, deployment)
     with run.recorder.phase("pull", app.life):
         images.pull(deployment.compose.images, progress=app.progress)
-    with abra_refusals_fail(f"deploying '{run.recipe}'"), run.recorder.phase("deploy", app.life):
+    with (
+        abra_errors_as_failures(f"deploying '{run.recipe}'"),
+        run.recorder.phase("deploy", app.life),
+    ):
         provision.make_secrets(run, deployment)
         run.abra.app_deploy(app.domain)
         settle(run, deployment)

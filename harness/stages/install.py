@@ -8,7 +8,7 @@ from harness.suites.app import App
 
 
 def install(run: Run, app: App) -> None:
-    """Deploy the head on empty state and wait until it settled.
+    """Deploy the head on empty state and wait until it has settled.
 
     Raises:
         RecipeFailure, TimedOut, InfraError: as `deploy.deploy`.

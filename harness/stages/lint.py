@@ -14,7 +14,7 @@ def lint(run: Run) -> None:
         RecipeFailure: names each broken rule, or what makes the checkout unfit for abra to read.
     """
     admission.admit_checkout(run)
-    with deploy.abra_refusals_fail(f"linting '{run.recipe}'"), run.recorder.phase("lint"):
+    with deploy.abra_errors_as_failures(f"linting '{run.recipe}'"), run.recorder.phase("lint"):
         result = run.abra.recipe_lint(run.recipe)
     for line in result.warned:
         run.recorder.note(f"lint warning: {line}")

@@ -30,7 +30,7 @@ def prepare(run: Run, app: App) -> Deployment:
 def prepare_upgrade(run: Run, published: Deployment) -> Deployment:
     """Add the lines to the env file that are new in the head's sample, and read the head's deployment.
 
-    Whole lines are added, because the comment behind a value belongs to it: a secret without its
+    Whole lines are added, because the comment after a value belongs to it: a secret without its
     `# length=` has the wrong length.
 
     Args:

@@ -7,7 +7,7 @@ import time
 from harness.errors import RecipeFailure
 from harness.host import wait
 from harness.runs.run import Run
-from harness.stages.deploy import POLL_INTERVAL, abra_refusals_fail
+from harness.stages.deploy import POLL_INTERVAL, abra_errors_as_failures
 from harness.suites.app import App
 from harness.swarm import engine
 
@@ -21,7 +21,10 @@ def redeploy_is_a_no_op(run: Run, app: App) -> None:
         RecipeFailure: names the services whose tasks were replaced.
     """
     before = _running(app)
-    with abra_refusals_fail("deploying the same again"), run.recorder.phase("redeploy", app.life):
+    with (
+        abra_errors_as_failures("deploying the same again"),
+        run.recorder.phase("redeploy", app.life),
+    ):
         run.abra.app_deploy(app.domain)
         after = _await_change(app, before)
     changed = sorted(name for name in before | after if before.get(name) != after.get(name))

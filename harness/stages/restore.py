@@ -35,7 +35,7 @@ def restore(run: Run, app: App) -> None:
         data.wreck(run, app)
         lose_everything(run, deployment)
         data.prove_the_loss(run, app)
-        with deploy.abra_refusals_fail("restoring"):
+        with deploy.abra_errors_as_failures("restoring"):
             done = run.abra.app_restore(
                 app.domain, timeout=float(run.suite_settings.timeouts.restore)
             )
@@ -49,7 +49,7 @@ def lose_everything(run: Run, deployment: Deployment) -> None:
     """Undeploy, delete the volumes, and deploy the same version with the same secrets.
 
     Raises:
-        InfraError: something could not be removed, so nothing could show a restore.
+        InfraError: something could not be removed, so a restore would prove nothing.
     """
     app = deployment.app
     preflight.check_resources(run.settings)
@@ -58,7 +58,7 @@ def lose_everything(run: Run, deployment: Deployment) -> None:
     if left:
         names = ", ".join(f"{item.kind} '{item.name}' ({item.why})" for item in left)
         raise InfraError(f"cannot empty the app before the restore; could not remove {names}")
-    with deploy.abra_refusals_fail("deploying onto emptied volumes"):
+    with deploy.abra_errors_as_failures("deploying onto emptied volumes"):
         run.abra.app_deploy(app.domain)
     deploy.settle(run, deployment)
     deploy.post_deploy(run, deployment)

@@ -27,7 +27,7 @@ class VolumeMount:
 
 
 def mounts(deployment: Deployment) -> list[VolumeMount]:
-    """Return the volumes that get a sentinel: those the backup takes whole; all without a backup."""
+    """Return the volumes that get a sentinel: those the backup takes whole, or all if there is no backup."""
     compose = deployment.compose
     if compose.is_backup_capable:
         return [

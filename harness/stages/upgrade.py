@@ -47,7 +47,7 @@ def upgrade(run: Run, app: App) -> None:
     before = engine.view(app.stack)
     run.checkout(run.ref)
     with (
-        deploy.abra_refusals_fail("upgrading to the head"),
+        deploy.abra_errors_as_failures("upgrading to the head"),
         run.recorder.phase("upgrade", app.life),
     ):
         admission.admit_checkout(run)
@@ -56,7 +56,7 @@ def upgrade(run: Run, app: App) -> None:
     with run.recorder.phase("pull", app.life):
         images.pull(head.compose.images, progress=app.progress)
     with (
-        deploy.abra_refusals_fail("upgrading to the head"),
+        deploy.abra_errors_as_failures("upgrading to the head"),
         run.recorder.phase("upgrade", app.life),
     ):
         provision.make_secrets(run, head)

@@ -34,6 +34,7 @@ class App:
         recipe: the recipe's name.
         life: which deployment of the run this is: "fresh", "upgrade" or "warm".
         notes: a dictionary for the suite, for example to keep an id from a seed until its checks.
+        secrets: the secrets that were generated for the app, by name; suites use `secret`.
         stopped: the app was stopped for the negative controls, so nothing waits for it.
     """
 

@@ -64,7 +64,7 @@ def _mark(function: F, role: Role) -> F:
 
 
 def asserts_something(function: Callable[..., Any]) -> bool:
-    """Return True if a function, or one of its file that it calls, contains an assertion."""
+    """Return True if a function, or one of the same file that it calls, contains an assertion."""
     path = inspect.getsourcefile(function)
     if path is None:
         return True

@@ -1,6 +1,6 @@
 """A recipe's suite: its folder, the functions its author marked, and the rules it must follow.
 
-What breaks a rule is one sentence at collection, before anything is deployed.
+A broken rule is reported in one sentence at collection, before anything is deployed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Commands, files and logs in the running containers of an app.
 
-Always uses a running task of the current spec, never one that is being replaced. An empty answer is
-never taken for a value: a command that cannot be run raises.
+Always uses a running task of the current spec, never one that is being replaced. A command that cannot be
+run is an error, never an empty output.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pull images before a deployment, so that pulling does not use up its time (incident R7).
 
 An image that its image registry does not have is the recipe's fault. An image registry that does not answer,
-or limits us, is an infrastructure problem.
+or limits our rate, is an infrastructure problem.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def pull(
 
     Raises:
         RecipeFailure: the image registry has no such image.
-        InfraError: the image registry does not answer, or refuses to serve us.
+        InfraError: the image registry does not answer, or limits our rate.
     """
     for image in missing(images, api):
         progress(f"pulling image {image}")

@@ -3,7 +3,7 @@
 Swarm dictates the order: services, then containers (stopping takes seconds, forced removal half a second),
 then networks, volumes, secrets and configs. Swarm reports "removed" long before a name can be used
 again, so we list everything again until nothing is found. Secrets made by abra have no label; they are
-found by the stack's name and an underscore, with which no name of another stack begins.
+found by the prefix `<stack>_`, which no object of another stack has.
 """
 
 from __future__ import annotations

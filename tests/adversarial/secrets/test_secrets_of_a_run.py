@@ -82,7 +82,7 @@ def test_events_that_the_harness_did_not_write_are_removed(tmp_path: Path) -> No
         file.write(json.dumps({"t": 1.0, "event": "note", "text": f"a {PLAIN} b"}) + "\n")
     found = run.closed()
     assert (found.verdict, found.no_secret_leak) == (Verdict.SUITE, True)
-    assert "something else than the harness wrote" in found.reason
+    assert "something other than the harness wrote" in found.reason
     assert [name for name, data in run.output().items() if knowing(PLAIN).leaks(data)] == []
     assert events.read(run.run.dir / "events.jsonl").events[-1].name == "run-finished"
 

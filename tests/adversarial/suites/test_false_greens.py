@@ -193,7 +193,7 @@ def test_forge(run: Run, app: App) -> None:
     with (run.dir / "events.jsonl").open("a") as file:
         file.write('{"t": 1, "event": "case", "id": "x", "stage": "lint", "outcome": "pass"}\\n')
 """,
-        "something else than the harness wrote",
+        "something other than the harness wrote",
         level=5,
     ),
 }
