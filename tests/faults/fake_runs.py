@@ -123,12 +123,18 @@ class FakeRun:
 
 
 class FakeRuns:
-    """All fake runs, and random actions on them."""
+    """All fake runs, and random actions on them.
 
-    def __init__(self, settings: Settings, seed: int, *, names: int = 12) -> None:
+    Args:
+        settings: the folders that they use.
+        seed: of the random choices.
+        domains: how many domains they share; with few, a name is soon used again.
+    """
+
+    def __init__(self, settings: Settings, seed: int, *, domains: int = 12) -> None:
         self.settings, self.docker = settings, LockedDocker()
         self.random = random.Random(seed)
-        self.names = [f"{number:06x}-hello.ci.test" for number in range(names)]
+        self.domains = [f"{number:06x}-hello.ci.test" for number in range(domains)]
         self.runs: list[FakeRun] = []
         self.counts: dict[str, int] = {}
         folders = {
@@ -202,7 +208,7 @@ class FakeRuns:
     def start(self) -> None:
         """Start a run with a domain that no live run has."""
         taken = {run.domain for run in self.in_state("starting", "alive")}
-        free = [name for name in self.names if name not in taken]
+        free = [domain for domain in self.domains if domain not in taken]
         if free:
             self._start(self.random.choice(free))
             self._count("started")

@@ -26,7 +26,7 @@ CLEANUP_BOUND = 30.0  # seconds from the start of a cleanup until nothing of the
 VERSIONS = ("1.0.0+1.22.1", "1.1.0+1.22.1")
 HEAD = "1.2.0+1.22.1"
 SUITE = """\
-\"\"\"RECIPE: what its owner puts there.\"\"\"
+\"\"\"RECIPE: a file in its volume.\"\"\"
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def lose_it(app: App) -> None:
 """
 WRAPPER = """\
 #!/bin/sh
-# Waits at a FIFO if a test asked for it, then becomes the real program.
+# Waits at a FIFO if a test asked for it, then replaces itself by the real program.
 hold=FOLDER
 if [ -f "$hold/PROGRAM" ]; then
   read -r count pattern < "$hold/PROGRAM"

@@ -127,7 +127,7 @@ def test_a_one_shot_service_that_succeeds_is_accepted(
 def test_a_one_shot_service_that_fails_is_reported_immediately(
     tiny: TinyRecipe, run_trial: Try
 ) -> None:
-    """Swarm does not restart it, so waiting would be in vain."""
+    """Swarm does not restart it, so waiting would not help."""
     tiny.commit(more=one_shot("['sh', '-c', 'echo no database; exit 4']", "none"))
     run = run_trial("one-shot service that fails", *INSTALL, phase="deploy", bound=30)
     assert verdict_and_stage(run) == RED

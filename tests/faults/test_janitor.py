@@ -1,4 +1,4 @@
-"""The janitor amid runs that start and die at random: real processes and flocks, a fake Docker."""
+"""The janitor while runs start and are killed at random: real processes and flocks, a fake Docker."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def runs(here: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRuns]:
     found.close()
 
 
-def sweep_amid(runs: FakeRuns, chance: random.Random) -> None:
-    """Run the janitor once while runs start and die."""
+def sweep_while_runs_change(runs: FakeRuns, chance: random.Random) -> None:
+    """Run the janitor once while another thread starts, kills and releases runs."""
     swept = threading.Event()
 
     def act_at_random() -> None:
@@ -78,7 +78,7 @@ def test_incident_c2_janitor_spares_live_runs_and_reaps_all_dead_ones(
             runs.settle()
             alive, dead = runs.in_state("alive"), last_dead(runs)
             with result.timed():
-                sweep_amid(runs, chance)
+                sweep_while_runs_change(runs, chance)
             result.times += 1
             runs.settle()
             result.none_lost([*runs.taken_from(alive), *runs.left_of(dead)])

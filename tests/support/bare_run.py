@@ -1,4 +1,4 @@
-"""The record of a run that has begun, and of which nothing is fetched or deployed."""
+"""The record of a run that has begun; nothing is fetched or deployed."""
 
 from __future__ import annotations
 

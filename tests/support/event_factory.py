@@ -28,18 +28,18 @@ def started(*stages: str, lane: str = "cold", **more: Any) -> Event:
 
 
 def case(stage: str, outcome: str = "pass", **more: Any) -> Event:
-    """Return a case; its id is made of stage and outcome unless given."""
+    """Return the event of a test case; its id is made of stage and outcome unless given."""
     data = {"id": f"test_{stage}_{outcome}", "stage": stage, "outcome": outcome, "seconds": 1.0}
     return Event(101.0, "case", {**data, **more})
 
 
 def phase(t: float, name: str, seconds: object, life: str | None = "fresh") -> Event:
-    """Return a phase that ended at a time."""
+    """Return the event of a phase that ended at a time."""
     return Event(t, "phase", {"phase": name, "life": life, "seconds": seconds})
 
 
 def finished(**more: Any) -> Event:
-    """Return the last event of a run that finished, unless given otherwise."""
+    """Return the last event of a run; it finished normally unless `how` is given."""
     return Event(102.0, "run-finished", {"how": "finished", "reason": "", **more})
 
 

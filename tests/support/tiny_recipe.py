@@ -1,4 +1,4 @@
-"""The smallest recipe: nginx in one service, and whatever a test adds to it."""
+"""The smallest recipe: nginx in one service, and what a test adds to it."""
 
 from __future__ import annotations
 

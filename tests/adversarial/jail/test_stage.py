@@ -224,7 +224,7 @@ def test_without_an_answer_of_the_app_they_are_not_run(stage: Stage) -> None:
 
 
 def test_untrusted_own_tests_are_not_run(stage: Stage) -> None:
-    """The stage checks the trust again, whatever was planned."""
+    """The stage checks the trust again, even if it was planned."""
     stage.run.record.plan = replace(stage.run.record.plan, trust=None)
     with pytest.raises(pytest.skip.Exception, match="the recipe has no tests/test_"):
         stage.verify("def test_it():\n    pass\n")

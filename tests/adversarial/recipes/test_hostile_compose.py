@@ -18,11 +18,7 @@ from tests.adversarial.recipes.hostile import (
 )
 
 pytestmark = pytest.mark.usefixtures("no_docker")
-
-
 OWN = f"{STACK}_x"
-
-
 HAZARDOUS = [
     ("docker-socket", "{volumes: ['/var/run/docker.sock:/s']}", "volumes"),
     ("docker-socket", "{volumes: ['/var/run/../run/docker.sock:/s:ro']}", "volumes"),
@@ -211,7 +207,7 @@ def test_an_overlay_cannot_hide_a_hazard_of_the_main_file(tmp_path: Path) -> Non
     ],
 )
 def test_a_variable_cannot_hide_a_mount(tmp_path: Path, sample: str, script: str) -> None:
-    """Whether abra prefers the sample or abra.sh, and whatever it does with unknown references."""
+    """It is found if abra prefers the sample or abra.sh, and however abra treats unknown references."""
     files = {
         "compose.yml": compose("{volumes: ['${SRC:-/}:/data']}", volumes={"data": None}),
         ".env.sample": f"{SAMPLE}{sample}\n",

@@ -59,7 +59,7 @@ def test_the_proxys_default_certificate_is_refused() -> None:
 
 
 BASE_AGAIN = """#!/bin/sh
-# abra, but every deployment takes the published version, whatever is checked out.
+# abra, but every deployment takes the published version, not what is checked out.
 case "$*" in *"app deploy"*) git -C "$ABRA_DIR/recipes/custom-html" checkout --quiet 1.1.0+1.22.1 ;; esac
 exec {abra} "$@"
 """

@@ -61,7 +61,7 @@ class FakeRun:
         raise AssertionError("lost")
 
     def made(self, app: object) -> None:
-        """Create what an owner would."""
+        """Create data, as a seed does."""
         self.fake("seed")()
 
     def view(self, stack: str) -> Any:
@@ -149,7 +149,7 @@ def test_a_stage_without_a_failed_check_passes(run: FakeRun, stage: str) -> None
 
 
 def test_a_loss_that_no_check_notices_fails_before_the_restore(run: FakeRun) -> None:
-    """After the restore nobody could say what brought the data back."""
+    """After the restore it would not be clear what brought the data back."""
     run.suite.checks = [lambda app: None]
     with pytest.raises(SuiteFailure, match="every check still passes"):
         LIFECYCLE.restore(run, APP)

@@ -1,4 +1,4 @@
-"""Figures of the fault tests: every trial is recorded, whatever its result."""
+"""Figures of the fault tests: every trial is recorded, passed or failed."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_waiting_for_a_lock_names_its_owner(here: Settings) -> None:
     try:
         waiting = lock.take(path, me(), what="the lock", timeout=0.3, progress=lines.append)
         with pytest.raises(TimedOut, match="the lock"), waiting:
-            pytest.fail("two hold one lock")
+            pytest.fail("two processes hold one lock")
     finally:
         holder.kill()
     assert f"held by run run-7 of hello (process {holder.process.pid}" in lines[0]
@@ -106,7 +106,7 @@ def test_a_file_system_without_locks_is_an_error(
 def test_a_lock_whose_owner_cannot_be_written_is_released(
     here: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a full disk nobody should wait for an owner that has given up."""
+    """On a full disk no other run should wait for an owner that has given up."""
     path = lock.recipe_lock(here, "hello")
 
     def full(path: Path, text: str) -> None:
@@ -120,12 +120,12 @@ def test_a_lock_whose_owner_cannot_be_written_is_released(
 
 
 def test_there_are_exactly_two_slots(here: Settings) -> None:
-    say = lambda line: None  # noqa: E731
+    ignore = lambda line: None  # noqa: E731
     with (
-        lock.take_slot(here, me(), timeout=1, progress=say) as one,
-        lock.take_slot(here, me(), timeout=1, progress=say) as two,
+        lock.take_slot(here, me(), timeout=1, progress=ignore) as one,
+        lock.take_slot(here, me(), timeout=1, progress=ignore) as two,
     ):
         assert one != two
-        third = lock.take_slot(here, me(), timeout=0.3, progress=say)
+        third = lock.take_slot(here, me(), timeout=0.3, progress=ignore)
         with pytest.raises(TimedOut, match="a slot"), third:
             pytest.fail("a third slot")

@@ -58,7 +58,7 @@ def test_stable_starts_again_after_a_look_without_value() -> None:
 def test_an_error_of_the_look_ends_the_wait_immediately() -> None:
 
     def look() -> Look[int]:
-        raise RecipeFailure("hopeless")
+        raise RecipeFailure("crash loop")
 
-    with pytest.raises(RecipeFailure, match="hopeless"):
+    with pytest.raises(RecipeFailure, match="crash loop"):
         until(look, what="x", timeout=9, clock=Time().clock())

@@ -1,4 +1,4 @@
-"""The file of events: readable however the writer stopped."""
+"""The file of events: readable, no matter how its writer stopped."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_every_text_is_masked_at_any_depth(path: Path) -> None:
     ],
 )
 def test_values_of_keys_that_name_a_secret_are_masked(path: Path, key: str, masked: bool) -> None:
-    """Also a value that nobody registered as a secret, and nested ones (V4)."""
+    """Also a value that was not registered as a secret, and nested values (V4)."""
     EventLog(path).write("note", env={key: "plain"})
     assert (b"plain" not in path.read_bytes()) is masked
 

@@ -31,15 +31,15 @@ def a_case(stage: str, outcome: str, message: str = "", *, structural: bool = Fa
         (["na"], "skip", "why-na"),
         (["na", "na"], "skip", "why-na"),
         (["na", "fail"], "fail", "why-fail"),
-        (["weird"], "unverified", "why-weird"),
+        (["unknown"], "unverified", "why-unknown"),
     ],
 )
 def test_the_worst_case_decides_a_stage(cases: list[str], outcome: str, reason: str) -> None:
-    """A stage passes only if a case of it ran and none is open (L2)."""
+    """A stage passes only if a case of it passed and none is unverified (L2)."""
     made = [
         a_case("backup", "skip", "why-na", structural=True)
         if kind == "na"
-        else a_case("backup", "unverified" if kind == "weird" else kind, f"why-{kind}")
+        else a_case("backup", "unverified" if kind == "unknown" else kind, f"why-{kind}")
         for kind in cases
     ]
     found = level.stage_outcomes(["backup"], made)["backup"]
@@ -79,7 +79,7 @@ def test_a_case_of_an_unplanned_stage_counts() -> None:
 
 
 def test_a_case_with_an_unknown_outcome_is_unverified() -> None:
-    """A newer writer may use other words; none of them is a pass."""
+    """A newer harness may use other outcomes; none of them is a pass."""
     found = level.gather([event_factory.started(), event_factory.case("install", "splendid")])
     assert found.cases[0].outcome == "unverified"
     assert "splendid" in found.stages["install"].reason

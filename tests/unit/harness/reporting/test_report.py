@@ -1,4 +1,4 @@
-"""The report of a run: complete, however the run stopped."""
+"""The report of a run: complete, no matter how the run stopped."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_unclean_teardown_is_an_infrastructure_error_whose_level_does_not_cou
 
 
 def test_a_partial_run_has_no_level() -> None:
-    """A part that passes is no proof of the whole (P5)."""
+    """Some stages that pass do not prove all of them (P5)."""
     found = report.build(
         [started("install", "cleanup"), case("install"), case("cleanup"), finished()]
     )

@@ -1,4 +1,4 @@
-"""The marked line of a finished run: short, whatever an app printed."""
+"""The marked line of a finished run: short, no matter what an app printed."""
 
 from __future__ import annotations
 

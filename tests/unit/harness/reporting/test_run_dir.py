@@ -1,4 +1,4 @@
-"""Reports in run directories: valid however the run stopped, and replaced atomically."""
+"""Reports in run directories: valid no matter how the run stopped, and replaced atomically."""
 
 from __future__ import annotations
 

@@ -191,8 +191,11 @@ def ended_with(*events: Event) -> Judgement:
 
 
 def test_a_tampered_record_is_not_green() -> None:
-    found = ended_with(Event(101.5, "tampered", {"text": "something else wrote"}))
-    assert (found.verdict, found.reason) == (Verdict.SUITE, "something else wrote")
+    found = ended_with(Event(101.5, "tampered", {"text": "something other than the harness wrote"}))
+    assert (found.verdict, found.reason) == (
+        Verdict.SUITE,
+        "something other than the harness wrote",
+    )
 
 
 @pytest.mark.parametrize("clean", [False, "yes", None])
@@ -216,7 +219,7 @@ def test_an_unverified_case_with_a_fault_decides_like_a_failure(fault: str) -> N
 
 
 def test_a_skip_next_to_an_unverified_case_is_not_the_suites_fault() -> None:
-    """The suite is at fault only if its own skips are all that is open."""
+    """The suite is at fault only if nothing but its own skips is unverified."""
     bad = (case("backup", "skip", message="later"), case("backup", "unverified", message="x"))
     assert judge(run(*bad)).verdict is Verdict.INFRA
 
@@ -245,7 +248,7 @@ def test_a_negative_control_without_a_result_is_missing() -> None:
 
 def test_a_superficial_check_makes_only_stages_of_the_suite_unverified() -> None:
     """The harness itself proves an installation."""
-    hollow = Event(101.5, "control", {"id": "kept[while-stopped]", "outcome": "superficial"})
+    superficial = Event(101.5, "control", {"id": "kept[while-stopped]", "outcome": "superficial"})
     kept = [case(stage, id=f"kept[{stage}]") for stage in ("install", "restore")]
-    stages = level.gather([*run(*kept), hollow]).stages
+    stages = level.gather([*run(*kept), superficial]).stages
     assert (stages["install"].outcome, stages["restore"].outcome) == ("pass", "unverified")

@@ -20,7 +20,7 @@ def here(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def live(here: Settings, tmp_path: Path) -> Iterator[Holder]:
-    """A running run that has the app with STACK."""
+    """A live run in another process, which has registered the app with STACK."""
     holder = Holder(here, "app", DOMAIN, STACK, str(tmp_path / "runs" / "run-7"))
     assert holder.answer == "held"
     yield holder

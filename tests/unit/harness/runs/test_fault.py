@@ -70,7 +70,9 @@ def test_a_failure_on_a_host_with_a_problem_is_an_infrastructure_error(
 def test_other_outcomes_are_unchanged_and_the_host_is_not_checked(
     run: RunRecord, outcome: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(preflight, "host_problem", lambda settings: pytest.fail("asked"))
+    monkeypatch.setattr(
+        preflight, "host_problem", lambda settings: pytest.fail("the host was checked")
+    )
     assert fault.reconsider(run, outcome) == outcome
 
 

@@ -75,7 +75,7 @@ def test_an_open_run_holds_slot_and_lock_until_its_record_is_closed(
 def test_a_run_that_fails_in_the_fetch_leaves_a_report(
     here: Settings, record: RunRecord, error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It shows what was asked for; slot and lock are given back with the record."""
+    """The report has the requested commit; closing the record releases slot and lock."""
     fetch(monkeypatch, error)
     with record, pytest.raises(type(error), match=str(error)):
         opening.open_run(record)

@@ -40,7 +40,7 @@ class StubRun:
 
 
 def stub_app(answers: dict[str, int] | None = None) -> Any:
-    """Return an app whose paths answer with these statuses."""
+    """Return an app whose paths answer with these HTTP statuses."""
 
     def get(path: str, *, status: tuple[int, ...], timeout: float) -> object:
         answered = (answers or {})[path]

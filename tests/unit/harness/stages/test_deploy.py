@@ -31,11 +31,11 @@ SAMPLE = "TYPE=hello\nDOMAIN=hello.example.com\nTAG=1\nPOST_DEPLOY_CMDS=app warm
 
 
 class Abra:
-    """An abra that makes env files and records what it was asked for."""
+    """A fake abra that makes env files and records its calls."""
 
     def __init__(self, run: StubRun) -> None:
         self.run = run
-        self.asked: list[str] = []
+        self.calls: list[str] = []
 
     def app_new(self, recipe: str, domain: str) -> None:
         """Copy the sample, as abra does."""
@@ -43,11 +43,11 @@ class Abra:
 
     def app_deploy(self, domain: str) -> None:
         """Record it."""
-        self.asked.append("deploy")
+        self.calls.append("deploy")
 
     def app_cmd(self, domain: str, service: str, function: str, arguments: object) -> None:
         """Record it."""
-        self.asked.append(function)
+        self.calls.append(function)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_is_deployed_is_read_once(run: Any, monkeypatch: pytest.MonkeyPatch
     deployment = deploy.deploy(run, stub_app(), HEAD)
     assert (len(loads), len(reads)) == (1, 2)
     assert run.deployments == {"a.ci.test": deployment}
-    assert run.abra.asked == ["deploy", "warm_up"]
+    assert run.abra.calls == ["deploy", "warm_up"]
 
 
 def test_the_images_pulled_are_those_that_are_deployed(run: Any) -> None:
