@@ -72,7 +72,7 @@ LADDER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class RunEvents:
     """The events of a run, sorted.
 
     Attributes:
@@ -113,7 +113,7 @@ class Record:
         return plan.is_whole([*self.start.texts("stages"), "functional"], self.lane)
 
 
-def gather(found: Sequence[Event]) -> Record:
+def gather(found: Sequence[Event]) -> RunEvents:
     """Sort the events of a run; they may stop at any point."""
     start = next((event for event in found if event.name == "run-started"), NO_EVENT)
     controls = {e.text("id"): e.text("outcome") for e in found if e.name == "control"}
@@ -127,7 +127,7 @@ def gather(found: Sequence[Event]) -> Record:
     outcomes = stage_outcomes(
         _planned(start), cases, declared if isinstance(declared, dict) else NO_REASONS
     )
-    return Record(
+    return RunEvents(
         start=start,
         end=_last(found, "run-finished"),
         cases=cases,

@@ -12,7 +12,7 @@ from contract.verdicts import Colour, CommitState, Verdict
 from harness import plan
 from harness.reporting import level, verdict
 from harness.reporting.events import Event
-from harness.reporting.level import NO_FUNCTIONAL_TEST, Case, Record, StageResult
+from harness.reporting.level import NO_FUNCTIONAL_TEST, Case, RunEvents, StageResult
 
 SCHEMA = 1
 BEFORE_FIRST_STAGE = "before its first stage"
@@ -118,27 +118,27 @@ def build(
         unreadable: number of lines of the events file that are not events.
         run: the run's id, for a run that died before its first event.
     """
-    record = level.gather(found)
-    judged = verdict.judge(record)
-    start, times = record.start, [event.t for event in found]
+    events = level.gather(found)
+    judged = verdict.judge(events)
+    start, times = events.start, [event.t for event in found]
     begin, end = (min(times), max(times)) if times else (0.0, 0.0)
-    reached, note = _level(record, judged.verdict)
-    running = alive and record.end is None
-    cut_short = not running and (record.end is None or judged.verdict is Verdict.INTERRUPTED)
+    reached, note = _level(events, judged.verdict)
+    running = alive and events.end is None
+    cut_short = not running and (events.end is None or judged.verdict is Verdict.INTERRUPTED)
     return Report(
         run=start.text("run") or run,
         recipe=start.text("recipe"),
         ref=start.text("ref"),
         pr=start.text("pr"),
         src=start.text("src"),
-        lane=record.lane,
+        lane=events.lane,
         version=start.text("version"),
         base_version=start.text("base_version"),
         abra=start.text("abra"),
-        partial=start is not level.NO_EVENT and not record.whole,
+        partial=start is not level.NO_EVENT and not events.whole,
         running=running,
-        stages=tuple(record.stages.values()),
-        cases=record.cases,
+        stages=tuple(events.stages.values()),
+        cases=events.cases,
         phases=_sums(event for event in found if event.name == "phase"),
         lives=_lives(found),
         started=begin,
@@ -148,28 +148,28 @@ def build(
         level=reached,
         level_note=note,
         verdict=judged.verdict,
-        reason=f"now {verdict.where(record)}" if running else judged.reason,
+        reason=f"now {verdict.where(events)}" if running else judged.reason,
         stage=judged.stage,
-        interrupted_in=(record.last_stage or BEFORE_FIRST_STAGE) if cut_short else "",
+        interrupted_in=(events.last_stage or BEFORE_FIRST_STAGE) if cut_short else "",
         notes=_notes(found, start, unreadable),
         evidence=_evidence(found),
-        repeat=_repeat(record),
-        no_secret_leak=record.no_secret_leak,
-        leaks=record.scan.texts("files") if record.scan else (),
+        repeat=_repeat(events),
+        no_secret_leak=events.no_secret_leak,
+        leaks=events.scan.texts("files") if events.scan else (),
     )
 
 
-def _level(record: Record, judged: Verdict) -> tuple[int | None, str]:
+def _level(events: RunEvents, judged: Verdict) -> tuple[int | None, str]:
     """Return the level and the note on it; see `Report`."""
-    if record.lane == "quick":
+    if events.lane == "quick":
         return None, "quick lane: lower confidence, no level"
-    if record.start is not level.NO_EVENT and not record.whole:
+    if events.start is not level.NO_EVENT and not events.whole:
         return None, "partial run: no level"
-    if record.end is None or judged in (Verdict.INTERRUPTED, Verdict.CANCELLED):
+    if events.end is None or judged in (Verdict.INTERRUPTED, Verdict.CANCELLED):
         return None, "the run did not finish: no level"
     if judged in INCONCLUSIVE:
-        return level.level(record.stages), f"does not count: {judged.sentence}"
-    return level.level(record.stages), _cap(level.capped_by(record.stages))
+        return level.level(events.stages), f"does not count: {judged.sentence}"
+    return level.level(events.stages), _cap(level.capped_by(events.stages))
 
 
 def _cap(stage: StageResult | None) -> str:
@@ -217,18 +217,18 @@ def _evidence(found: Sequence[Event]) -> tuple[Evidence, ...]:
     return tuple(dict.fromkeys(seen))
 
 
-def _repeat(record: Record) -> str:
+def _repeat(events: RunEvents) -> str:
     """Return the command that runs the same tests again, "" if the recipe is not known."""
-    start = record.start
+    start = events.start
     if not start.text("recipe"):
         return ""
     words = ["pytest", "recipes_tests", "--recipe", start.text("recipe")]
     for option in ("ref", "src"):
         words += [f"--{option}", start.text(option)] if start.text(option) else []
-    if not record.whole:
+    if not events.whole:
         stages = [name for name in plan.STAGES if name in start.texts("stages")]
         words += ["--stages", ",".join(stages)] if stages else []
-    return shlex.join([*words, *(["--quick"] if record.lane == "quick" else [])])
+    return shlex.join([*words, *(["--quick"] if events.lane == "quick" else [])])
 
 
 # %% Serialising
