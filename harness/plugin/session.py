@@ -32,7 +32,7 @@ WORST_LAST = (
 
 
 def new_session_id() -> str:
-    """Return the id of this session: the number of the Drone build, or one that is unique locally."""
+    """Return the id of the pytest session: the number of the Drone build, or one that is unique locally."""
     local = f"local-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     return os.environ.get("DRONE_BUILD_NUMBER") or local
 
@@ -195,7 +195,7 @@ class Runs:
 
     @property
     def recipes(self) -> frozenset[str]:
-        """The recipes that this session is to test."""
+        """The recipes that the session is to test."""
         return frozenset(self.plans) or self.recipes_of_workers
 
     def reports(self) -> list[report.Report]:

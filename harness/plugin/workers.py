@@ -67,7 +67,7 @@ class Controller:
             session._max_worker_restart = 0  # noqa: SLF001 - it would start a worker only to stop it
 
     def pytest_configure_node(self, node: Any) -> None:
-        """Give a worker the id of this session, and remember its process."""
+        """Give a worker the id of the session, and remember its process."""
         node.workerinput[SESSION] = self._runs.session_id
         self._pids.append(_pid_of(node))
 
